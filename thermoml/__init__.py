@@ -1,0 +1,14 @@
+"""thermoml: the thermodynamics of learning, differentiable and on accelerators.
+
+Units: k_B = 1; energies, heat, work and temperatures share one unit; entropy in nats. Heat is
+positive when it flows from the system into its bath, work when it is done on the system.
+"""
+
+from importlib.metadata import version as _version
+
+from . import langevin, perceptron
+from .langevin import *  # noqa: F403
+from .perceptron import *  # noqa: F403
+
+__version__ = _version("thermoml")
+__all__ = ["__version__", *langevin.__all__, *perceptron.__all__]

@@ -1,0 +1,103 @@
+"""Controls: how an external parameter moves in time. Their arrays are leaves, so they can be tuned."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PyTree
+
+from ..numerics._arrays import as_parameter, is_concrete
+
+
+def _as_parameters(tree: Any) -> Any:
+    return jax.tree.map(as_parameter, tree)
+
+
+class Constant(eqx.Module):
+    r"""$\lambda(t) = \lambda_0$, a control that stands still.
+
+    Args:
+        value: any pytree of numbers or arrays.
+    """
+
+    value: PyTree[Array] = eqx.field(converter=_as_parameters)
+
+    def __call__(self, t: Float[Array, ""]) -> PyTree[Array]:
+        return self.value
+
+
+class Ramp(eqx.Module):
+    r"""$\lambda(t) = a + (b - a)\,\min(1, \max(0, (t - t_0)/(t_1 - t_0)))$.
+
+    Args:
+        start: a, a pytree of numbers or arrays.
+        end: b, of the same structure.
+        t0, t1: when the ramp begins and ends; constant outside. t1 > t0.
+
+    Raises:
+        ValueError: t1 <= t0.
+    """
+
+    start: PyTree[Array] = eqx.field(converter=_as_parameters)
+    end: PyTree[Array] = eqx.field(converter=_as_parameters)
+    t0: Float[Array, ""] = eqx.field(default=0.0, converter=as_parameter)
+    t1: Float[Array, ""] = eqx.field(default=1.0, converter=as_parameter)
+
+    def __check_init__(self):
+        if is_concrete((self.t0, self.t1)) and not self.t1 > self.t0:
+            raise ValueError(f"Ramp needs t1 > t0, got t0 = {self.t0}, t1 = {self.t1}")
+
+    def __call__(self, t: Float[Array, ""]) -> PyTree[Array]:
+        fraction = jnp.clip((t - self.t0) / (self.t1 - self.t0), 0, 1)
+        return jax.tree.map(lambda a, b: a + fraction * (b - a), self.start, self.end)
+
+
+class PiecewiseLinear(eqx.Module):
+    r"""A control that interpolates linearly between knots; a time given twice is a jump there.
+
+    At a jump inside or at the end the later value holds; at the first knot the earlier value
+    holds, so that a run that starts there starts before the jump, and the jump is work.
+
+    Args:
+        times: knots in ascending order, shape `(knots,)`, at least two.
+        values: a pytree whose leaves have shape `(knots, ...)`.
+
+    Raises:
+        ValueError: fewer than two knots, times that descend, or leaves of another length.
+    """
+
+    times: Float[Array, " knots"] = eqx.field(converter=as_parameter)
+    values: PyTree[Array] = eqx.field(converter=_as_parameters)
+
+    def __check_init__(self):
+        if isinstance(self.times, jax.core.Tracer) or not isinstance(self.times, jax.Array):
+            return
+        if self.times.ndim != 1 or self.times.shape[0] < 2:
+            raise ValueError(f"times must hold at least two knots, got shape {self.times.shape}")
+        if (np.diff(np.asarray(self.times)) < 0).any():
+            raise ValueError(f"times must not descend, got {self.times}")
+        for leaf in jax.tree.leaves(self.values):
+            if leaf.shape[:1] != self.times.shape:
+                raise ValueError(
+                    f"values must have one row for each of the {self.times.shape[0]} times, "
+                    f"got a leaf of shape {leaf.shape}"
+                )
+
+    def __call__(self, t: Float[Array, ""]) -> PyTree[Array]:
+        # t = t0 + n dt carries rounding: a few units of it must not miss a jump.
+        slack = 8 * jnp.finfo(self.times.dtype).eps * jnp.max(jnp.abs(self.times))
+        last = self.times.shape[0] - 1
+        right = jnp.searchsorted(self.times, t + slack, side="right")
+        right = jnp.clip(jnp.where(t <= self.times[0], 1, right), 1, last)
+        before, after = self.times[right - 1], self.times[right]
+        width = after - before
+        # The bracket has no width only at a jump that begins or ends the control.
+        fraction = jnp.where(width > 0, (t - before) / jnp.where(width > 0, width, 1), 1)
+        fraction = jnp.where(t <= self.times[0], 0, jnp.clip(fraction, 0, 1))
+
+        def interpolate(values):
+            return values[right - 1] + fraction * (values[right] - values[right - 1])
+
+        return jax.tree.map(interpolate, self.values)

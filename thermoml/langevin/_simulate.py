@@ -1,0 +1,308 @@
+"""`simulate`: an ensemble of Langevin trajectories with their ledger."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Key, PyTree
+
+from ..numerics._arrays import cast_floats, is_concrete, shared_float
+from ..numerics._checks import check_count, count_saves, count_steps
+from ..numerics._random import trajectory_key
+from ._adjoints import AbstractAdjoint, RecursiveCheckpoint
+from ._baths import check_baths
+from ._integrators import AbstractIntegrator, EulerMaruyama
+from ._ledger import Ledger
+from ._observers import AbstractObserver, Observable
+from ._progress import progress_meter
+from ._solution import Batch, Checkpoint, Clock, Result, Solution, raise_if_diverged
+from ._stepper import INITIAL, Stepper, Walker
+from ._systems import AbstractSystem
+
+
+@eqx.filter_jit
+def _begin(stepper: Stepper, states: PyTree[Array], step: Array) -> Checkpoint:
+    """A checkpoint at the initial states, with an empty ledger."""
+
+    def one(index, state):
+        t = stepper.clock.time(step)
+        control = stepper.system.control_at(t)
+        energy = stepper.system.energy(state, control, stepper.sample(index, step))
+        observers = {
+            name: observer.init(state, control, t) for name, observer in stepper.observers.items()
+        }
+        return energy, Ledger.empty(state, stepper.clock.dt.dtype), observers
+
+    indices = jnp.arange(jax.tree.leaves(states)[0].shape[0])
+    energy, ledger, observers = jax.vmap(one)(indices, states)
+    unharmed = jnp.full(indices.shape, -1)
+    return Checkpoint(states, energy, ledger, observers, unharmed, step, stepper.clock)
+
+
+@eqx.filter_jit
+def _run(
+    stepper: Stepper,
+    checkpoint: Checkpoint,
+    functions: dict[str, Observable],
+    adjoint: AbstractAdjoint,
+    meter: Any,
+    n_saves: int,
+    steps_per_save: int,
+) -> Solution:
+    indices = jnp.arange(checkpoint.energy.shape[0])
+    walkers = Walker(
+        checkpoint.state,
+        checkpoint.energy,
+        None,
+        checkpoint.ledger,
+        checkpoint.observers,
+        checkpoint.diverged_step,
+    )
+    walkers = jax.vmap(stepper.start)(indices, walkers)
+
+    def record(walker, step):
+        t = stepper.clock.time(step)
+        control = stepper.system.control_at(t)
+        shown = {name: f(walker.state, control, t) for name, f in functions.items()}
+        for name, observer in stepper.observers.items():
+            shown[name] = observer.result(walker.observers[name])
+        ledger = jax.tree.map(
+            lambda total: total.value, walker.ledger, is_leaf=lambda x: hasattr(x, "correction")
+        )
+        return {"ledger": ledger, "energy": walker.energy, "observables": shown}
+
+    @adjoint.block
+    def block(walkers, first):
+        def one(index, walker):
+            return adjoint.steps(
+                functools.partial(stepper, index), walker, first, steps_per_save
+            )
+
+        walkers = jax.vmap(one)(indices, walkers)
+        return walkers, jax.vmap(record, (0, None))(walkers, first + steps_per_save)
+
+    def body(carry, j):
+        walkers, meter_state = carry
+        walkers, shown = block(walkers, checkpoint.step + j * steps_per_save)
+        progress = (j + 1).astype(jnp.float32) / n_saves
+        return (walkers, meter.step(meter_state, progress)), shown
+
+    first = jax.vmap(record, (0, None))(walkers, checkpoint.step)
+    (walkers, meter_state), shown = lax.scan(body, (walkers, meter.init()), jnp.arange(n_saves))
+    meter.close(meter_state)
+
+    steps = checkpoint.step + jnp.arange(n_saves + 1) * steps_per_save
+    bad = walkers.diverged_step
+    lost = (bad[:, None] >= 0) & (steps[None] > bad[:, None])
+
+    def assemble(start, rest):
+        values = jnp.moveaxis(jnp.concatenate([start[None], rest]), 0, 1)
+        if not jnp.issubdtype(values.dtype, jnp.inexact):
+            return values
+        return jnp.where(lost.reshape(lost.shape + (1,) * (values.ndim - 2)), jnp.nan, values)
+
+    shown = jax.tree.map(assemble, first, shown)
+    ledger = shown["ledger"]
+    return Solution(
+        times=stepper.clock.time(steps),
+        observables=shown["observables"],
+        work=ledger.work,
+        heat=ledger.heat,
+        energy=shown["energy"],
+        heat_by_leaf=ledger.heat_by_leaf,
+        entropy_flow=ledger.entropy_flow,
+        checkpoint=Checkpoint(
+            walkers.state,
+            walkers.energy,
+            walkers.ledger,
+            walkers.observers,
+            bad,
+            steps[-1],
+            stepper.clock,
+        ),
+        result=jnp.where(bad >= 0, int(Result.NON_FINITE), int(Result.SUCCESSFUL)),
+        stats={"steps": jnp.asarray(n_saves * steps_per_save), "diverged_step": bad},
+    )
+
+
+def _is_state(value: Any) -> bool:
+    return all(eqx.is_array_like(leaf) for leaf in jax.tree.leaves(value))
+
+
+def _initial_states(state: Any, key: Key[Array, ""], n_trajectories: int) -> PyTree[Array]:
+    """The states of all trajectories, with the trajectory axis first and one floating dtype."""
+    if isinstance(state, Batch):
+        states = state.states
+        dtype = shared_float("Batch(states)", states)
+        sizes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(states)}
+        if len(sizes) != 1 or sizes == {()}:
+            raise ValueError(
+                "every leaf of Batch(states) must have the same leading trajectory axis, got "
+                f"shapes {[jnp.shape(leaf) for leaf in jax.tree.leaves(states)]}"
+            )
+        (size,) = next(iter(sizes))
+        if n_trajectories not in (1, size):
+            raise ValueError(
+                f"n_trajectories must be left out or equal the {size} states of the Batch, "
+                f"got {n_trajectories}"
+            )
+        return cast_floats(states, dtype)
+    if callable(state) and not _is_state(state):
+        indices = jnp.arange(n_trajectories)
+        states = jax.vmap(lambda i: state(trajectory_key(key, i, INITIAL)))(indices)
+        return cast_floats(states, shared_float("state(key)", states))
+    dtype = shared_float("state", state)
+
+    def repeat(leaf):
+        leaf = jnp.asarray(leaf, dtype)
+        return jnp.broadcast_to(leaf, (n_trajectories, *leaf.shape))
+
+    return jax.tree.map(repeat, state)
+
+
+def _split_observables(
+    observables: Mapping[str, Any] | None, dtype: Any
+) -> tuple[dict[str, Observable], dict[str, AbstractObserver]]:
+    functions, observers = {}, {}
+    for name, observable in (observables or {}).items():
+        if isinstance(observable, AbstractObserver):
+            observers[name] = cast_floats(observable, dtype)
+        elif callable(observable):
+            functions[name] = cast_floats(observable, dtype)
+        else:
+            raise TypeError(
+                f"observables[{name!r}] must be a function f(x, control, t) or an observer such "
+                f"as Mean(f), got {observable!r}"
+            )
+    return functions, observers
+
+
+def _check_potential(system: AbstractSystem, state: PyTree[Array], clock: Clock) -> None:
+    """TypeError/ValueError where energy or drive have the wrong shape, before anything compiles."""
+
+    def probe(x, t, key):
+        control, sample = system.control_at(t), system.draw(key)
+        return system.energy(x, control, sample), system.drive_force(x, control, sample)
+
+    energy, drive = eqx.filter_eval_shape(probe, state, clock.time_origin, jax.random.key(0))
+    if getattr(energy, "shape", None) != ():
+        raise TypeError(f"the potential must return a scalar, got {energy}; sum over the elements")
+    if drive is not None:
+        shapes = [jax.tree.map(jnp.shape, tree) for tree in (drive, state)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"the drive must return a force like the state {shapes[1]}, got {shapes[0]}"
+            )
+
+
+def simulate(
+    system: AbstractSystem,
+    state: PyTree[Array] | Callable[[Key[Array, ""]], PyTree[Array]] | Batch | Solution,
+    *,
+    t1: float,
+    dt: float,
+    key: Key[Array, ""],
+    t0: float = 0.0,
+    n_trajectories: int = 1,
+    integrator: AbstractIntegrator = EulerMaruyama(),  # noqa: B008 (an immutable module)
+    save_every: int | None = None,
+    observables: Mapping[str, Observable | AbstractObserver] | None = None,
+    adjoint: AbstractAdjoint = RecursiveCheckpoint(),  # noqa: B008
+    progress: Any = False,
+    throw: bool = True,
+) -> Solution:
+    r"""Simulate an ensemble of Langevin trajectories and keep their ledger.
+
+    $$dx = \mu F(x, \lambda, \xi)\,dt + \sqrt{2\mu T}\,dW, \qquad
+      dU = \delta W - \delta Q$$
+
+    In each step the control (and time-dependent baths) move first, to their values at the end of
+    the step, then the state. Trajectory i's noise depends on `key`, i and the step number alone.
+
+    Args:
+        system: a `Langevin` or another `AbstractSystem`. Its floats are cast to the state's dtype.
+        state: one state, repeated for all trajectories; a function `key -> state`; `Batch(states)`;
+            or a `Solution`, which is continued: step numbers, ledger and streaming observers go
+            on, and with the same key, dt and system the result is that of one long run. If the
+            system's potential has changed, the change of energy is work.
+        t1: the end; (t1 - t0)/dt must be a whole number of steps to 1e-6.
+        dt: time step.
+        key: `jax.random.key(...)`.
+        t0: the start (not used for a `Solution`).
+        n_trajectories: how many, where `state` does not tell.
+        integrator: `EulerMaruyama()`, `Heun()` or `ExactLinear(stiffness)`.
+        save_every: steps between saves, a divisor of the number of steps; None saves start and end.
+        observables: `{name: f(x, control, t)}` recorded at saves, and streaming observers
+            (`Mean`, `Variance`, `Histogram`) that see every step.
+        adjoint: `RecursiveCheckpoint()`, `Direct()` or `ForwardMode()`.
+        progress: True for a bar, or a diffrax progress meter.
+        throw: raise when a trajectory turns non-finite. Inside jit, vmap or grad, and with False,
+            the solution holds NaN and `result` instead.
+
+    Returns:
+        A `Solution` with axes `[trajectory, save]`.
+
+    Raises:
+        TypeError, ValueError: an argument that does not fit, named with its value and the remedy.
+        SimulationDiverged: with `.solution`, the good part.
+
+    Cost: O(n_trajectories · steps) force evaluations, two a step (one where nothing changes in
+    time); memory O(n_trajectories · saves), independent of the number of steps.
+    """
+    if not isinstance(system, AbstractSystem):
+        raise TypeError(f"system must be a Langevin or an AbstractSystem, got {system!r}")
+    n_trajectories = check_count("n_trajectories", n_trajectories)
+    continued = state.checkpoint if isinstance(state, Solution) else None
+    if continued is None:
+        states = _initial_states(state, key, n_trajectories)
+        start_time = t0
+    else:
+        states = continued.state
+        start_time = continued.time
+    dtype = shared_float("state", states)
+    n_steps = count_steps(start_time, t1, dt, dtype)
+    n_saves = count_saves(n_steps, save_every)
+
+    system, integrator = cast_floats((system, integrator), dtype)
+    functions, observers = _split_observables(observables, dtype)
+    step = jnp.asarray(0) if continued is None else continued.step
+    clock = Clock(step, jnp.asarray(start_time, dtype), jnp.asarray(dt, dtype))
+    if continued is not None:
+        clock = clock.resume(continued.clock)
+    one_state = jax.tree.map(lambda leaf: leaf[0], states)
+    _check_potential(system, one_state, clock)
+    times = jnp.linspace(start_time, t1, min(n_steps, 1000) + 1, dtype=dtype)
+    bad_bath = check_baths(system, one_state, times)
+
+    stepper = Stepper(system, integrator, observers, key, clock)
+    if continued is None or jax.tree.structure(continued.observers) != jax.tree.structure(
+        eqx.filter_eval_shape(_begin, stepper, states, step).observers
+    ):
+        fresh = _begin(stepper, states, step)
+        continued = fresh if continued is None else eqx.tree_at(
+            lambda c: c.observers, continued, fresh.observers, is_leaf=lambda x: x == {}
+        )
+    solution = _run(
+        stepper,
+        continued,
+        functions,
+        adjoint,
+        progress_meter(progress),
+        n_saves,
+        n_steps // n_saves,
+    )
+    if bad_bath is not None:
+        message = "temperature and mobility must be finite and >= 0"
+        solution = eqx.error_if(solution, bad_bath, message)
+    if throw and is_concrete(solution.checkpoint.diverged_step):
+        raise_if_diverged(
+            solution.checkpoint.diverged_step,
+            solution,
+            f"use a smaller dt than {dt:g}, or ExactLinear for a stiff trap; the error's .solution "
+            "holds the run up to there",
+        )
+    return solution

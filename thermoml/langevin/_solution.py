@@ -1,0 +1,171 @@
+"""What a simulation returns."""
+
+import enum
+from typing import TYPE_CHECKING, Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PyTree
+
+from ..numerics._arrays import is_concrete
+from ..numerics._labels import Labelled, leaf_names, to_dataset
+from ._ledger import Ledger
+
+if TYPE_CHECKING:
+    import xarray
+
+
+class Result(enum.IntEnum):
+    """How a trajectory ended."""
+
+    SUCCESSFUL = 0
+    NON_FINITE = 1
+
+
+class Batch(eqx.Module):
+    """Initial states, one per trajectory: every leaf of `states` has the trajectory axis first."""
+
+    states: PyTree[Array]
+
+
+class Clock(eqx.Module):
+    """When a step ends: `time_origin + (step - step_origin) dt`, from whole numbers of steps."""
+
+    step_origin: Int[Array, ""]
+    time_origin: Float[Array, ""]
+    dt: Float[Array, ""]
+
+    def time(self, step: Int[Array, "..."]) -> Float[Array, "..."]:
+        return self.time_origin + (step - self.step_origin).astype(self.dt.dtype) * self.dt
+
+    def resume(self, earlier: "Clock") -> "Clock":
+        """This clock, or `earlier` where dt is the same: then times agree to the last bit."""
+        same = earlier.dt == self.dt
+        return jax.tree.map(lambda a, b: jnp.where(same, a, b), earlier, self)
+
+
+class Checkpoint(eqx.Module):
+    """Where a run stands: all that is needed to go on as if it had never stopped."""
+
+    state: PyTree[Float[Array, "trajectory ..."]]
+    energy: Float[Array, " trajectory"]
+    ledger: Ledger
+    observers: dict[str, PyTree[Array]]
+    diverged_step: Int[Array, " trajectory"]
+    step: Int[Array, ""]
+    clock: Clock
+
+    @property
+    def time(self) -> Float[Array, ""]:
+        return self.clock.time(self.step)
+
+
+class Solution(eqx.Module):
+    """Trajectories of a Langevin simulation and their ledger; all arrays `[trajectory, save, ...]`.
+
+    Save 0 is the start. Work, heat and entropy flow are cumulative from there (k_B = 1; heat
+    positive into the bath, work positive on the system).
+
+    Attributes:
+        times: `(save,)`.
+        observables: what was asked for, by name.
+        work, heat: in units of energy; `work - heat` is the change of `energy`.
+        energy: U(x, λ, ξ).
+        heat_by_leaf: a pytree like the state, each leaf `[trajectory, save]`.
+        entropy_flow: Σ δQ_i/T_i over the elements of the state, in nats; NaN where a bath has T = 0.
+        final_state: like the state, with the trajectory axis first.
+        checkpoint: continue with `simulate(system, solution, ...)`.
+        result: `Result.SUCCESSFUL` or `Result.NON_FINITE` per trajectory. After a trajectory has
+            turned non-finite its values are NaN.
+        stats: `steps`, and `diverged_step` per trajectory (-1 for none).
+    """
+
+    times: Float[Array, " save"]
+    observables: dict[str, PyTree[Array]]
+    work: Float[Array, "trajectory save"]
+    heat: Float[Array, "trajectory save"]
+    energy: Float[Array, "trajectory save"]
+    heat_by_leaf: PyTree[Float[Array, "trajectory save"]]
+    entropy_flow: Float[Array, "trajectory save"]
+    checkpoint: Checkpoint
+    result: Int[Array, " trajectory"]
+    stats: dict[str, Array]
+
+    @property
+    def final_state(self) -> PyTree[Float[Array, "trajectory ..."]]:
+        return self.checkpoint.state
+
+    @property
+    def residual(self) -> Float[Array, "trajectory save"]:
+        """Heat minus the sum of the leaves' heats: the O(|dx|³) of the trapezoidal rule."""
+        leaves = jax.tree.leaves(self.heat_by_leaf)
+        return self.heat - jnp.sum(jnp.stack(leaves), axis=0)
+
+    def __str__(self) -> str:
+        n_trajectories, n_saves = self.work.shape
+        lines = [f"Solution of {n_trajectories} trajectories at {n_saves} saves"]
+        if not is_concrete(self.work):
+            return lines[0] + " (traced)"
+        t0, t1 = float(self.times[0]), float(self.times[-1])
+        lines.append(f"  time          {t0:g} to {t1:g} in {int(self.stats['steps'])} steps")
+        for name in ("work", "heat", "energy", "entropy_flow"):
+            final = np.asarray(getattr(self, name))[:, -1]
+            spread = f" ± {final.std(ddof=1) / len(final) ** 0.5:.2g}" if len(final) > 1 else ""
+            lines.append(f"  {name:<13} {final.mean():.5g}{spread} (mean at the end)")
+        if self.observables:
+            lines.append(f"  observables   {', '.join(self.observables)}")
+        failed = int(np.sum(np.asarray(self.result) != Result.SUCCESSFUL))
+        if failed:
+            lines.append(f"  {failed} of {n_trajectories} trajectories turned non-finite")
+        return "\n".join(lines)
+
+    def to_xarray(self) -> "xarray.Dataset":
+        """The solution as a Dataset over `trajectory` and `time`; leaves and observables by name."""
+        along = ("trajectory", "time")
+        variables = {
+            "work": Labelled(along, self.work, "energy", "cumulative work on the system"),
+            "heat": Labelled(along, self.heat, "energy", "cumulative heat into the baths"),
+            "energy": Labelled(along, self.energy, "energy", "energy of the system"),
+            "entropy_flow": Labelled(along, self.entropy_flow, "nat", "entropy flow into the baths"),
+        }
+
+        def add(name: str, tree: Any, units: str, long_name: str) -> None:
+            for suffix, leaf in zip(leaf_names(tree), jax.tree.leaves(tree), strict=True):
+                full = f"{name}_{suffix}" if suffix else name
+                dims = along + tuple(f"{full}_dim_{i}" for i in range(leaf.ndim - 2))
+                variables[full] = Labelled(dims, leaf, units, long_name)
+
+        if len(jax.tree.leaves(self.heat_by_leaf)) > 1:
+            add("heat", self.heat_by_leaf, "energy", "heat into the bath of one leaf")
+        for name, value in self.observables.items():
+            add(name, value, "", name)
+        coordinates = {
+            "time": Labelled(("time",), self.times, "time", "time"),
+            "trajectory": Labelled(
+                ("trajectory",), np.arange(self.work.shape[0]), "", "trajectory index"
+            ),
+        }
+        return to_dataset(variables, coordinates)
+
+
+class SimulationDiverged(RuntimeError):
+    """A trajectory turned non-finite. `solution` holds the run, NaN from the failure on."""
+
+    def __init__(self, message: str, solution: Any):
+        super().__init__(message)
+        self.solution = solution
+
+
+def raise_if_diverged(diverged_step: Array, solution: Any, remedy: str) -> None:
+    """SimulationDiverged, naming the earliest step and its trajectory, unless all went well."""
+    steps = np.asarray(diverged_step)
+    failed = np.flatnonzero(steps >= 0)
+    if failed.size:
+        first = failed[np.argmin(steps[failed])]
+        raise SimulationDiverged(
+            f"trajectory {first} turned non-finite at step {steps[first]} "
+            f"({failed.size} of {steps.size} trajectories in all); {remedy}",
+            solution,
+        )

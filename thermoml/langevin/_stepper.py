@@ -1,0 +1,94 @@
+"""One step of one trajectory: noise, sample, integrator and ledger together."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key, PyTree
+
+from ..numerics._random import trajectory_key
+from ._baths import spread
+from ._integrators import AbstractIntegrator
+from ._ledger import Forces, Ledger, evaluate
+from ._observers import AbstractObserver
+from ._solution import Clock
+from ._systems import AbstractSystem
+
+INITIAL, _NOISE, _SAMPLE = range(3)  # what a trajectory's keys are for
+
+
+class Walker(eqx.Module):
+    """One trajectory between two steps."""
+
+    state: PyTree[Array]
+    energy: Float[Array, ""]
+    forces: Forces | None  # at `state`, kept only where the next step can use them
+    ledger: Ledger
+    observers: dict[str, PyTree[Array]]
+    diverged_step: Int[Array, ""]
+
+
+def _noise(key: Key[Array, ""], state: PyTree[Array]) -> PyTree[Array]:
+    leaves, structure = jax.tree.flatten(state)
+    keys = jax.random.split(key, len(leaves)) if len(leaves) > 1 else key[None]
+    normals = [jax.random.normal(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)]
+    return jax.tree.unflatten(structure, normals)
+
+
+class Stepper(eqx.Module):
+    """The physics of one step, for one trajectory."""
+
+    system: AbstractSystem
+    integrator: AbstractIntegrator
+    observers: dict[str, AbstractObserver]
+    key: Key[Array, ""]
+    clock: Clock
+
+    def sample(self, index: Array, step: Array) -> Any:
+        return self.system.draw(jax.random.fold_in(trajectory_key(self.key, index, _SAMPLE), step))
+
+    def start(self, index: Array, walker: Walker) -> Walker:
+        """`walker` with the forces that the first step may use."""
+        if not self.system.autonomous:
+            return walker
+        forces = evaluate(self.system, walker.state, None, None)
+        return eqx.tree_at(lambda w: w.forces, walker, forces, is_leaf=lambda x: x is None)
+
+    def __call__(self, index: Array, walker: Walker, step: Array) -> Walker:
+        t, dt = self.clock.time(step + 1), self.clock.dt
+        control = self.system.control_at(t)
+        sample = self.sample(index, step)
+        baths = (
+            spread("temperature", self.system.temperature, walker.state, t),
+            spread("mobility", self.system.mobility, walker.state, t),
+        )
+
+        def forces_at(state):
+            return evaluate(self.system, state, control, sample)
+
+        start = forces_at(walker.state) if walker.forces is None else walker.forces
+        state = self.integrator.step(
+            lambda x: forces_at(x).force,
+            walker.state,
+            start.force,
+            _noise(jax.random.fold_in(trajectory_key(self.key, index, _NOISE), step), walker.state),
+            control,
+            baths,
+            dt,
+        )
+        end = forces_at(state)
+        move = jax.tree.map(jnp.subtract, state, walker.state)
+        ledger = walker.ledger.record(walker.energy, start, end, move, baths[0])
+        good = jnp.isfinite(end.energy) & jnp.isfinite(ledger.heat.total)
+        return Walker(
+            state,
+            end.energy,
+            None if walker.forces is None else end,
+            ledger,
+            {
+                name: observer.update(walker.observers[name], state, control, t)
+                for name, observer in self.observers.items()
+            },
+            jnp.where(good | (walker.diverged_step >= 0), walker.diverged_step, step),
+        )

@@ -1,0 +1,1 @@
+"""Numerical tools below the physics: casts and checks, sums, quadrature, random streams."""

@@ -1,0 +1,54 @@
+"""Casts of parameters and states to one floating dtype."""
+
+from typing import Any, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Tree = TypeVar("Tree")
+
+
+def default_float() -> Any:
+    """float64 when JAX's x64 mode is on, float32 otherwise."""
+    return jnp.zeros(()).dtype
+
+
+def is_concrete(value: Any) -> bool:
+    """True when no leaf of `value` is being traced by jit, vmap or grad."""
+    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value))
+
+
+def as_parameter(value: Any) -> jax.Array:
+    """`value` as a strongly typed floating array, so that it is a leaf and never recompiles."""
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.inexact):
+        return value
+    if isinstance(value, np.ndarray) and np.issubdtype(value.dtype, np.floating):
+        return jnp.asarray(value)
+    return jnp.asarray(value, default_float())
+
+
+def _is_float(leaf: Any) -> bool:
+    if isinstance(leaf, float):
+        return True
+    return eqx.is_array_like(leaf) and jnp.issubdtype(jnp.result_type(leaf), jnp.floating)
+
+
+def cast_floats(tree: Tree, dtype: Any) -> Tree:
+    """Every floating leaf of `tree` (Python floats too) as an array of `dtype`; the rest as it is."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype) if _is_float(leaf) else leaf, tree)
+
+
+def shared_float(name: str, tree: Any) -> Any:
+    """The one floating dtype of all leaves of `tree`; ValueError when a leaf is not a float."""
+    leaves = jax.tree.leaves(tree)
+    if not leaves:
+        raise ValueError(f"{name} must hold at least one array, got {tree!r}")
+    for leaf in leaves:
+        if not _is_float(leaf):
+            raise TypeError(
+                f"every leaf of {name} must be a floating-point array, got {leaf!r}; convert "
+                "integers with jnp.asarray(x, float) and keep functions out of the state"
+            )
+    return jnp.result_type(*(jnp.asarray(leaf).dtype for leaf in leaves))

@@ -1,0 +1,47 @@
+"""Labelled arrays: results as an xarray Dataset, with units and long names."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import numpy as np
+
+if TYPE_CHECKING:
+    import xarray
+
+
+class Labelled(NamedTuple):
+    """One variable: its dimensions, values, unit (k_B = 1) and name in words."""
+
+    dims: tuple[str, ...]
+    values: Any
+    units: str
+    long_name: str
+
+
+def to_dataset(
+    variables: Mapping[str, Labelled],
+    coordinates: Mapping[str, Labelled],
+    attributes: Mapping[str, Any] | None = None,
+) -> "xarray.Dataset":
+    """An xarray Dataset of NumPy copies of `variables` over `coordinates`."""
+    import xarray
+
+    def entry(variable: Labelled):
+        attrs = {"units": variable.units, "long_name": variable.long_name}
+        return variable.dims, np.asarray(variable.values), attrs
+
+    return xarray.Dataset(
+        {name: entry(variable) for name, variable in variables.items()},
+        {name: entry(variable) for name, variable in coordinates.items()},
+        dict(attributes or {}),
+    )
+
+
+def leaf_names(tree: Any) -> list[str]:
+    """A short name for each leaf of `tree` from its path: `layers_0_weight`; one leaf has ''."""
+    names = []
+    for path, _ in jax.tree_util.tree_flatten_with_path(tree)[0]:
+        name = jax.tree_util.keystr(path, simple=True, separator="_")
+        names.append("".join(c if c.isalnum() or c == "_" else "_" for c in name))
+    return names

@@ -1,0 +1,104 @@
+"""Counter-based random streams, one per trajectory, laid out with the trajectory axis last.
+
+`jax.random` draws through threefry too, but on the CPU it runs the rounds of that cipher as a
+loop over memory. Written out as elementwise operations they fuse with what uses the bits.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, Key, UInt32
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY = 0x1BD11BDA
+
+
+def threefry_2x32(key: tuple, counter: tuple) -> tuple[Array, Array]:
+    """The threefry-2x32 block cipher in 20 rounds (Salmon et al. 2011), elementwise on uint32.
+
+    Arguments broadcast by NumPy's rules among equal ranks. Returns the two words of each block.
+    """
+    keys = (key[0], key[1], key[0] ^ key[1] ^ jnp.uint32(_PARITY))
+    first, second = counter[0] + keys[0], counter[1] + keys[1]
+    for group in range(5):
+        for rotation in _ROTATIONS[group % 2]:
+            first = first + second
+            second = (second << jnp.uint32(rotation)) | (second >> jnp.uint32(32 - rotation))
+            second = second ^ first
+        first = first + keys[(group + 1) % 3]
+        second = second + keys[(group + 2) % 3] + jnp.uint32(group + 1)
+    return first, second
+
+
+def _normals_float32(first: Array, second: Array) -> tuple[Array, Array]:
+    """Two standard normals per block: Box-Muller with the angle in one octant, signs from bits."""
+    uniform = ((first >> jnp.uint32(8)).astype(jnp.float32) + 0.5) * np.float32(2.0**-24)
+    radius = jnp.sqrt(-2 * jnp.log(uniform))
+    # Angle uniform in [-pi/4, pi/4), with the minimax polynomials of Cephes' sinf and cosf; the
+    # octant comes from low bits of `first` that `uniform` does not use.
+    angle = lax.bitcast_convert_type(second, jnp.int32).astype(jnp.float32)
+    angle = angle * np.float32(np.pi / 4 / 2**31)
+    square = angle * angle
+    sine = 8.3321608736e-3 - square * 1.9515295891e-4
+    sine = 1 + square * (-1.6666654611e-1 + square * sine)
+    sine = angle * sine * radius
+    cosine = -1.388731625e-3 + square * 2.443315712e-5
+    cosine = (1 + square * (-0.5 + square * (4.166664568e-2 + square * cosine))) * radius
+    cosine = jnp.where((first & jnp.uint32(2)) != 0, -cosine, cosine)
+    swap = (first & jnp.uint32(1)) != 0
+    return jnp.where(swap, cosine, sine), jnp.where(swap, sine, cosine)
+
+
+def _uniform_float64(first: Array, second: Array) -> Array:
+    """One uniform in (0, 1) with 53 bits per block."""
+    high = (first >> jnp.uint32(5)).astype(jnp.float64)
+    low = (second >> jnp.uint32(6)).astype(jnp.float64)
+    return (high * 2.0**26 + low + 0.5) * 2.0**-53
+
+
+class Streams(eqx.Module):
+    """One random stream per trajectory: draw (step, row) of a stream is a pure function of its key.
+
+    `key`: two uint32 arrays of shape `(trajectory,)`. A stream gives each `step` its own 2^32
+    blocks of 64 bits. Arrays come out as `(rows, trajectory)`.
+    """
+
+    key: tuple[UInt32[Array, " trajectory"], UInt32[Array, " trajectory"]]
+
+    def _blocks(self, step: Array, n_blocks: int) -> tuple[Array, Array]:
+        rows = lax.iota(jnp.uint32, n_blocks)[:, None]
+        steps = jnp.broadcast_to(jnp.asarray(step, jnp.uint32), (1, 1))
+        return threefry_2x32((self.key[0][None], self.key[1][None]), (steps, rows))
+
+    def bits(self, step: Array, rows: int) -> UInt32[Array, "rows trajectory"]:
+        """Independent random bits, 32 in each word. Cost O(rows · trajectories)."""
+        return jnp.concatenate(self._blocks(step, (rows + 1) // 2))[:rows]
+
+    def normals(self, step: Array, rows: int, dtype) -> Float[Array, "rows trajectory"]:
+        """Independent standard normals: 24-bit radii in float32 (|z| < 5.9), 53-bit in float64."""
+        if dtype == jnp.float64:
+            first, second = self._blocks(step, 2 * ((rows + 1) // 2))
+            uniform = _uniform_float64(first, second)
+            half = uniform.shape[0] // 2
+            radius = jnp.sqrt(-2 * jnp.log(uniform[:half]))
+            angle = 2 * np.pi * uniform[half:]
+            pair = (radius * jnp.cos(angle), radius * jnp.sin(angle))
+        else:
+            pair = _normals_float32(*self._blocks(step, (rows + 1) // 2))
+        return jnp.concatenate(pair)[:rows].astype(dtype)
+
+
+def trajectory_streams(key: Key[Array, ""], indices: Array, purpose: int) -> Streams:
+    """The streams of trajectories `indices`: each depends on key, its index and purpose alone."""
+    root = jax.random.bits(key, (2,), jnp.uint32)
+    indices = jnp.asarray(indices, jnp.uint32)
+    purposes = jnp.full_like(indices, purpose)
+    roots = (jnp.broadcast_to(root[0], indices.shape), jnp.broadcast_to(root[1], indices.shape))
+    return Streams(threefry_2x32(roots, (indices, purposes)))
+
+
+def trajectory_key(key: Key[Array, ""], index: Array, purpose: int) -> Key[Array, ""]:
+    """The `jax.random` key of one trajectory for one purpose."""
+    return jax.random.fold_in(jax.random.fold_in(key, index), purpose)

@@ -1,0 +1,50 @@
+"""Inputs as floating arrays: any distribution, and rows of a training set."""
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from ._base import AbstractInputBatch
+
+
+class DenseBatch(AbstractInputBatch):
+    """Inputs held as they are. Memory O(B N M)."""
+
+    values: Float[Array, "B N M"]
+
+    def project(self, *vectors):
+        return tuple(jnp.sum(self.values * v[None], axis=1) for v in vectors)
+
+    def combine(self, coefficients):
+        return jnp.sum(self.values * coefficients[:, None, :], axis=0)
+
+    def unpack(self):
+        return self.values
+
+
+class RowBatch(AbstractInputBatch):
+    """Rows of one training set of P examples, chosen anew for each trajectory.
+
+    Products with the whole set are matrix products shared by all trajectories; the rows are picked
+    from (or scattered into) their P results. Nothing of size B N M is made. Cost O(P N M).
+    """
+
+    examples: Float[Array, "P N"]
+    rows: Int[Array, "B M"]
+
+    def project(self, *vectors):
+        def pick(vector):
+            fields = jnp.matmul(self.examples, vector, precision=lax.Precision.HIGHEST)
+            fields = jnp.broadcast_to(fields, (fields.shape[0], self.rows.shape[1]))
+            return jnp.take_along_axis(fields, self.rows, axis=0)
+
+        return tuple(pick(vector) for vector in vectors)
+
+    def combine(self, coefficients):
+        n_trajectories = self.rows.shape[1]
+        spread = jnp.zeros((self.examples.shape[0], n_trajectories), coefficients.dtype)
+        spread = spread.at[self.rows, jnp.arange(n_trajectories)[None]].add(coefficients)
+        return jnp.matmul(self.examples.T, spread, precision=lax.Precision.HIGHEST)
+
+    def unpack(self):
+        return jnp.moveaxis(self.examples[self.rows], -1, 1)
