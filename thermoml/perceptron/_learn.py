@@ -24,8 +24,8 @@ from ._rules import force_jump
 
 _INPUTS, _NOISE, _WEIGHTS, _TEACHER = range(4)  # what a trajectory's randomness is for
 
-# Weights times trajectories of one chunk: what a core's cache holds, and what a device likes.
-_CHUNK = {"cpu": 2**17, "other": 2**26}
+# Trajectories of one chunk, and numbers it may hold: what a core's caches like, and what a device.
+_CHUNK = {"cpu": (128, 2**19), "other": (2**16, 2**28)}
 _LARGE_SEPARATION = 0.1
 
 
@@ -204,8 +204,9 @@ def _run(
 
 def _chunk(problem: LearningProblem, n_trajectories: int) -> int:
     """How many trajectories run side by side: a chunk that suits the device's memory."""
-    room = _CHUNK["cpu" if jax.default_backend() == "cpu" else "other"]
-    target = max(1, room // problem.inputs.footprint(problem.batch, problem.n_inputs))
+    widest, room = _CHUNK["cpu" if jax.default_backend() == "cpu" else "other"]
+    footprint = problem.inputs.footprint(problem.batch, problem.n_inputs)
+    target = max(1, min(widest, room // footprint))
     n_chunks = -(-n_trajectories // target)
     chunk = -(-n_trajectories // n_chunks)
     return chunk if chunk < 16 or n_chunks == 1 else -(-chunk // 16) * 16

@@ -51,9 +51,11 @@ class Learning(eqx.Module):
 
     def _batch(self, step: Array):
         n_inputs, dtype = self.teacher.shape[0], self.teacher.dtype
-        return self.problem.inputs.draw(
+        batch = self.problem.inputs.draw(
             self.inputs, step, batch=self.problem.batch, n_inputs=n_inputs, dtype=dtype
         )
+        # Every use of the inputs would otherwise draw them again inside its own fusion.
+        return lax.optimization_barrier(batch)
 
     def _lesson(self, weights: Array, step: Array):
         """The batch of a step, its labels, the activations √N λ, and the force F on each input."""
