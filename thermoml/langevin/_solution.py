@@ -151,7 +151,12 @@ class Solution(eqx.Module):
 
 
 class SimulationDiverged(RuntimeError):
-    """A trajectory turned non-finite. `solution` holds the run, NaN from the failure on."""
+    """A trajectory turned non-finite. `solution` holds the run, NaN from the failure on.
+
+    A study puts what it makes of that solution into `good_part`.
+    """
+
+    good_part: Any = None
 
     def __init__(self, message: str, solution: Any):
         super().__init__(message)

@@ -212,20 +212,20 @@ def _chunk(problem: LearningProblem, n_trajectories: int) -> int:
     return chunk if chunk < 16 or n_chunks == 1 else -(-chunk // 16) * 16
 
 
-def _check_step_size(problem: LearningProblem, dt: float) -> None:
+def check_step_size(stiffness: Any, dt: float) -> None:
     """ValueError where the step is unstable for the stiffness; a warning where it is biased."""
-    if not is_concrete(problem.stiffness):
+    if not is_concrete(stiffness):
         return
-    product = float(problem.stiffness) * float(dt)
+    stiffness = float(stiffness)
+    product = stiffness * float(dt)
     if product >= 2:
         raise ValueError(
-            f"dt must be below 2/stiffness = {2 / float(problem.stiffness):g} to be stable, "
-            f"got {dt:g}"
+            f"dt must be below 2/stiffness = {2 / stiffness:g} to be stable, got {dt:g}"
         )
     if product >= 0.2:
         warnings.warn(
             f"stiffness * dt = {product:g} is large: the stationary variance is too wide by a "
-            f"factor {1 / (1 - product / 2):.3g}; use dt below {0.2 / float(problem.stiffness):g}",
+            f"factor {1 / (1 - product / 2):.3g}; use dt below {0.2 / stiffness:g}",
             StepSizeWarning,
             stacklevel=4,
         )
@@ -320,7 +320,7 @@ def learn(
 
     n_steps = count_steps(0.0, t1, level.dt, dtype)
     n_saves = count_saves(n_steps, save_every)
-    _check_step_size(problem, level.dt)
+    check_step_size(problem.stiffness, level.dt)
     _check_rule(problem, dtype)
     shape = (n_trajectories, n_inputs)
     if test_inputs is not None:

@@ -1,0 +1,5 @@
+"""`python -m thermoml`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,115 @@
+"""The command line: thermoml run | plot | info."""
+
+import contextlib
+import platform
+import sys
+import warnings
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import typer
+
+from .config import (
+    ConfigError,
+    config_from_json,
+    load_config,
+    shipped_configs,
+)
+from .langevin import SimulationDiverged
+from .sweep import Store, StoreError
+
+app = typer.Typer(
+    name="thermoml",
+    help="The thermodynamics of learning: run a study from a config, draw it, look at the machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@contextlib.contextmanager
+def _plain_errors() -> Iterator[None]:
+    """One clear line on stderr and exit code 2 for what a user can mend; warnings as lines too."""
+    told = set()
+
+    def show(message, category, filename, lineno, file=None, line=None):
+        if str(message) not in told:
+            told.add(str(message))
+            typer.echo(f"warning: {message}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        warnings.showwarning = show
+        try:
+            yield
+        except (ConfigError, StoreError, SimulationDiverged) as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            typer.echo("stopped; what had finished is in the store", err=True)
+            raise typer.Exit(130) from None
+
+
+@app.command()
+def run(
+    config: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped config.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Results directory  [default: results/<config name>]")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a key; may be given repeatedly."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Use the config's quick settings.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the results in the directory.")
+    ] = False,
+) -> None:
+    """Run a study: leaves results.zarr, summary.json and figures, and prints a table."""
+    with _plain_errors():
+        checked = load_config(config, overrides=set_, quick=quick)
+        folder = out or Path("results") / Path(config).stem
+        with jax.enable_x64(checked.precision == "float64"):
+            from .studies import run_study, study_of
+
+            study = study_of(checked)
+            summary = run_study(study, folder, overwrite=overwrite)
+        typer.echo(study.table(summary))
+        typer.echo(f"Results, summary.json and figures are in {folder}")
+
+
+@app.command()
+def plot(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The directory of a finished run.")],
+) -> None:
+    """Draw the figures of a finished run again."""
+    with _plain_errors():
+        results = Store(folder).open()
+        from .studies import redraw, study_of
+
+        for file in redraw(study_of(config_from_json(results.attrs["config"])), folder):
+            typer.echo(str(file))
+
+
+@app.command()
+def info() -> None:
+    """Print versions, devices and the shipped configs."""
+    typer.echo(f"python      {platform.python_version()} on {platform.platform()}")
+    for name in ("thermoml", "jax", "jaxlib", "equinox", "diffrax", "xarray", "zarr"):
+        typer.echo(f"{name:<11} {version(name)}")
+    typer.echo(f"backend     {jax.default_backend()}")
+    for device in jax.devices():
+        typer.echo(f"device      {device.id}: {device.device_kind}")
+    typer.echo(f"configs     {', '.join(shipped_configs())}")
+
+
+def main() -> None:
+    """The entry point of the `thermoml` command."""
+    sys.exit(app())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Figures of the study `learning_rules`."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ._style import band, line_style, new_figure
+
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def _curves(ax: "Axes", results: "xarray.Dataset", name: str) -> None:
+    for index, rule in enumerate(results.rule.values):
+        entry = results.sel(rule=rule)
+        error = entry[f"{name}_standard_error"].values
+        band(ax, results.time.values, entry[name].values, error, index, str(rule))
+    ax.set_xlabel(r"time $t$  [$1/\mu k$]")
+    ax.set_xlim(results.time.values[0], results.time.values[-1])
+
+
+def _caption(results: "xarray.Dataset") -> str:
+    shown = results.error_standard_error.isel(time=-1).values
+    return "bands: mean ± 2 standard errors" if np.isfinite(shown).any() else "one trajectory each"
+
+
+def learning_curves(
+    results: "xarray.Dataset", title: str, hebbian_limit: float | None
+) -> "Figure":
+    """Generalization error against time, with error bands; the exact Hebbian limit as a line."""
+    figure, (ax,) = new_figure(7.2, 4.4)
+    _curves(ax, results, "error")
+    if hebbian_limit is not None:
+        ax.axhline(
+            hebbian_limit,
+            color="0.35",
+            linewidth=1,
+            linestyle=":",
+            label=r"Hebbian, $t, N\to\infty$ (exact)",
+        )
+    ax.set_ylabel(r"generalization error $\varepsilon$")
+    ax.set_ylim(top=min(1.0, float(results.error.max()) * 1.03))
+    ax.set_title(f"{title}\n" if title else "", fontsize=11, loc="left")
+    ax.text(0, 1.015, _caption(results), transform=ax.transAxes, fontsize=8, color="0.35")
+    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+    return figure
+
+
+def heat_and_energy(results: "xarray.Dataset", title: str) -> "Figure":
+    """Heat into the bath, and energy, per weight against time."""
+    figure, (left, right) = new_figure(9.6, 4.2, columns=2)
+    _curves(left, results, "heat")
+    left.set_ylabel(r"heat into the bath  $Q/N$  [$k_\mathrm{B}T$ at $T=1$]")
+    _curves(right, results, "energy")
+    right.set_ylabel(r"energy  $k|w|^2/2N$  [$k_\mathrm{B}T$ at $T=1$]")
+    right.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+    left.set_title(f"{title}\n" if title else "", fontsize=11, loc="left")
+    left.text(0, 1.015, _caption(results), transform=left.transAxes, fontsize=8, color="0.35")
+    return figure
+
+
+def error_against_dissipation(results: "xarray.Dataset", title: str) -> "Figure":
+    """What a rule's final error costs: error against dissipation rate, bars of 2 standard errors."""
+    figure, (ax,) = new_figure(6.4, 4.2)
+    final = results.isel(time=-1)
+    for index, rule in enumerate(results.rule.values):
+        entry = final.sel(rule=rule)
+        ax.errorbar(
+            entry.dissipation_rate,
+            entry.error,
+            xerr=2 * np.nan_to_num(entry.dissipation_rate_standard_error),
+            yerr=2 * np.nan_to_num(entry.error_standard_error),
+            fmt="os^Dv<>p"[index % 8],
+            color=line_style(index)["color"],
+            markersize=5,
+            capsize=3,
+            label=str(rule),
+        )
+    ax.set_xlabel(r"dissipation rate  $\dot Q/N$  [$\mu k\,k_\mathrm{B}T$ at $T=1$]")
+    ax.set_ylabel(r"final generalization error $\varepsilon$")
+    ax.margins(0.12)
+    ax.set_title(title, fontsize=11, loc="left")
+    ax.legend(frameon=False, fontsize=9)
+    return figure
+
+
+
