@@ -11,4 +11,6 @@ from .langevin import *  # noqa: F403
 from .perceptron import *  # noqa: F403
 
 __version__ = _version("thermoml")
-__all__ = ["__version__", *langevin.__all__, *perceptron.__all__]
+__all__ = ["__version__"]
+__all__ += langevin.__all__
+__all__ += perceptron.__all__

@@ -1,6 +1,7 @@
 """The command line: thermoml run | plot | info."""
 
 import contextlib
+import os
 import platform
 import sys
 import warnings
@@ -63,7 +64,9 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a key; may be given repeatedly."),
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Use the config's quick settings.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Use the config's quick settings.")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the results in the directory.")
     ] = False,
@@ -108,6 +111,8 @@ def info() -> None:
 
 def main() -> None:
     """The entry point of the `thermoml` command."""
+    # One CPU device per core, which trajectories are shared over; only before JAX's first use.
+    jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
     sys.exit(app())
 
 

@@ -139,7 +139,9 @@ def shipped_configs() -> dict[str, Any]:
     if not folder.is_dir():  # an editable install reads them from the checkout
         folder = Path(__file__).parent.parent / "configs"
     files = [entry for entry in folder.iterdir() if entry.name.endswith(".yaml")]
-    return {entry.name.removesuffix(".yaml"): entry for entry in sorted(files, key=lambda e: e.name)}
+    return {
+        entry.name.removesuffix(".yaml"): entry for entry in sorted(files, key=lambda e: e.name)
+    }
 
 
 def _nearest(word: Any, choices: Any) -> str:

@@ -23,7 +23,7 @@ class AbstractAdjoint(eqx.Module):
 
     @abc.abstractmethod
     def block(self, function: Callable) -> Callable:
-        """`function`, which runs all steps from one save to the next, as reverse mode should see it."""
+        """`function`, which runs from one save to the next, as reverse mode should see it."""
 
 
 def _scan_steps(step: Step, carry: Any, first: Array, count: int) -> Any:

@@ -55,7 +55,7 @@ def check_baths(system: Any, state: PyTree[Array], times: Array) -> Array | None
         parameter = getattr(system, name)
         jax.eval_shape(lambda x, t, p=parameter, n=name: spread(n, p, x, t), state, times[0])
         for leaf in jax.tree.leaves(parameter, is_leaf=callable):
-            values = jax.vmap(leaf)(times) if callable(leaf) else leaf
+            values: Any = jax.vmap(leaf)(times) if callable(leaf) else leaf
             if is_concrete(values):
                 check_bound(name, values, ">=", 0.0)
             else:

@@ -1,4 +1,4 @@
-"""Controls: how an external parameter moves in time. Their arrays are leaves, so they can be tuned."""
+"""Controls: how an external parameter moves in time. Their arrays are leaves, to be tuned."""
 
 from typing import Any
 
@@ -72,7 +72,7 @@ class PiecewiseLinear(eqx.Module):
     values: PyTree[Array] = eqx.field(converter=_as_parameters)
 
     def __check_init__(self):
-        if isinstance(self.times, jax.core.Tracer) or not isinstance(self.times, jax.Array):
+        if not isinstance(self.times, jax.Array) or not is_concrete(self.times):
             return
         if self.times.ndim != 1 or self.times.shape[0] < 2:
             raise ValueError(f"times must hold at least two knots, got shape {self.times.shape}")

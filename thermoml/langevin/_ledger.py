@@ -70,9 +70,9 @@ class Ledger(eqx.Module):
     ) -> "Ledger":
         """The ledger after a step from `start` to `end` (same λ', ξ) with displacement `move`."""
         leaf_heat = _stratonovich(start.force, end.force, move)
-        driven = 0.0
+        driven = jnp.zeros_like(start.energy)
         if start.drive is not None:
-            driven = sum(jax.tree.leaves(_stratonovich(start.drive, end.drive, move)))
+            driven = sum(jax.tree.leaves(_stratonovich(start.drive, end.drive, move)), driven)
 
         def flow(before, after, dx, T):
             heated = T > 0
@@ -86,5 +86,5 @@ class Ledger(eqx.Module):
             self.work.add(start.energy - energy_before + driven),
             self.heat.add(start.energy - end.energy + driven),
             jax.tree.map(add, self.heat_by_leaf, leaf_heat, is_leaf=is_sum),
-            self.entropy_flow.add(sum(jax.tree.leaves(flows))),
+            self.entropy_flow.add(sum(jax.tree.leaves(flows), jnp.zeros_like(driven))),
         )

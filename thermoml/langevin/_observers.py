@@ -36,7 +36,7 @@ class AbstractObserver(eqx.Module):
 
 
 class Mean(AbstractObserver):
-    r"""The time average $\bar f_n = \frac1{n+1}\sum_{m=0}^n f(x_m, \lambda_m, t_m)$ up to each save.
+    r"""The time average $\bar f_n = \frac1{n+1}\sum_{m=0}^n f(x_m, \lambda_m, t_m)$ so far.
 
     Args:
         function: `f(x, control, t) -> pytree of arrays`.

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Key, PyTree
 
 from ..numerics._arrays import cast_floats, is_concrete, shared_float
 from ..numerics._checks import check_count, count_saves, count_steps
@@ -78,9 +78,7 @@ def _run(
     @adjoint.block
     def block(walkers, first):
         def one(index, walker):
-            return adjoint.steps(
-                functools.partial(stepper, index), walker, first, steps_per_save
-            )
+            return adjoint.steps(functools.partial(stepper, index), walker, first, steps_per_save)
 
         walkers = jax.vmap(one)(indices, walkers)
         return walkers, jax.vmap(record, (0, None))(walkers, first + steps_per_save)
@@ -283,8 +281,12 @@ def simulate(
         eqx.filter_eval_shape(_begin, stepper, states, step).observers
     ):
         fresh = _begin(stepper, states, step)
-        continued = fresh if continued is None else eqx.tree_at(
-            lambda c: c.observers, continued, fresh.observers, is_leaf=lambda x: x == {}
+        continued = (
+            fresh
+            if continued is None
+            else eqx.tree_at(
+                lambda c: c.observers, continued, fresh.observers, is_leaf=lambda x: x == {}
+            )
         )
     solution = _run(
         stepper,

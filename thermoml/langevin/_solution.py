@@ -74,7 +74,7 @@ class Solution(eqx.Module):
         work, heat: in units of energy; `work - heat` is the change of `energy`.
         energy: U(x, λ, ξ).
         heat_by_leaf: a pytree like the state, each leaf `[trajectory, save]`.
-        entropy_flow: Σ δQ_i/T_i over the elements of the state, in nats; NaN where a bath has T = 0.
+        entropy_flow: Σ δQ_i/T_i over the elements of the state, in nats; NaN for T = 0.
         final_state: like the state, with the trajectory axis first.
         checkpoint: continue with `simulate(system, solution, ...)`.
         result: `Result.SUCCESSFUL` or `Result.NON_FINITE` per trajectory. After a trajectory has
@@ -122,13 +122,15 @@ class Solution(eqx.Module):
         return "\n".join(lines)
 
     def to_xarray(self) -> "xarray.Dataset":
-        """The solution as a Dataset over `trajectory` and `time`; leaves and observables by name."""
+        """A Dataset over `trajectory` and `time`, with leaves and observables by name."""
         along = ("trajectory", "time")
         variables = {
             "work": Labelled(along, self.work, "energy", "cumulative work on the system"),
             "heat": Labelled(along, self.heat, "energy", "cumulative heat into the baths"),
             "energy": Labelled(along, self.energy, "energy", "energy of the system"),
-            "entropy_flow": Labelled(along, self.entropy_flow, "nat", "entropy flow into the baths"),
+            "entropy_flow": Labelled(
+                along, self.entropy_flow, "nat", "entropy flow into the baths"
+            ),
         }
 
         def add(name: str, tree: Any, units: str, long_name: str) -> None:

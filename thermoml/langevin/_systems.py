@@ -48,7 +48,7 @@ class AbstractSystem(eqx.Module):
     @property
     @abc.abstractmethod
     def autonomous(self) -> bool:
-        """True when neither λ nor ξ changes, so that a force found at a step's end serves the next."""
+        """True when neither λ nor ξ changes: a force found at a step's end serves the next."""
 
 
 class Langevin(AbstractSystem):

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 Tree = TypeVar("Tree")
 
@@ -17,7 +18,7 @@ def default_float() -> Any:
 
 def is_concrete(value: Any) -> bool:
     """True when no leaf of `value` is being traced by jit, vmap or grad."""
-    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value))
+    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
 
 
 def as_parameter(value: Any) -> jax.Array:
@@ -36,7 +37,7 @@ def _is_float(leaf: Any) -> bool:
 
 
 def cast_floats(tree: Tree, dtype: Any) -> Tree:
-    """Every floating leaf of `tree` (Python floats too) as an array of `dtype`; the rest as it is."""
+    """Every floating leaf of `tree` (Python floats too) as an array of `dtype`."""
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype) if _is_float(leaf) else leaf, tree)
 
 

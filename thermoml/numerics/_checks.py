@@ -5,8 +5,8 @@ import numbers
 import operator
 from typing import Any
 
-import jax
 import numpy as np
+from jax.core import Tracer
 
 from ._arrays import is_concrete
 
@@ -33,8 +33,10 @@ def check_bound(name: str, value: Any, relation: str, bound: float, remedy: str 
 def check_count(name: str, value: Any, least: int = 1, remedy: str = "") -> int:
     """`value` as an int; an error unless it is a whole number not below `least`."""
     ending = f"; {remedy}" if remedy else ""
-    if isinstance(value, jax.core.Tracer):
-        raise TypeError(f"{name} fixes array shapes, so it must be a Python int, not a traced value")
+    if isinstance(value, Tracer):
+        raise TypeError(
+            f"{name} fixes array shapes, so it must be a Python int, not a traced value"
+        )
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be a whole number, got {value!r}{ending}")
     if value < least:
@@ -42,7 +44,7 @@ def check_count(name: str, value: Any, least: int = 1, remedy: str = "") -> int:
     return int(value)
 
 
-def count_steps(t0: float, t1: float, dt: float, dtype: Any) -> int:
+def count_steps(t0: Any, t1: Any, dt: Any, dtype: Any) -> int:
     """The number of steps of size dt from t0 to t1; ValueError unless it is whole to 1e-6."""
     for name, value in (("t0", t0), ("t1", t1), ("dt", dt)):
         if not is_concrete(value):

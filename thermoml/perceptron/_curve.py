@@ -31,7 +31,7 @@ QUANTITIES = {
 
 
 class LearningCurve(eqx.Module):
-    r"""Trajectories of a learning perceptron; arrays `[trajectory, save]`, extensive ones per weight.
+    r"""Trajectories of learning, `[trajectory, save]`; what is extensive is per weight.
 
     k_B = 1; heat is positive into the bath, work positive on the weights, both cumulative.
 

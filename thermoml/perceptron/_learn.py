@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Key
 
 from ..langevin._progress import progress_meter
@@ -68,7 +69,7 @@ def _teacher_weights(
     if callable(teacher):
         count = n_trajectories if teachers == "ensemble" else 1
         draw = lambda i: teacher(trajectory_key(key, i, _TEACHER), n_inputs)  # noqa: E731
-        weights = jax.vmap(draw)(jnp.arange(count)).astype(dtype)
+        weights = jnp.asarray(jax.vmap(draw)(jnp.arange(count)), dtype)
     else:
         weights = jnp.asarray(teacher, dtype)
         if weights.shape not in ((n_inputs,), (n_trajectories, n_inputs)):
@@ -133,10 +134,18 @@ def _run(
     n_saves: int,
     steps_per_save: int,
     chunk: int,
-) -> tuple[LearningCurve, Array]:
+    mesh: Mesh | None,
+) -> LearningCurve:
     n_inputs, n_trajectories = weights.shape
     n_chunks = -(-n_trajectories // chunk)
     shared = teacher.shape[1] == 1
+
+    def spread(columns: Array) -> Array:
+        """The trajectories of a chunk, shared out over the devices."""
+        if mesh is None:
+            return columns
+        across = NamedSharding(mesh, PartitionSpec(*[None] * (columns.ndim - 1), "trajectory"))
+        return lax.with_sharding_constraint(columns, across)
 
     def split(columns: Array) -> Array:
         """(N, M) as (chunks, N, chunk); the last chunk is filled up with copies."""
@@ -146,10 +155,10 @@ def _run(
 
     def run_chunk(ticks, part):
         i, students, own_teacher = part
-        indices = i * chunk + jnp.arange(chunk)
+        indices = spread(i * chunk + jnp.arange(chunk))
         learning = Learning(
             problem,
-            teacher if shared else own_teacher,
+            teacher if shared else spread(own_teacher),
             test_inputs,
             trajectory_streams(key, indices, _INPUTS),
             trajectory_streams(key, indices, _NOISE),
@@ -160,7 +169,9 @@ def _run(
             done = (i * n_saves + j + 1).astype(jnp.float32)
             return meter.step(ticks, done / (n_chunks * n_saves))
 
-        students, shown, ticks = learning.run(students, n_saves, steps_per_save, tick, ticks)
+        students, shown, ticks = learning.run(
+            spread(students), n_saves, steps_per_save, tick, ticks
+        )
         return ticks, (students.weights, students.diverged_step, shown)
 
     parts = (jnp.arange(n_chunks), split(weights), None if shared else split(teacher))
@@ -202,14 +213,25 @@ def _run(
     )
 
 
-def _chunk(problem: LearningProblem, n_trajectories: int) -> int:
-    """How many trajectories run side by side: a chunk that suits the device's memory."""
+def _layout(
+    problem: LearningProblem, n_inputs: int, n_trajectories: int
+) -> tuple[int, Mesh | None]:
+    """How many trajectories run side by side, and the devices that share them.
+
+    A device's part of a chunk is what its memory likes; chunks follow one another.
+    """
+    devices = jax.local_devices()
+    n_devices = min(len(devices), n_trajectories)
     widest, room = _CHUNK["cpu" if jax.default_backend() == "cpu" else "other"]
-    footprint = problem.inputs.footprint(problem.batch, problem.n_inputs)
-    target = max(1, min(widest, room // footprint))
-    n_chunks = -(-n_trajectories // target)
-    chunk = -(-n_trajectories // n_chunks)
-    return chunk if chunk < 16 or n_chunks == 1 else -(-chunk // 16) * 16
+    footprint = problem.inputs.footprint(problem.batch, n_inputs)
+    part = max(1, min(widest, room // footprint))
+    n_chunks = -(-n_trajectories // (part * n_devices))
+    part = -(-n_trajectories // (n_chunks * n_devices))
+    if part >= 16 and n_chunks > 1:
+        part = -(-part // 16) * 16
+    if n_devices == 1:
+        return part, None
+    return part * n_devices, Mesh(np.array(devices[:n_devices]), ("trajectory",))
 
 
 def check_step_size(stiffness: Any, dt: float) -> None:
@@ -339,7 +361,7 @@ def learn(
         progress_meter(progress),
         n_saves,
         n_steps // n_saves,
-        _chunk(problem, n_trajectories),
+        *_layout(problem, n_inputs, n_trajectories),
     )
     if is_concrete(curve.overlap):
         _report(curve, level.dt, throw)

@@ -80,7 +80,7 @@ class Learning(eqx.Module):
         problem, weights = self.problem, students.weights
         batch, signs, fields, force = self._lesson(weights, step)
         drive = self._drive(batch, signs, force)
-        noise = self.noise.normals(step, *weights.shape[:1], weights.dtype)
+        noise = self.noise.normals(step, weights.shape[0], weights.dtype)
         moved = (
             weights
             + self.dt * (drive - problem.stiffness * weights)

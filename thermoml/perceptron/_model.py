@@ -69,18 +69,21 @@ def test_error(
     if inputs.ndim != 2:
         raise ValueError(f"inputs must have shape (examples, N), got {inputs.shape}")
     labels = [
-        Perceptron(p.weights[..., None, :])(inputs.reshape((1,) * (p.weights.ndim - 1) + inputs.shape))
+        Perceptron(p.weights[..., None, :])(
+            inputs.reshape((1,) * (p.weights.ndim - 1) + inputs.shape)
+        )
         for p in (student, teacher)
     ]
     labels = jnp.broadcast_arrays(*labels)
     return jnp.mean(labels[0] != labels[1], axis=-1, dtype=student.weights.dtype)
 
 
-test_error.__test__ = False  # not a test, whatever its name says to pytest
+# Not a test, whatever its name says to pytest.
+setattr(test_error, "__test__", False)  # noqa: B010
 
 
 def label_information(error: Float[Array, "..."]) -> Float[Array, "..."]:
-    r"""$I(\sigma:\hat\sigma) = \ln 2 + \varepsilon\ln\varepsilon + (1-\varepsilon)\ln(1-\varepsilon)$.
+    r"""$I(\sigma:\hat\sigma) = \ln 2 + \varepsilon\ln\varepsilon + (1-\varepsilon)\ln(1-\varepsilon)$
 
     What a prediction that is wrong with probability ε tells about the label, in nats.
 

@@ -1,10 +1,12 @@
 """The learning problem: which rule, how fast, in which bath, from which inputs."""
 
 import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from ..langevin import AbstractSystem
@@ -21,7 +23,7 @@ def as_rule(rule: Any) -> AbstractRule:
     if isinstance(rule, AbstractRule):
         return rule
     if callable(rule) and not isinstance(rule, type):
-        return CustomRule(rule)
+        return CustomRule(cast(Callable[[Array], Array], rule))
     raise TypeError(
         f"rule must be a rule such as Hebbian() or AlphaTron(0.5), or a function F(s), got {rule!r}"
     )
@@ -133,15 +135,19 @@ class PerceptronLearning(AbstractSystem):
 
     def draw(self, key: Key[Array, ""]) -> Float[Array, "B N"]:
         problem = self.problem
-        streams = trajectory_streams(key, jax.numpy.zeros(1, int), 0)
+        streams = trajectory_streams(key, jnp.zeros(1, int), 0)
         dtype = self.teacher.weights.dtype
         batch = problem.inputs.draw(
-            streams, 0, batch=problem.batch, n_inputs=problem.n_inputs, dtype=dtype
+            streams,
+            jnp.asarray(0),
+            batch=problem.batch,
+            n_inputs=self.teacher.weights.shape[-1],
+            dtype=dtype,
         )
         return batch.unpack()[..., 0].astype(dtype)
 
     def energy(self, state, control, sample):
-        return self.problem.stiffness * jax.numpy.sum(state**2) / 2
+        return self.problem.stiffness * jnp.sum(state**2) / 2
 
     def drive_force(self, state, control, sample):
         return mean_drive(self.problem, state, self.teacher, sample)
@@ -156,6 +162,6 @@ def mean_drive(
     r"""$\frac{\nu}{B}\sum_b \sigma_b\,\xi_b\,F(s_b)$ of one student on B inputs. O(B N)."""
     problem = cast_floats(problem, weights.dtype)
     sign = teacher(inputs)
-    force = jax.numpy.vectorize(problem.rule)(sign * Perceptron(weights).activation(inputs))
+    force = jnp.vectorize(problem.rule)(sign * Perceptron(weights).activation(inputs))
     rate = problem.learning_rate * inputs.shape[1] ** 0.5 / inputs.shape[0]
-    return rate * jax.numpy.einsum("b,bn->n", sign * force, inputs)
+    return rate * jnp.einsum("b,bn->n", sign * force, inputs)

@@ -157,7 +157,8 @@ class AlphaTron(AbstractRule):
 
 
 class LinearAlphaTron(AbstractRule):
-    r"""$F(s) = \theta(-s) + \alpha s\,\theta(s)$, $\Phi(s) = s\,\theta(-s) + \alpha s^2/2\,\theta(s)$.
+    r"""$F(s) = \theta(-s) + \alpha s\,\theta(s)$, $\Phi(s) = s\,\theta(-s) +
+    \alpha s^2/2\,\theta(s)$.
 
     A second reading of the α-tron: the force scales with the activation when the prediction is
     correct. Bounded only while learning_rate · α < stiffness.

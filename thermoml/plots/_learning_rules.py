@@ -26,9 +26,7 @@ def _caption(results: "xarray.Dataset") -> str:
     return "bands: mean ± 2 standard errors" if np.isfinite(shown).any() else "one trajectory each"
 
 
-def learning_curves(
-    results: "xarray.Dataset", title: str, hebbian_limit: float | None
-) -> "Figure":
+def learning_curves(results: "xarray.Dataset", title: str, hebbian_limit: float | None) -> "Figure":
     """Generalization error against time, with error bands; the exact Hebbian limit as a line."""
     figure, (ax,) = new_figure(7.2, 4.4)
     _curves(ax, results, "error")
@@ -52,9 +50,9 @@ def heat_and_energy(results: "xarray.Dataset", title: str) -> "Figure":
     """Heat into the bath, and energy, per weight against time."""
     figure, (left, right) = new_figure(9.6, 4.2, columns=2)
     _curves(left, results, "heat")
-    left.set_ylabel(r"heat into the bath  $Q/N$  [$k_\mathrm{B}T$ at $T=1$]")
+    left.set_ylabel(r"heat into the bath  $Q/N$  [energy, $k_\mathrm{B}=1$]")
     _curves(right, results, "energy")
-    right.set_ylabel(r"energy  $k|w|^2/2N$  [$k_\mathrm{B}T$ at $T=1$]")
+    right.set_ylabel(r"energy  $k|w|^2/2N$  [energy, $k_\mathrm{B}=1$]")
     right.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
     left.set_title(f"{title}\n" if title else "", fontsize=11, loc="left")
     left.text(0, 1.015, _caption(results), transform=left.transAxes, fontsize=8, color="0.35")
@@ -62,7 +60,7 @@ def heat_and_energy(results: "xarray.Dataset", title: str) -> "Figure":
 
 
 def error_against_dissipation(results: "xarray.Dataset", title: str) -> "Figure":
-    """What a rule's final error costs: error against dissipation rate, bars of 2 standard errors."""
+    """What a final error costs: error against dissipation rate, bars of 2 standard errors."""
     figure, (ax,) = new_figure(6.4, 4.2)
     final = results.isel(time=-1)
     for index, rule in enumerate(results.rule.values):
@@ -78,12 +76,9 @@ def error_against_dissipation(results: "xarray.Dataset", title: str) -> "Figure"
             capsize=3,
             label=str(rule),
         )
-    ax.set_xlabel(r"dissipation rate  $\dot Q/N$  [$\mu k\,k_\mathrm{B}T$ at $T=1$]")
+    ax.set_xlabel(r"dissipation rate  $\dot Q/N$  [energy/time, $k_\mathrm{B}=1$]")
     ax.set_ylabel(r"final generalization error $\varepsilon$")
     ax.margins(0.12)
     ax.set_title(title, fontsize=11, loc="left")
     ax.legend(frameon=False, fontsize=9)
     return figure
-
-
-

@@ -53,5 +53,7 @@ def mean_and_error(values: np.ndarray, axis: int = 0) -> tuple[np.ndarray, np.nd
     """Mean over an axis and its standard error, which is NaN for a single value."""
     values = np.asarray(values, float)
     count = values.shape[axis]
-    spread = np.std(values, axis=axis, ddof=1) if count > 1 else np.full_like(values.mean(axis), np.nan)
-    return values.mean(axis), spread / np.sqrt(count)
+    mean = values.mean(axis)
+    if count == 1:
+        return mean, np.full_like(mean, np.nan)
+    return mean, values.std(axis, ddof=1) / np.sqrt(count)

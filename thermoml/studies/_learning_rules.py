@@ -1,7 +1,6 @@
 """The study `learning_rules`: the perceptron's rules side by side, with error bands."""
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -85,7 +84,9 @@ class LearningRulesStudy(AbstractStudy):
             stiffness=config.stiffness,
             temperature=config.temperature,
             batch=config.batch,
-            inputs=self._examples(0) if config.inputs.kind == "training_set" else config.inputs.kind,
+            inputs=self._examples(0)
+            if config.inputs.kind == "training_set"
+            else config.inputs.kind,
         )
 
     def _examples(self, part: int) -> Any:
@@ -188,11 +189,13 @@ class LearningRulesStudy(AbstractStudy):
                 ]
             )
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
+        lines = [
+            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows
+        ]
         lines.insert(1, "  ".join("-" * w for w in widths))
         lines.append(
-            f"At t = {summary['t1']:g}, mean of {summary['n_trajectories']} trajectories ± standard "
-            "error; k_B = 1; the rate is over the last half."
+            f"At t = {summary['t1']:g}, mean of {summary['n_trajectories']} trajectories ± "
+            "standard error; k_B = 1; the rate is over the last half."
         )
         return "\n".join(line.rstrip() for line in lines)
 

@@ -5,7 +5,7 @@ import functools
 import equinox as eqx
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, UInt32
+from jaxtyping import Array, UInt32
 
 from ._base import AbstractInputBatch
 
