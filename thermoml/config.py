@@ -233,7 +233,7 @@ def parse_config(content: dict[str, Any]) -> LearningRules:
     study = content.get("study")
     if study is None:
         raise ConfigError(f"study is missing; add study: {next(iter(SCHEMAS))}")
-    if study not in SCHEMAS:
+    if not isinstance(study, str) or study not in SCHEMAS:
         raise ConfigError(f"study {study!r} is unknown{_nearest(study, SCHEMAS)}")
     schema = SCHEMAS[study]
     try:

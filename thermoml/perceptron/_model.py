@@ -83,7 +83,8 @@ setattr(test_error, "__test__", False)  # noqa: B010
 
 
 def label_information(error: Float[Array, "..."]) -> Float[Array, "..."]:
-    r"""$I(\sigma:\hat\sigma) = \ln 2 + \varepsilon\ln\varepsilon + (1-\varepsilon)\ln(1-\varepsilon)$
+    r"""$I(\sigma:\hat\sigma) = \ln 2 + \varepsilon\ln\varepsilon +
+    (1-\varepsilon)\ln(1-\varepsilon)$.
 
     What a prediction that is wrong with probability ε tells about the label, in nats.
 

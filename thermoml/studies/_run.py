@@ -30,6 +30,11 @@ class _ProgressBar:
             bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left, {rate_fmt}",
         )
 
+    @property
+    def meter(self) -> Any:
+        """What `learn` reports to. None when silent: then equal runs share their compiled code."""
+        return False if self.bar.disable else _UnitMeter(self)
+
     def begin(self, unit: int, label: str) -> None:
         self.unit = unit
         self.bar.set_description_str(label)
@@ -87,7 +92,7 @@ def run_study(study: AbstractStudy, folder: Path, *, overwrite: bool = False) ->
             began = time.perf_counter()
             bar.begin(unit, label)
             try:
-                values = study.run(unit, _UnitMeter(bar))
+                values = study.run(unit, bar.meter)
             except SimulationDiverged as error:
                 seconds = time.perf_counter() - began
                 store.write(unit, error.good_part, f"{label} (diverged)", seconds)

@@ -1,0 +1,54 @@
+"""The study's numbers are those of `learn`, and its claims hold."""
+
+import jax
+import numpy as np
+import pytest
+
+from thermoml.config import load_config
+from thermoml.studies import study_of
+from thermoml.studies._learning_rules import hebbian_limit, with_error
+
+
+@pytest.fixture(scope="module")
+def finals():
+    """Final error, its standard error and scale separation of the shipped config's rules."""
+    config = load_config("learning_rules", overrides=["n_trajectories=300", "save_every=500"])
+    study = study_of(config)
+    with jax.numpy_dtype_promotion("standard"):
+        runs = {label: study.run(i, False) for i, label in enumerate(study.unit_labels)}
+    return {
+        label: (run["error"][-1], run["error_standard_error"][-1], run["scale_separation"].max())
+        for label, run in runs.items()
+    }
+
+
+def beats(finals, better, worse):
+    """By at least four standard errors of the difference."""
+    (a, da, _), (b, db, _) = finals[better], finals[worse]
+    return b - a > 4 * np.hypot(da, db)
+
+
+def test_hebbian_beats_perceptron_and_adatron_and_an_alpha_tron_beats_hebbian(finals):
+    assert beats(finals, "Hebbian", "Perceptron")
+    assert beats(finals, "Hebbian", "AdaTron")
+    assert beats(finals, "α-tron, α = 0.75", "Hebbian")
+
+
+def test_time_scales_are_separated(finals):
+    assert all(separation < 0.05 for _, _, separation in finals.values())
+
+
+def test_hebbian_ends_at_the_exact_limit(finals):
+    error, standard_error, _ = finals["Hebbian"]
+    limit = hebbian_limit(load_config("learning_rules"))
+    assert limit == pytest.approx(np.arctan(np.sqrt(np.pi / 2)) / np.pi)
+    assert abs(error - limit) < 4 * standard_error + 0.003  # O(1/N) and O(dt)
+
+
+def test_numbers_with_errors():
+    assert with_error(0.284337, 0.00066) == "0.28434 ± 0.00066"
+    assert with_error(118.42, 0.18) == "118.42 ± 0.18"
+    assert with_error(1234.5, 56.0) == "1234 ± 56"
+    assert with_error(1.5, None) == "1.5 (no error: 1 trajectory)"
+    assert with_error(float("nan"), 1.0) == "not finite"
+    assert with_error(2.0, 0.0) == "2 ± 0"

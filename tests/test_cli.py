@@ -1,0 +1,292 @@
+"""The command line in process; a handful of cases through a real one."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import xarray as xr
+import yaml
+from typer.testing import CliRunner
+
+from thermoml.cli import app
+
+TINY = {
+    "study": "learning_rules",
+    "rules": ["hebbian", {"name": "alpha_tron", "alpha": 0.5}],
+    "n_inputs": 15,
+    "n_trajectories": 8,
+    "batch": 4,
+    "t1": 0.4,
+    "dt": 0.01,
+    "save_every": 10,
+}
+
+
+def invoke(*args):
+    return CliRunner().invoke(app, [str(arg) for arg in args])
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Writes TINY with some keys changed (None removes one); returns its path."""
+
+    def write(**changes):
+        content = {key: value for key, value in {**TINY, **changes}.items() if value is not None}
+        path = tmp_path / "config.yaml"
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+    return write
+
+
+def refuses(result, *words, out=None):
+    """One line on stderr that holds `words`, exit code 2, and no results."""
+    assert result.exit_code == 2, result.output
+    errors = [line for line in result.stderr.splitlines() if not line.startswith("warning: ")]
+    assert len(errors) == 1, result.stderr
+    assert errors[0].startswith("error: ")
+    for word in words:
+        assert str(word) in errors[0]
+    assert not isinstance(result.exception, ValueError)
+    if out is not None:
+        assert not out.exists()
+
+
+BAD_KEYS = {
+    "unknown study": ({"study": "learning_rule"}, ["study", "learning_rules"]),
+    "no study": ({"study": None}, ["study is missing"]),
+    "study a list": ({"study": ["learning_rules"]}, ["study"]),
+    "unknown key": ({"n_input": 5}, ["n_input", 'did you mean "n_inputs"']),
+    "no rules": ({"rules": None}, ["rules", "missing"]),
+    "empty rules": ({"rules": []}, ["rules"]),
+    "rules a string": ({"rules": "hebbian"}, ["rules"]),
+    "unknown rule": ({"rules": ["hebian"]}, ["rules.0.name", "hebian", '"hebbian"']),
+    "rule a number": ({"rules": [3]}, ["rules.0", "3"]),
+    "unknown rule key": (
+        {"rules": [{"name": "alpha_tron", "alpah": 0.5}]},
+        ["rules.0.alpah", '"alpha"'],
+    ),
+    "alpha missing": ({"rules": ["alpha_tron"]}, ["rules.0", "needs alpha"]),
+    "alpha where none belongs": (
+        {"rules": [{"name": "hebbian", "alpha": 0.5}]},
+        ["rules.0", "takes no alpha"],
+    ),
+    "alpha = -1": ({"rules": [{"name": "alpha_tron", "alpha": -1}]}, ["alpha must be > -1", "-1"]),
+    "alpha = -2": ({"rules": [{"name": "alpha_tron", "alpha": -2.0}]}, ["alpha", "-2"]),
+    "alpha nan": ({"rules": [{"name": "alpha_tron", "alpha": float("nan")}]}, ["alpha", "nan"]),
+    "alpha a word": ({"rules": [{"name": "alpha_tron", "alpha": "half"}]}, ["alpha", "half"]),
+    "linear alpha inf": (
+        {"rules": [{"name": "linear_alpha_tron", "alpha": float("inf")}]},
+        ["alpha", "inf"],
+    ),
+    "a rule twice": ({"rules": ["hebbian", "hebbian"]}, ["rules must differ", "Hebbian"]),
+    "temperature < 0": ({"temperature": -1}, ["temperature", "greater than or equal to 0", "-1"]),
+    "temperature nan": ({"temperature": float("nan")}, ["temperature", "nan"]),
+    "temperature a word": ({"temperature": "hot"}, ["temperature", "hot"]),
+    "stiffness = 0": ({"stiffness": 0}, ["stiffness", "greater than 0"]),
+    "stiffness < 0": ({"stiffness": -1.0}, ["stiffness", "-1"]),
+    "learning rate < 0": ({"learning_rate": -0.5}, ["learning_rate", "-0.5"]),
+    "learning rate inf": ({"learning_rate": float("inf")}, ["learning_rate", "inf"]),
+    "dt = 0": ({"dt": 0}, ["dt", "greater than 0"]),
+    "dt < 0": ({"dt": -0.01}, ["dt", "-0.01"]),
+    "dt unstable": ({"dt": 2.0, "t1": 20.0, "save_every": 1}, ["dt must be below 2/stiffness", 2]),
+    "dt does not divide t1": ({"dt": 0.03}, ["dt must divide", "0.03", "0.0307692308"]),
+    "dt vanishes": ({"dt": 1e-12, "save_every": 1}, ["dt", "vanishes", "float64"]),
+    "t1 = 0": ({"t1": 0}, ["t1", "greater than 0"]),
+    "t1 < 0": ({"t1": -3.0}, ["t1", "-3"]),
+    "no trajectories": ({"n_trajectories": 0}, ["n_trajectories", "greater than or equal to 1"]),
+    "half a trajectory": ({"n_trajectories": 2.5}, ["n_trajectories", "2.5"]),
+    "no inputs": ({"n_inputs": 0}, ["n_inputs", "0"]),
+    "empty batch": ({"batch": 0}, ["batch", "0"]),
+    "save_every = 0": ({"save_every": 0}, ["save_every", "0"]),
+    "save_every does not divide": ({"save_every": 7}, ["save_every must divide", "nearest", "8"]),
+    "unknown inputs": ({"inputs": "binray"}, ["inputs.kind", "binray", '"binary"']),
+    "unknown input key": (
+        {"inputs": {"kind": "training_set", "example": 9}},
+        ["inputs.example", '"examples"'],
+    ),
+    "training set without examples": ({"inputs": "training_set"}, ["inputs", "needs examples"]),
+    "examples without training set": (
+        {"inputs": {"kind": "binary", "examples": 5}},
+        ["inputs", "take no examples"],
+    ),
+    "batch larger than the training set": (
+        {"inputs": {"kind": "training_set", "examples": 3}},
+        ["batch must not exceed the 3 examples", "4"],
+    ),
+    "empty training set": (
+        {"inputs": {"kind": "training_set", "examples": 0}},
+        ["inputs.examples", "0"],
+    ),
+    "unknown teachers": ({"teachers": "many"}, ["teachers", "many", "ensemble"]),
+    "unknown precision": ({"precision": "float16"}, ["precision", "float16"]),
+    "seed < 0": ({"seed": -1}, ["seed", "-1"]),
+    "quick no mapping": ({"quick": 3}, ["quick", "3"]),
+}
+
+
+@pytest.mark.parametrize(("changes", "words"), BAD_KEYS.values(), ids=BAD_KEYS)
+def test_bad_config_is_refused_in_one_line(config, tmp_path, changes, words):
+    out = tmp_path / "out"
+    refuses(invoke("run", config(**changes), "--out", out), *words, out=out)
+
+
+BAD_FILES = {
+    "empty": (b"", "is empty"),
+    "only a comment": (b"# nothing\n", "is empty"),
+    "not YAML": (b"study: [learning_rules\nrules: }", "is not YAML (line 2"),
+    "not text": (b"\xff\xfe\x00binary", "is not YAML"),
+    "a list": (b"- hebbian\n", "must be a mapping"),
+    "a word": (b"learning_rules", "must be a mapping"),
+}
+
+
+@pytest.mark.parametrize(("content", "words"), BAD_FILES.values(), ids=BAD_FILES)
+def test_bad_file_is_refused(tmp_path, content, words):
+    path, out = tmp_path / "bad.yaml", tmp_path / "out"
+    path.write_bytes(content)
+    refuses(invoke("run", path, "--out", out), "bad.yaml", words, out=out)
+
+
+def test_directory_and_missing_config_are_refused(tmp_path):
+    refuses(invoke("run", tmp_path), "is a directory")
+    refuses(invoke("run", "learning_rule"), "there is no config", '"learning_rules"')
+    refuses(invoke("run", tmp_path / "none.yaml"), "there is no config", "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("n_inputs", "--set takes key=value"),
+        ("=3", "--set takes key=value"),
+        ("rules.7.alpha=1", "no such place"),
+        ("rules.x=1", "no such place"),
+        ("t1=[", "not YAML"),
+        ("nonsense=1", "unknown key nonsense"),
+        ("temperature=-2", "temperature"),
+    ],
+)
+def test_bad_override_is_refused(config, tmp_path, assignment, words):
+    out = tmp_path / "out"
+    refuses(invoke("run", config(), "--set", assignment, "--out", out), words, out=out)
+
+
+def test_unusable_output_is_refused(config, tmp_path):
+    occupied = tmp_path / "occupied"
+    occupied.mkdir()
+    (occupied / "thesis.tex").write_text("years of work")
+    refuses(invoke("run", config(), "--out", occupied), "is not empty", "--overwrite")
+    refuses(invoke("run", config(), "--out", occupied / "thesis.tex"), "is a file")
+    refuses(invoke("run", config(), "--out", occupied / "thesis.tex" / "deep"), "cannot write")
+    refuses(invoke("run", config(), "--out", "/proc/thermoml"), "cannot write")
+    assert (occupied / "thesis.tex").read_text() == "years of work"
+
+
+def test_run_leaves_everything_and_plot_redraws(config, tmp_path):
+    out = tmp_path / "out"
+    result = invoke("run", config(), "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "Hebbian" in result.stdout
+    assert "±" in result.stdout
+    assert result.stderr == ""  # no bar where there is no terminal
+    summary = json.loads((out / "summary.json").read_text())
+    assert set(summary["rules"]) == {"Hebbian", "α-tron, α = 0.5"}
+    with xr.open_zarr(out / "results.zarr") as results:
+        assert results.attrs["complete"]
+        assert results.error.attrs["units"] == ""
+        assert results.sizes["time"] == 5
+        final = results.error.sel(rule="Hebbian").isel(time=-1)
+        assert float(final) == summary["rules"]["Hebbian"]["error"]["mean"]
+    figures = sorted(out.glob("figures/*"))
+    assert len(figures) == 6
+    before = {path: path.read_bytes() for path in figures}
+    for path in figures:
+        path.unlink()
+    assert invoke("plot", out).exit_code == 0
+    assert {path: path.read_bytes() for path in figures} == before
+
+    (out / "notes.txt").write_text("mine")
+    refuses(invoke("run", config(), "--out", out), "is not empty")
+    again = invoke("run", config(seed=1), "--out", out, "--overwrite")
+    assert again.exit_code == 0
+    assert (out / "notes.txt").read_text() == "mine"
+    assert json.loads((out / "summary.json").read_text()) != summary
+
+
+def test_same_config_gives_the_same_store(config, tmp_path):
+    for name in ("a", "b"):
+        assert invoke("run", config(), "--out", tmp_path / name).exit_code == 0
+    files = [
+        {p.relative_to(tmp_path / n): p.read_bytes() for p in (tmp_path / n / "results.zarr").rglob("*") if p.is_file()}
+        for n in ("a", "b")
+    ]  # fmt: skip
+    assert files[0] == files[1]
+
+
+def test_diverging_run_says_where_and_keeps_the_good_part(config, tmp_path):
+    out = tmp_path / "out"
+    rules = ["hebbian", {"name": "alpha_tron", "alpha": 3.0}]
+    path = config(rules=rules, learning_rate=20.0, t1=4.0, save_every=1)
+    result = invoke("run", path, "--out", out)
+    refuses(result, "α-tron, α = 3", "trajectory", "non-finite at step")
+    assert "warning: AlphaTron with alpha = 3" in result.stderr
+    assert not (out / "summary.json").exists()
+    with xr.open_zarr(out / "results.zarr") as results:
+        assert not results.attrs["complete"]
+        assert results.error.sel(rule="Hebbian").notnull().all()
+        run_away = results.error.sel(rule="α-tron, α = 3").notnull().values
+        assert run_away[0]
+        assert not run_away[-1]
+    refuses(invoke("plot", out), "did not finish")
+
+
+def test_plot_refuses_what_is_no_run(tmp_path):
+    refuses(invoke("plot", tmp_path / "none"), "holds no results.zarr")
+    (tmp_path / "results.zarr").mkdir()
+    refuses(invoke("plot", tmp_path), "cannot be read")
+
+
+def test_coarse_step_is_warned_about(config, tmp_path):
+    path = config(n_inputs=100, dt=0.1, save_every=1, rules=["hebbian"])
+    result = invoke("run", path, "--out", tmp_path / "out")
+    assert result.exit_code == 0
+    assert "scale_separation" in result.stderr
+
+
+def test_training_set_and_gaussian_inputs_run(config, tmp_path):
+    inputs = {"kind": "training_set", "examples": 20, "test_examples": 30}
+    result = invoke("run", config(inputs=inputs), "--out", tmp_path / "set")
+    assert result.exit_code == 0, result.output
+    entry = json.loads((tmp_path / "set" / "summary.json").read_text())["rules"]["Hebbian"]
+    assert 0 <= entry["training_error"]["mean"] < entry["test_error"]["mean"] < 0.6
+    path = config(inputs="gaussian", precision="float64")
+    assert invoke("run", path, "--out", tmp_path / "gaussian").exit_code == 0
+
+
+def test_one_trajectory_claims_no_error(config, tmp_path):
+    path = config(n_trajectories=1, rules=["hebbian"])
+    result = invoke("run", path, "--out", tmp_path / "out")
+    assert "no error: 1 trajectory" in result.stdout
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["rules"]["Hebbian"]["error"]["standard_error"] is None
+
+
+def test_info_and_help():
+    result = invoke("info")
+    assert result.exit_code == 0
+    for word in ("thermoml", "jax", "cpu", "learning_rules", "essay"):
+        assert word in result.stdout
+    for command in ([], ["run"], ["plot"]):
+        text = invoke(*command, "--help")
+        assert text.exit_code == 0
+        assert "Usage" in text.stdout
+
+
+def test_real_process_gives_one_line_and_exit_code_2(tmp_path):
+    command = [sys.executable, "-m", "thermoml", "run", "essay", "--set", "temperature=-1"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "temperature" in done.stderr
+    assert list(tmp_path.iterdir()) == []

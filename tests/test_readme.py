@@ -1,0 +1,29 @@
+"""The README's Python runs as it stands there, and its table is of the shipped config's rules."""
+
+import re
+from pathlib import Path
+
+import jax
+import pytest
+
+from thermoml.config import load_config
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def test_python_blocks_run(monkeypatch, capsys):
+    # A user's session has JAX's default promotion rules.
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        scope = {}
+        for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+            exec(compile(block, "README.md", "exec"), scope)
+    printed = capsys.readouterr().out
+    assert "LearningCurve of 1000 trajectories" in printed
+    jarzynski = float(printed.split()[-1])
+    assert jarzynski == pytest.approx(0.5, abs=0.03)
+
+
+def test_printed_table_is_of_the_shipped_config():
+    table = re.search(r"It prints\n\n```text\n(.*?)```", README, re.DOTALL).group(1)
+    labels = [line.split("  ")[0] for line in table.splitlines()[2:-2]]
+    assert labels == [rule.label for rule in load_config("learning_rules").rules]
