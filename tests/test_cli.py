@@ -267,7 +267,8 @@ def test_training_set_and_gaussian_inputs_run(config, tmp_path):
 def test_one_trajectory_claims_no_error(config, tmp_path):
     path = config(n_trajectories=1, rules=["hebbian"])
     result = invoke("run", path, "--out", tmp_path / "out")
-    assert "no error: 1 trajectory" in result.stdout
+    assert "one trajectory, which has no standard error" in result.stdout
+    assert "±" not in result.stdout
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["rules"]["Hebbian"]["error"]["standard_error"] is None
 

@@ -49,6 +49,6 @@ def test_numbers_with_errors():
     assert with_error(0.284337, 0.00066) == "0.28434 ± 0.00066"
     assert with_error(118.42, 0.18) == "118.42 ± 0.18"
     assert with_error(1234.5, 56.0) == "1234 ± 56"
-    assert with_error(1.5, None) == "1.5 (no error: 1 trajectory)"
+    assert with_error(1.5, None) == "1.5"
     assert with_error(float("nan"), 1.0) == "not finite"
     assert with_error(2.0, 0.0) == "2 ± 0"

@@ -46,7 +46,7 @@ class LearningCurve(eqx.Module):
             know the teacher, plus that of the bath. NaN at T = 0.
         efficiency: (I_t - I_0)/entropy_production, at most 1 on average; 0 at the start.
         scale_separation: dt |f|²/(2NT), f the learning force of a step, averaged over the steps
-            since the last save (save 0: of the first step): what the inputs of a step add to
+            since the last save (save 0: up to the first): what the inputs of a step add to
             the weights' diffusion, beside the bath's. 0 when time scales separate.
         heat_rate_bias: `(trajectory, save)`, the heat per weight and time that a rule with a jump
             J of F at s = 0 loses to the finite step, -(ν̃²N/B) J² √(2T dt/2π)/√(2πQ), leading

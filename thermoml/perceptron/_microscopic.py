@@ -49,17 +49,17 @@ class Learning(eqx.Module):
     noise: Streams
     dt: Float[Array, ""]
 
-    def _batch(self, step: Array):
-        n_inputs, dtype = self.teacher.shape[0], self.teacher.dtype
-        batch = self.problem.inputs.draw(
-            self.inputs, step, batch=self.problem.batch, n_inputs=n_inputs, dtype=dtype
-        )
-        # Every use of the inputs would otherwise draw them again inside its own fusion.
-        return lax.optimization_barrier(batch)
-
     def _lesson(self, weights: Array, step: Array):
         """The batch of a step, its labels, the activations √N λ, and the force F on each input."""
-        batch = self._batch(step)
+        batch = self.problem.inputs.draw(
+            self.inputs,
+            step,
+            batch=self.problem.batch,
+            n_inputs=self.teacher.shape[0],
+            dtype=self.teacher.dtype,
+        )
+        # Every use of the inputs would otherwise draw them again inside its own fusion.
+        batch = lax.optimization_barrier(batch)
         taught, fields = batch.project(self.teacher, weights)
         signs = jnp.where(taught < 0, -jnp.ones_like(taught), 1)
         return batch, signs, fields, self._force(signs, fields)
@@ -67,19 +67,11 @@ class Learning(eqx.Module):
     def _force(self, signs: Array, fields: Array) -> Array:
         return jnp.vectorize(self.problem.rule)(signs * fields / self.teacher.shape[0] ** 0.5)
 
-    def _drive(self, batch: Any, signs: Array, force: Array) -> Array:
-        rate = self.problem.learning_rate * self.teacher.shape[0] ** 0.5 / self.problem.batch
-        return batch.combine(rate * signs * force)
-
-    def drive(self, weights: Float[Array, "N M"], step: Array) -> Float[Array, "N M"]:
-        """The learning force of a step."""
-        batch, signs, _, force = self._lesson(weights, step)
-        return self._drive(batch, signs, force)
-
     def step(self, students: Students, step: Array) -> Students:
         problem, weights = self.problem, students.weights
         batch, signs, fields, force = self._lesson(weights, step)
-        drive = self._drive(batch, signs, force)
+        rate = problem.learning_rate * weights.shape[0] ** 0.5 / problem.batch
+        drive = batch.combine(rate * signs * force)
         noise = self.noise.normals(step, weights.shape[0], weights.dtype)
         moved = (
             weights
@@ -89,7 +81,6 @@ class Learning(eqx.Module):
         # f∘dw, from ξ_b·dw = √N(λ'_b - λ_b): one more projection instead of a second drive.
         (new_fields,) = batch.project(moved)
         mean_force = signs * (force + self._force(signs, new_fields)) / 2
-        rate = problem.learning_rate * weights.shape[0] ** 0.5 / problem.batch
         work = students.work.add(rate * jnp.sum(mean_force * (new_fields - fields), axis=0))
         bad = ~jnp.isfinite(work.total) & (students.diverged_step < 0)
         return Students(
@@ -129,11 +120,10 @@ class Learning(eqx.Module):
     ) -> tuple[Students, dict[str, Float[Array, "save M"]], Any]:
         """All steps; save 0 is the start. `ticks = tick(ticks, save)` goes along for progress."""
         n_trajectories, dtype = weights.shape[1], weights.dtype
-        first_drive = self.drive(weights, jnp.asarray(0))
         students = Students(
             weights,
             CompensatedSum.zeros((n_trajectories,), dtype),
-            jnp.sum(first_drive**2, axis=0),
+            jnp.zeros((n_trajectories,), dtype),
             jnp.full((n_trajectories,), -1),
         )
         start = self.record(students, 1)
@@ -152,4 +142,6 @@ class Learning(eqx.Module):
 
         (students, ticks), shown = lax.scan(block, (students, ticks), jnp.arange(n_saves))
         shown = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), start, shown)
+        # No step has led to the start: it shares its drive with the first interval.
+        shown["drive_square"] = shown["drive_square"].at[0].set(shown["drive_square"][1])
         return students, shown, ticks

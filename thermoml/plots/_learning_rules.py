@@ -36,7 +36,7 @@ def learning_curves(results: "xarray.Dataset", title: str, hebbian_limit: float 
             color="0.35",
             linewidth=1,
             linestyle=":",
-            label=r"Hebbian, $t, N\to\infty$ (exact)",
+            label=r"Hebbian, exact: $t, N\to\infty$, $dt\to 0$",
         )
     ax.set_ylabel(r"generalization error $\varepsilon$")
     ax.set_ylim(top=min(1.0, float(results.error.max()) * 1.03))

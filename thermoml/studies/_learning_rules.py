@@ -193,10 +193,11 @@ class LearningRulesStudy(AbstractStudy):
             "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows
         ]
         lines.insert(1, "  ".join("-" * w for w in widths))
-        lines.append(
-            f"At t = {summary['t1']:g}, mean of {summary['n_trajectories']} trajectories ± "
-            "standard error; k_B = 1; the rate is over the last half."
-        )
+        count = summary["n_trajectories"]
+        sample = "one trajectory, which has no standard error"
+        if count > 1:
+            sample = f"mean of {count} trajectories ± standard error"
+        lines.append(f"At t = {summary['t1']:g}, {sample}; k_B = 1; rates over the last half.")
         return "\n".join(line.rstrip() for line in lines)
 
     def figures(self, results):
@@ -220,11 +221,11 @@ def hebbian_limit(config: LearningRules) -> float | None:
 
 
 def with_error(mean: float | None, standard_error: float | None) -> str:
-    """`0.28434 ± 0.00066`: two figures of the error; a mean without one says so."""
+    """`0.28434 ± 0.00066`: two figures of the error; the mean alone where there is none."""
     if mean is None or not math.isfinite(mean):
         return "not finite"
     if standard_error is None or not math.isfinite(standard_error):
-        return f"{mean:.4g} (no error: 1 trajectory)"
+        return f"{mean:.4g}"
     if standard_error == 0:
         return f"{mean:.4g} ± 0"
     digits = max(0, 1 - math.floor(math.log10(standard_error)))
