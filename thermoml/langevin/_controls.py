@@ -1,18 +1,12 @@
 """Controls: how an external parameter moves in time. Their arrays are leaves, to be tuned."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from ..numerics._arrays import as_parameter, is_concrete
-
-
-def _as_parameters(tree: Any) -> Any:
-    return jax.tree.map(as_parameter, tree)
+from ..numerics._arrays import as_parameter, as_parameters, is_concrete
 
 
 class Constant(eqx.Module):
@@ -22,7 +16,7 @@ class Constant(eqx.Module):
         value: any pytree of numbers or arrays.
     """
 
-    value: PyTree[Array] = eqx.field(converter=_as_parameters)
+    value: PyTree[Array] = eqx.field(converter=as_parameters)
 
     def __call__(self, t: Float[Array, ""]) -> PyTree[Array]:
         return self.value
@@ -40,8 +34,8 @@ class Ramp(eqx.Module):
         ValueError: t1 <= t0.
     """
 
-    start: PyTree[Array] = eqx.field(converter=_as_parameters)
-    end: PyTree[Array] = eqx.field(converter=_as_parameters)
+    start: PyTree[Array] = eqx.field(converter=as_parameters)
+    end: PyTree[Array] = eqx.field(converter=as_parameters)
     t0: Float[Array, ""] = eqx.field(default=0.0, converter=as_parameter)
     t1: Float[Array, ""] = eqx.field(default=1.0, converter=as_parameter)
 
@@ -69,7 +63,7 @@ class PiecewiseLinear(eqx.Module):
     """
 
     times: Float[Array, " knots"] = eqx.field(converter=as_parameter)
-    values: PyTree[Array] = eqx.field(converter=_as_parameters)
+    values: PyTree[Array] = eqx.field(converter=as_parameters)
 
     def __check_init__(self):
         if not isinstance(self.times, jax.Array) or not is_concrete(self.times):

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
+from ..numerics._arrays import as_parameters
 from ._baths import spread
 
 
@@ -95,7 +96,7 @@ class ExactLinear(AbstractIntegrator):
     Source: Uhlenbeck and Ornstein 1930; Gillespie 1996, Phys. Rev. E 54, 2084.
     """
 
-    stiffness: Any
+    stiffness: Any = eqx.field(converter=as_parameters)
 
     def step(self, force, state, force_here, noise, control, baths, dt):
         stiffness = self.stiffness(control) if callable(self.stiffness) else self.stiffness

@@ -1,5 +1,6 @@
 """`simulate`: an ensemble of Langevin trajectories with their ledger."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -197,6 +198,15 @@ def _check_potential(system: AbstractSystem, state: PyTree[Array], clock: Clock)
             )
 
 
+def _alike(carries: dict[str, Any], checkpoint: Checkpoint) -> bool:
+    """Whether streaming observers can go on with the carries of an earlier run."""
+
+    def layout(tree):
+        return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
+
+    return layout(carries) == layout(checkpoint.observers)
+
+
 def simulate(
     system: AbstractSystem,
     state: PyTree[Array] | Callable[[Key[Array, ""]], PyTree[Array]] | Batch | Solution,
@@ -253,6 +263,12 @@ def simulate(
     """
     if not isinstance(system, AbstractSystem):
         raise TypeError(f"system must be a Langevin or an AbstractSystem, got {system!r}")
+    for name, value, base in (
+        ("integrator", integrator, AbstractIntegrator),
+        ("adjoint", adjoint, AbstractAdjoint),
+    ):
+        if not isinstance(value, base):
+            raise TypeError(f"{name} must be an instance such as Heun() or Direct(), got {value!r}")
     n_trajectories = check_count("n_trajectories", n_trajectories)
     continued = state.checkpoint if isinstance(state, Solution) else None
     if continued is None:
@@ -277,17 +293,11 @@ def simulate(
     bad_bath = check_baths(system, one_state, times)
 
     stepper = Stepper(system, integrator, observers, key, clock)
-    if continued is None or jax.tree.structure(continued.observers) != jax.tree.structure(
-        eqx.filter_eval_shape(_begin, stepper, states, step).observers
-    ):
-        fresh = _begin(stepper, states, step)
-        continued = (
-            fresh
-            if continued is None
-            else eqx.tree_at(
-                lambda c: c.observers, continued, fresh.observers, is_leaf=lambda x: x == {}
-            )
-        )
+    if continued is None:
+        continued = _begin(stepper, states, step)
+    elif not _alike(continued.observers, eqx.filter_eval_shape(_begin, stepper, states, step)):
+        observed = _begin(stepper, states, step).observers
+        continued = dataclasses.replace(continued, observers=observed)
     solution = _run(
         stepper,
         continued,

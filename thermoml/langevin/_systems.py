@@ -7,6 +7,8 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, Float, Key, PyTree
 
+from ..numerics._arrays import as_parameters
+
 State = PyTree[Float[Array, "..."]]
 
 
@@ -73,8 +75,8 @@ class Langevin(AbstractSystem):
     potential: Callable[[Any, Any], Float[Array, ""]]
     drive: Callable[[Any, Any], Any] | None = eqx.field(default=None, kw_only=True)
     control: Callable[[Any], Any] | None = eqx.field(default=None, kw_only=True)
-    temperature: Any = eqx.field(default=1.0, kw_only=True)
-    mobility: Any = eqx.field(default=1.0, kw_only=True)
+    temperature: Any = eqx.field(default=1.0, kw_only=True, converter=as_parameters)
+    mobility: Any = eqx.field(default=1.0, kw_only=True, converter=as_parameters)
 
     def __check_init__(self):
         if not callable(self.potential):

@@ -30,6 +30,15 @@ def as_parameter(value: Any) -> jax.Array:
     return jnp.asarray(value, default_float())
 
 
+def as_parameters(tree: Tree) -> Tree:
+    """Every number or array of `tree` as a parameter; functions and modules that act stay."""
+
+    def convert(leaf):
+        return as_parameter(leaf) if eqx.is_array_like(leaf) else leaf
+
+    return jax.tree.map(convert, tree, is_leaf=callable)
+
+
 def _is_float(leaf: Any) -> bool:
     if isinstance(leaf, float):
         return True
@@ -42,7 +51,7 @@ def cast_floats(tree: Tree, dtype: Any) -> Tree:
 
 
 def shared_float(name: str, tree: Any) -> Any:
-    """The one floating dtype of all leaves of `tree`; ValueError when a leaf is not a float."""
+    """The widest floating dtype among the leaves of `tree`; an error when one is not a float."""
     leaves = jax.tree.leaves(tree)
     if not leaves:
         raise ValueError(f"{name} must hold at least one array, got {tree!r}")
@@ -52,4 +61,5 @@ def shared_float(name: str, tree: Any) -> Any:
                 f"every leaf of {name} must be a floating-point array, got {leaf!r}; convert "
                 "integers with jnp.asarray(x, float) and keep functions out of the state"
             )
-    return jnp.result_type(*(jnp.asarray(leaf).dtype for leaf in leaves))
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.result_type(*(jnp.asarray(leaf).dtype for leaf in leaves))

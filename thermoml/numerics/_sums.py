@@ -7,12 +7,13 @@ from jaxtyping import Array, Float
 
 
 class CompensatedSum(eqx.Module):
-    r"""A running sum with the rounding error of every addition kept aside.
+    r"""A running sum in double-word arithmetic: `total` and what its rounding has left out.
 
-    $s \leftarrow \mathrm{fl}(s + x)$, $c \leftarrow c + [(s + x) - \mathrm{fl}(s + x)]$: the error
-    of `value` after n additions is about one rounding instead of n (Knuth, TAOCP 2, 4.2.2,
-    theorem B; Neumaier 1974). Six additions per `add`. The correction carries no derivative: that
-    of the plain sum is already right.
+    Each addition is made without error, $a + b = s + e$ with $s = \mathrm{fl}(a + b)$ (Knuth,
+    TAOCP 2, 4.2.2, theorem B), and the small word is folded back, so that it stays small (Joldes,
+    Muller and Popescu 2017, algorithm 4). Relative error about one rounding after any
+    number of terms. Ten additions per `add`. The small word carries no derivative: that of the
+    plain sum is already right.
     """
 
     total: Float[Array, "..."]
@@ -23,10 +24,12 @@ class CompensatedSum(eqx.Module):
         return cls(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
 
     def add(self, term: Float[Array, "..."]) -> "CompensatedSum":
-        total = self.total + term
-        kept = total - self.total
-        error = (self.total - (total - kept)) + (term - kept)
-        return CompensatedSum(total, self.correction + jax.lax.stop_gradient(error))
+        rounded = self.total + term
+        kept = rounded - self.total
+        error = (self.total - (rounded - kept)) + (term - kept)
+        low = jax.lax.stop_gradient(self.correction + error)
+        total = rounded + low
+        return CompensatedSum(total, jax.lax.stop_gradient(low - (total - rounded)))
 
     @property
     def value(self) -> Float[Array, "..."]:

@@ -1,0 +1,39 @@
+"""What the Langevin tests share: a key, and simple potentials."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def key():
+    return jax.random.key(2024)
+
+
+@pytest.fixture(scope="session")
+def trap():
+    """k|x|²/2 with the stiffness k as the control; k = 1 without one."""
+    return lambda x, k: (1.0 if k is None else k) * jnp.sum(x**2) / 2
+
+
+@pytest.fixture(scope="session")
+def quartic():
+    return lambda x, control: jnp.sum(x**4) / 4
+
+
+@pytest.fixture(scope="session")
+def free():
+    return lambda x, control: 0.0 * jnp.sum(x)
+
+
+@pytest.fixture(scope="session")
+def assert_mean():
+    """The mean of independent samples agrees with `expected` within `errors` standard errors."""
+
+    def check(samples, expected, errors=4.0):
+        samples = np.asarray(samples, float).ravel()
+        standard_error = samples.std(ddof=1) / np.sqrt(samples.size)
+        assert abs(samples.mean() - expected) < errors * standard_error + 1e-12 * abs(expected)
+
+    return check

@@ -1,0 +1,82 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import thermoml as tml
+
+DT = 0.25
+free = lambda x, control: 0.0 * sum(jnp.sum(leaf) for leaf in jax.tree.leaves(x))
+
+
+@pytest.fixture(scope="module")
+def kick(key):
+    """One step of free diffusion from 0: √(2μT dt) z with the same z for every bath."""
+
+    def run(**baths):
+        state = {"a": jnp.zeros(2), "b": {"c": jnp.zeros((2, 3)), "d": jnp.zeros(())}}
+        system = tml.Langevin(free, **baths)
+        end = tml.simulate(system, state, t1=DT, dt=DT, key=key, n_trajectories=2).final_state
+        return end["a"], end["b"]["c"], end["b"]["d"]
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def unit_kick(kick):
+    return kick()
+
+
+@pytest.mark.parametrize(
+    ("bath", "a", "c", "d"),
+    [
+        (2.0, 2.0, 2.0, 2.0),
+        (np.float64(2.0), 2.0, 2.0, 2.0),
+        ({"a": 2.0, "b": 3.0}, 2.0, 3.0, 3.0),
+        (
+            {"a": jnp.array([1.0, 4.0]), "b": {"c": np.array([1.0, 2.0, 3.0]), "d": 0.5}},
+            np.array([[1.0, 4.0]]),
+            np.array([[[1.0, 2.0, 3.0]]]),
+            0.5,
+        ),
+        (lambda t: 1 + 4 * t, 2.0, 2.0, 2.0),  # at the end of the step, t = 1/4
+        ({"a": lambda t: 8 * t, "b": tml.Ramp(1.0, 5.0)}, 2.0, 2.0, 2.0),
+        (tml.Constant(2.0), 2.0, 2.0, 2.0),
+    ],
+    ids=["number", "float64", "prefix", "arrays", "function", "prefix-functions", "Constant"],
+)
+def test_each_bath_kicks_its_own_part(kick, unit_kick, bath, a, c, d):
+    ends = kick(temperature=bath, mobility=bath)
+    for end, unit, factor in zip(ends, unit_kick, (a, c, d), strict=True):
+        np.testing.assert_allclose(end, factor * unit, rtol=1e-6)  # √(T μ) with μ = T
+        assert (np.abs(unit) > 1e-6).all()
+
+
+def test_temperature_and_mobility_kick_by_their_roots(kick, unit_kick):
+    for end, unit in zip(kick(temperature=9.0, mobility=0.25), unit_kick, strict=True):
+        np.testing.assert_allclose(end, 1.5 * unit, rtol=1e-6)
+
+
+def test_two_baths_keep_two_temperatures_and_pass_the_heat_between_them(x64, key, assert_mean):
+    # Two coupled traps K = [[2, -1], [-1, 2]], EM covariance from its discrete Lyapunov equation
+    hot, cold, dt = 2.0, 0.5, 0.05
+    system = tml.Langevin(
+        lambda x, _: x["h"] ** 2 + x["c"] ** 2 - x["h"] * x["c"],
+        temperature={"h": hot, "c": cold},
+    )
+    state = {"h": 0.0, "c": 0.0}
+    rest = tml.simulate(system, state, t1=8.0, dt=dt, key=key, n_trajectories=4000)
+    run = tml.simulate(system, rest, t1=9.0, dt=dt, key=key)
+    K = np.array([[2.0, -1], [-1, 2]])
+    step, noise = np.eye(2) - K * dt, np.diag([2 * hot * dt, 2 * cold * dt])
+    covariance = np.linalg.solve(np.eye(4) - np.kron(step, step), noise.ravel()).reshape(2, 2)
+    assert_mean(run.final_state["h"] ** 2, covariance[0, 0], 4)
+    assert_mean(run.final_state["c"] ** 2, covariance[1, 1], 4)
+    # F∘dx of the hot leaf with F' = -K x': the midpoint of the discrete process
+    exchange = K @ (np.eye(2) + step) / 2 @ covariance @ (np.eye(2) - step).T - K @ noise / 2
+    heats = {name: q[:, 1] - q[:, 0] for name, q in run.heat_by_leaf.items()}
+    assert_mean(heats["h"], exchange[0, 0] / dt, 4)
+    assert_mean(heats["c"], exchange[1, 1] / dt, 4)
+    assert np.mean(heats["h"]) < 0 < np.mean(heats["c"])
+    flow = run.entropy_flow[:, 1] - run.entropy_flow[:, 0]
+    np.testing.assert_allclose(flow, heats["h"] / hot + heats["c"] / cold, atol=1e-10)

@@ -1,0 +1,84 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import thermoml as tml
+
+
+@pytest.fixture
+def measure(key):
+    """`(end of the ramp, stiffness) -> (<W>, <x²>)` of eight trajectories, one noise."""
+
+    def run(end, stiffness, adjoint=tml.RecursiveCheckpoint(), n=8):
+        system = tml.Langevin(
+            lambda x, centre: stiffness * jnp.sum((x - centre) ** 2) / 2 + jnp.sum(x**4) / 8,
+            control=tml.Ramp(0.0, end),
+            temperature=0.5,
+        )
+        solution = tml.simulate(
+            system,
+            jnp.zeros(2),
+            t1=1.0,
+            dt=0.1,
+            key=key,
+            n_trajectories=n,
+            adjoint=adjoint,
+        )
+        return jnp.stack([jnp.mean(solution.work[:, -1]), jnp.mean(solution.final_state**2)])
+
+    return run
+
+
+def test_gradients_of_work_and_spread_are_finite_differences_by_every_adjoint(x64, measure):
+    at, step = jnp.array([1.3, 2.0]), 1e-5
+    run = jax.jit(lambda p: measure(*p, tml.Direct()))
+    numeric = [(run(at + e) - run(at - e)) / (2 * step) for e in step * jnp.eye(2)]
+    for adjoint, differentiate in (
+        (tml.Direct(), jax.jacrev),
+        (tml.RecursiveCheckpoint(), jax.jacrev),
+        (tml.ForwardMode(), jax.jacfwd),
+    ):
+        gradient = jax.jit(differentiate(lambda p, how=adjoint: measure(*p, how)))(at)
+        np.testing.assert_allclose(gradient, jnp.stack(numeric, 1), rtol=1e-7, err_msg=f"{adjoint}")
+        assert np.abs(gradient).min() > 1e-3
+
+
+def test_forward_mode_refuses_reverse_mode(measure):
+    with pytest.raises(ValueError, match="[Rr]everse-mode"):
+        jax.grad(lambda end: measure(end, 2.0, tml.ForwardMode())[0])(1.0)
+
+
+def test_transformations_nest_over_traced_closures(x64, measure):
+    work = lambda end, k: measure(end, k, tml.Direct())[0]
+    ends = jnp.array([0.5, 1.0, 2.0])
+    one = jax.jit(jax.grad(work))
+    slopes = jnp.stack([one(end, 2.0) for end in ends])
+    for nested in (jax.vmap(jax.grad(work), (0, None)), jax.jit(jax.vmap(one, (0, None)))):
+        np.testing.assert_allclose(nested(ends, 2.0), slopes, rtol=1e-12)
+
+
+def test_controls_closed_over_traced_values_work_in_every_mode(x64, key, trap):
+    def work(rate, adjoint):
+        system = tml.Langevin(trap, control=lambda t: 1 + rate * t)
+        run = tml.simulate(system, 1.0, t1=0.5, dt=0.1, key=key, adjoint=adjoint)
+        return run.work[0, -1]
+
+    at, h = jnp.asarray(2.0), 1e-5
+    slopes = [
+        jax.jit(jax.grad(work), static_argnums=1)(at, tml.RecursiveCheckpoint()),
+        jax.jit(jax.jacfwd(work), static_argnums=1)(at, tml.ForwardMode()),
+    ]
+    plain = jax.jit(lambda rate: work(rate, tml.Direct()))
+    np.testing.assert_allclose(slopes, (plain(at + h) - plain(at - h)) / (2 * h), rtol=1e-7)
+
+
+def test_entropy_flow_and_heat_by_leaf_differentiate(x64, key, trap):
+    def flows(T):
+        run = tml.simulate(tml.Langevin(trap, temperature=T), 1.0, t1=0.5, dt=0.1, key=key)
+        return jnp.stack([run.entropy_flow[0, -1] * T, run.heat_by_leaf[0, -1], run.heat[0, -1]])
+
+    at = jnp.asarray(0.7)
+    slopes = jax.jit(jax.jacrev(flows))(at)
+    np.testing.assert_allclose(slopes, slopes[0], rtol=1e-11)
+    np.testing.assert_allclose(slopes, jax.jit(jax.jacfwd(flows))(at), rtol=1e-12)

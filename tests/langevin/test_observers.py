@@ -1,0 +1,82 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import thermoml as tml
+
+
+class Largest(tml.AbstractObserver):
+    """The largest |x| so far and when."""
+
+    def init(self, x, control, t):
+        return jnp.max(jnp.abs(x)), t
+
+    def update(self, carry, x, control, t):
+        size = jnp.max(jnp.abs(x))
+        return jax.tree.map(lambda a, b: jnp.where(size > carry[0], a, b), (size, t), carry)
+
+    def result(self, carry):
+        return {"size": carry[0], "time": carry[1]}
+
+
+edges = np.linspace(-1, 1.5, 6)
+signal = lambda x, k, t: {"kx": k * x, "t": t}
+
+
+@pytest.fixture
+def streamed_and_saved(dtype, key, trap):
+    system = tml.Langevin(trap, control=tml.Ramp(1.0, 2.0))
+    options = {"t1": 1.2, "dt": 0.1, "key": key, "n_trajectories": 3}
+    state = jnp.zeros(4, dtype)
+    streamed = tml.simulate(
+        system,
+        state,
+        save_every=4,
+        observables={
+            "mean": tml.Mean(signal),
+            "variance": tml.Variance(signal),
+            "histogram": tml.Histogram(lambda x, k, t: x, edges),
+            "largest": Largest(),
+        },
+        **options,
+    )
+    saved = tml.simulate(
+        system, state, save_every=1, observables={"s": signal, "x": lambda x, k, t: x}, **options
+    )
+    return (
+        streamed.observables,
+        jax.tree.map(np.asarray, saved.observables),
+        np.asarray(saved.times),
+    )
+
+
+def test_streaming_statistics_are_those_of_every_step(streamed_and_saved):
+    streamed, saved, times = streamed_and_saved
+    for save, count in ((0, 1), (1, 5), (3, 13)):
+        for name in ("kx", "t"):
+            values = saved["s"][name][:, :count].astype(float)
+            for statistic in ("mean", "variance"):
+                expected = {"mean": np.mean, "variance": np.var}[statistic](values, axis=1)
+                got = streamed[statistic][name][:, save]
+                np.testing.assert_allclose(got, expected, rtol=2e-5, atol=1e-6)
+        x = saved["x"][:, :count]
+        for trajectory in range(3):
+            np.testing.assert_array_equal(
+                streamed["histogram"][trajectory, save], np.histogram(x[trajectory], edges)[0]
+            )
+        sizes = np.abs(x).max(-1)
+        np.testing.assert_array_equal(streamed["largest"]["size"][:, save], sizes.max(1))
+        np.testing.assert_array_equal(streamed["largest"]["time"][:, save], times[sizes.argmax(1)])
+
+
+def test_histogram_bins_hold_their_lower_edge_and_the_last_both():
+    histogram = tml.Histogram(lambda x, control, t: x, [0.0, 1.0, 2.0])
+    x = jnp.array([-0.1, 0.0, 0.5, 1.0, 2.0, 2.1, jnp.nan])
+    np.testing.assert_array_equal(histogram.init(x, None, jnp.zeros(())), [2, 2])
+
+
+@pytest.mark.parametrize("bad", [[1.0], [0.0, 0.0], [1.0, 0.0], [[0.0, 1.0]]])
+def test_edges_that_do_not_ascend_are_refused(bad):
+    with pytest.raises(ValueError, match="^edges must be at least two ascending"):
+        tml.Histogram(lambda x, control, t: x, bad)

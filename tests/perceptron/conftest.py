@@ -1,0 +1,115 @@
+"""Rules beside their formulas in NumPy, and helpers that several files of tests share."""
+
+import itertools
+import warnings
+from collections.abc import Callable
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import thermoml as tml
+
+
+class Law(NamedTuple):
+    """A rule, made under the test's dtype, and its F and Φ in NumPy (None: no closed form)."""
+
+    build: Callable
+    force: Callable | None
+    potential: Callable | None
+    smooth: bool
+
+
+def alpha_tron(alpha):
+    """An alpha-tron without its warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", tml.RuleWarning)
+        return tml.AlphaTron(alpha)
+
+
+def _alpha_law(alpha):
+    at_zero = 0.0 if alpha > 0 else 1.0
+
+    def force(s):
+        right = np.abs(np.where(s == 0, 1, s)) ** alpha
+        return np.where(s < 0, 1.0, np.where(s > 0, right, at_zero))
+
+    return Law(
+        lambda: alpha_tron(alpha),
+        force,
+        lambda s: np.where(s > 0, np.abs(s) ** (alpha + 1) / (alpha + 1), s),
+        False,
+    )
+
+
+def _mlp():
+    return eqx.nn.MLP("scalar", "scalar", 8, 1, jnp.tanh, key=jax.random.key(1))
+
+
+LAWS = {
+    "hebbian": Law(tml.Hebbian, lambda s: np.ones_like(s), lambda s: s, True),
+    "perceptron": Law(
+        tml.PerceptronRule, lambda s: np.where(s < 0, 1.0, 0.0), lambda s: np.minimum(s, 0), False
+    ),
+    "adatron": Law(
+        tml.AdaTron, lambda s: np.maximum(-s, 0), lambda s: -(np.minimum(s, 0) ** 2) / 2, True
+    ),
+    "linear": Law(
+        lambda: tml.LinearAlphaTron(0.3),
+        lambda s: np.where(s < 0, 1.0, 0.3 * s),
+        lambda s: np.where(s < 0, s, 0.15 * s**2),
+        False,
+    ),
+    "custom": Law(
+        lambda: tml.CustomRule(lambda s: jnp.exp(-s), continuous=True),
+        lambda s: np.exp(-s),
+        lambda s: 1 - np.exp(-s),
+        True,
+    ),
+    "network": Law(lambda: tml.CustomRule(_mlp(), continuous=True), None, None, True),
+} | {f"alpha={a}": _alpha_law(a) for a in (-0.6, -0.2, 0.0, 0.5, 1.5)}
+
+
+@pytest.fixture(params=LAWS)
+def law(request):
+    return LAWS[request.param]
+
+
+@pytest.fixture
+def rule(x64, law):
+    """Every rule, in float64."""
+    return law.build()
+
+
+@pytest.fixture
+def quiet_alpha_tron():
+    return alpha_tron
+
+
+@pytest.fixture
+def all_inputs():
+    """n -> all 2^n inputs of ±1."""
+    return lambda n: np.array(list(itertools.product((-1.0, 1.0), repeat=n)))
+
+
+@pytest.fixture
+def within():
+    """within(samples, expected, allowed=0): the mean over axis 0 agrees within 4 standard errors.
+
+    False-alarm probability 6e-5 per number; `allowed` is added for stated systematic effects.
+    """
+
+    def check(samples, expected, allowed=0.0):
+        samples = np.asarray(samples, float)
+        error = samples.std(axis=0, ddof=1) / len(samples) ** 0.5
+        distance = np.abs(samples.mean(axis=0) - expected)
+        assert (distance <= 4 * error + allowed + 1e-6).all(), (
+            samples.mean(axis=0),
+            expected,
+            error,
+        )
+
+    return check

@@ -1,0 +1,67 @@
+"""LearningCurve: what follows from R, Q, work and the bath."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import thermoml as tml
+
+K, T = 1.5, 0.6
+
+
+@pytest.fixture
+def curve(x64):
+    """2 trajectories, 3 saves, numbers of our own."""
+    overlap = jnp.asarray([[0.0, 0.4, 0.8], [-0.2, 0.1, 0.5]])
+    transverse = jnp.asarray([[1.0, 1.1, 0.9], [0.7, 0.8, 0.6]])
+    work = jnp.asarray([[0.0, 0.9, 2.0], [0.0, 1.0, 2.5]])
+    return tml.LearningCurve(
+        times=jnp.asarray([0.0, 1.0, 2.0]), overlap=overlap, transverse=transverse, work=work,
+        scale_separation=0.01 * jnp.ones((2, 3)), heat_rate_bias=jnp.zeros((2, 3)),
+        stiffness=jnp.asarray(K), temperature=jnp.asarray(T), weights=jnp.ones((2, 4)),
+        teacher=jnp.ones(4), diverged_step=jnp.asarray([-1, -1]),
+    )
+
+
+def test_observables_from_overlap_norm_and_work(curve):
+    r, p2, w = (np.asarray(x) for x in (curve.overlap, curve.transverse, curve.work))
+    q = r**2 + p2
+    heat = w - K / 2 * (q - q[:, :1])
+    information = np.log(q / p2) / 2
+    entropy = np.log(q / q[:, :1]) / 2 + heat / T
+    for value, expected in (
+        (curve.norm, q),
+        (curve.error, np.arccos(r / q**0.5) / np.pi),
+        (curve.energy, K * q / 2),
+        (curve.heat, heat),
+        (curve.information, information),
+        (curve.entropy_production, entropy),
+        (curve.efficiency[:, 1:], ((information - information[:, :1]) / entropy.clip(1e-9))[:, 1:]),
+    ):
+        np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-15)
+    assert (curve.efficiency[:, 0] == 0).all()
+    assert {v.shape for v in curve.quantities().values()} == {(2, 3)}
+
+
+def test_labelled_results(curve):
+    data = curve.to_xarray()
+    assert dict(data.sizes) == {"trajectory": 2, "time": 3}
+    assert "training_error" not in data
+    for name, value in curve.quantities().items():
+        np.testing.assert_array_equal(data[name], value)
+        assert data[name].attrs["long_name"]
+    assert "nat" in data.information.attrs["units"]
+
+
+def test_curve_reads_well(curve):
+    text = str(curve)
+    assert "2 trajectories at 3 saves" in text
+    for name in ("time", "error", "heat", "work", "energy", "scale_separation"):
+        assert name in text
+
+
+def test_without_a_bath_entropy_is_unknown(curve):
+    cold = eqx.tree_at(lambda c: c.temperature, curve, jnp.asarray(0.0))
+    assert jnp.isnan(cold.entropy_production).all()
+    assert jnp.isfinite(cold.heat).all()
