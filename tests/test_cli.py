@@ -217,11 +217,13 @@ def test_run_leaves_everything_and_plot_redraws(config, tmp_path):
 def test_same_config_gives_the_same_store(config, tmp_path):
     for name in ("a", "b"):
         assert invoke("run", config(), "--out", tmp_path / name).exit_code == 0
-    files = [
-        {p.relative_to(tmp_path / n): p.read_bytes() for p in (tmp_path / n / "results.zarr").rglob("*") if p.is_file()}
-        for n in ("a", "b")
-    ]  # fmt: skip
-    assert files[0] == files[1]
+
+    def files(name):
+        store = tmp_path / name / "results.zarr"
+        found = [path for path in store.rglob("*") if path.is_file()]
+        return {path.relative_to(store): path.read_bytes() for path in found}
+
+    assert files("a") == files("b")
 
 
 def test_diverging_run_says_where_and_keeps_the_good_part(config, tmp_path):

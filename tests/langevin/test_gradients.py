@@ -10,7 +10,7 @@ import thermoml as tml
 def measure(key):
     """`(end of the ramp, stiffness) -> (<W>, <x²>)` of eight trajectories, one noise."""
 
-    def run(end, stiffness, adjoint=tml.RecursiveCheckpoint(), n=8):
+    def run(end, stiffness, adjoint):
         system = tml.Langevin(
             lambda x, centre: stiffness * jnp.sum((x - centre) ** 2) / 2 + jnp.sum(x**4) / 8,
             control=tml.Ramp(0.0, end),
@@ -22,7 +22,7 @@ def measure(key):
             t1=1.0,
             dt=0.1,
             key=key,
-            n_trajectories=n,
+            n_trajectories=8,
             adjoint=adjoint,
         )
         return jnp.stack([jnp.mean(solution.work[:, -1]), jnp.mean(solution.final_state**2)])

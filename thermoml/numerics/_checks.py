@@ -49,12 +49,8 @@ def count_steps(t0: Any, t1: Any, dt: Any, dtype: Any) -> int:
     for name, value in (("t0", t0), ("t1", t1), ("dt", dt)):
         if not is_concrete(value):
             raise TypeError(f"{name} fixes the number of steps, so it must be a number, not traced")
-        numeric = isinstance(value, numbers.Real) or (
-            hasattr(value, "dtype")
-            and np.ndim(value) == 0
-            and np.issubdtype(value.dtype, np.number)
-        )
-        if not numeric or isinstance(value, bool):
+        scalar = hasattr(value, "dtype") and np.ndim(value) == 0
+        if not scalar and not isinstance(value, numbers.Real):
             raise TypeError(f"{name} must be a number, got {value!r}")
         if not math.isfinite(value):
             raise ValueError(f"{name} must be finite, got {value}")

@@ -6,7 +6,7 @@ import numpy as np
 
 
 @functools.cache
-def tanh_sinh(n_nodes: int = 61, reach: float = 3.2) -> tuple[np.ndarray, np.ndarray]:
+def tanh_sinh(n_nodes: int = 79, reach: float = 3.9) -> tuple[np.ndarray, np.ndarray]:
     r"""Nodes and weights of $\int_0^1 f(u)\,du$ by the tanh-sinh rule.
 
     $u = \tfrac12[1 + \tanh(\tfrac\pi2 \sinh x)]$ with x on an even grid in [-reach, reach]:
