@@ -17,10 +17,17 @@ def curve(x64):
     transverse = jnp.asarray([[1.0, 1.1, 0.9], [0.7, 0.8, 0.6]])
     work = jnp.asarray([[0.0, 0.9, 2.0], [0.0, 1.0, 2.5]])
     return tml.LearningCurve(
-        times=jnp.asarray([0.0, 1.0, 2.0]), overlap=overlap, transverse=transverse, work=work,
-        scale_separation=0.01 * jnp.ones((2, 3)), heat_rate_bias=jnp.zeros((2, 3)),
-        stiffness=jnp.asarray(K), temperature=jnp.asarray(T), weights=jnp.ones((2, 4)),
-        teacher=jnp.ones(4), diverged_step=jnp.asarray([-1, -1]),
+        times=jnp.asarray([0.0, 1.0, 2.0]),
+        overlap=overlap,
+        transverse=transverse,
+        work=work,
+        scale_separation=0.01 * jnp.ones((2, 3)),
+        heat_rate_bias=jnp.zeros((2, 3)),
+        stiffness=jnp.asarray(K),
+        temperature=jnp.asarray(T),
+        weights=jnp.ones((2, 4)),
+        teacher=jnp.ones(4),
+        diverged_step=jnp.asarray([-1, -1]),
     )
 
 

@@ -21,15 +21,25 @@ def hebbian():
     """
     n, batch, rate, k, temperature, dt, n_steps, every = 5, 3, 0.7, 1.2, 0.8, 0.1, 20, 5
     problem = tml.LearningProblem(
-        tml.Hebbian(), learning_rate=rate, n_inputs=n, batch=batch, stiffness=k,
+        tml.Hebbian(),
+        learning_rate=rate,
+        n_inputs=n,
+        batch=batch,
+        stiffness=k,
         temperature=temperature,
     )
     start = np.array([0.5, -1.0, 0.2, 0.0, 2.0])
     teacher = np.array([1.0, -0.4, 0.3, 1.1, 0.8])
     teacher *= (n / (teacher @ teacher)) ** 0.5
     curve = tml.learn(
-        problem, tml.Microscopic(dt), t1=n_steps * dt, key=KEY, n_trajectories=4000,
-        save_every=every, teacher=teacher, weights=start,
+        problem,
+        tml.Microscopic(dt),
+        t1=n_steps * dt,
+        key=KEY,
+        n_trajectories=4000,
+        save_every=every,
+        teacher=teacher,
+        weights=start,
     )
     inputs = np.array(list(product((-1.0, 1.0), repeat=n)))
     a = (np.sign(inputs @ teacher)[:, None] * inputs).mean(axis=0)
@@ -43,7 +53,9 @@ def hebbian():
             moments.append((teacher @ mean / n, square / n, work / n, heat / n))
         work += dt * (force_square - k * nu * a @ mean)
         square = (
-            c**2 * square + 2 * c * nu * dt * a @ mean + dt**2 * force_square
+            c**2 * square
+            + 2 * c * nu * dt * a @ mean
+            + dt**2 * force_square
             + 2 * temperature * dt * n
         )
         mean = c * mean + nu * dt * a
@@ -109,7 +121,7 @@ def boltzmann():
 TEACHER = np.array([1.2, 0.9, 0.75**0.5])
 RULES = {
     "perceptron": (tml.PerceptronRule, lambda s: 1.0 * (s < 0), lambda s: np.minimum(s, 0)),
-    "adatron": (tml.AdaTron, lambda s: np.maximum(-s, 0), lambda s: -np.minimum(s, 0) ** 2 / 2),
+    "adatron": (tml.AdaTron, lambda s: np.maximum(-s, 0), lambda s: -(np.minimum(s, 0) ** 2) / 2),
 }
 
 
@@ -120,7 +132,11 @@ def test_steady_state_is_boltzmann(boltzmann, within, name):
     dt = 0.025
     problem = tml.LearningProblem(build(), learning_rate=1.5, n_inputs=3, batch=32)
     curve = tml.learn(
-        problem, tml.Microscopic(dt), t1=5.0, key=KEY, n_trajectories=2000,
+        problem,
+        tml.Microscopic(dt),
+        t1=5.0,
+        key=KEY,
+        n_trajectories=2000,
         teacher=TEACHER.astype(np.float32),
     )
     exact = boltzmann(force, potential, 1.5, TEACHER, 32)
@@ -139,7 +155,12 @@ def jump(boltzmann):
     """Heat rates of theory 1's example, N = 3, B = 1, dt = .01, and the exact σ_ex."""
     problem = tml.LearningProblem(tml.PerceptronRule(), learning_rate=1.5, n_inputs=3, batch=1)
     curve = tml.learn(
-        problem, tml.Microscopic(0.01), t1=13.0, key=KEY, n_trajectories=4000, save_every=100,
+        problem,
+        tml.Microscopic(0.01),
+        t1=13.0,
+        key=KEY,
+        n_trajectories=4000,
+        save_every=100,
         teacher=TEACHER.astype(np.float32),
     )
     _, force, potential = RULES["perceptron"]
