@@ -58,7 +58,7 @@ def _plain_errors() -> Iterator[None]:
 def run(
     config: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped config.")],
     out: Annotated[
-        Path | None, typer.Option(help="Results directory  [default: results/<config name>]")
+        Path | None, typer.Option(help="Results directory  (default: results/CONFIG)")
     ] = None,
     set_: Annotated[
         list[str] | None,

@@ -22,7 +22,7 @@ def curve(x64):
         transverse=transverse,
         work=work,
         scale_separation=0.01 * jnp.ones((2, 3)),
-        heat_rate_bias=jnp.zeros((2, 3)),
+        jump_loss=jnp.zeros(()),
         stiffness=jnp.asarray(K),
         temperature=jnp.asarray(T),
         weights=jnp.ones((2, 4)),

@@ -152,7 +152,10 @@ def test_steady_state_is_boltzmann(boltzmann, within, name):
 
 @pytest.fixture(scope="module")
 def jump(boltzmann):
-    """Heat rates of theory 1's example, N = 3, B = 1, dt = .01, and the exact σ_ex."""
+    """Theory 1's example, N = 3, B = 1, dt = .01: the run, its heat rate, and that without bias.
+
+    The latter is σ_ex by quadrature (5.17) widened by 1 + scale separation (1.2 %): 5.23.
+    """
     problem = tml.LearningProblem(tml.PerceptronRule(), learning_rate=1.5, n_inputs=3, batch=1)
     curve = tml.learn(
         problem,
@@ -165,24 +168,22 @@ def jump(boltzmann):
     )
     _, force, potential = RULES["perceptron"]
     excess = boltzmann(force, potential, 1.5, TEACHER, 1)["excess"]
-    return curve, 3 * (curve.heat[:, -1] - curve.heat[:, 3]) / 10, excess
+    unbiased = excess * (1 + float(curve.scale_separation[:, 3:].mean()))
+    return curve, 3 * (curve.heat[:, -1] - curve.heat[:, 3]) / 10, unbiased
 
 
 def test_jump_lowers_the_measured_heat(jump, within):
-    """-(ν̃²N²/B) p_s(0) √(2T dt/2π) with p_s(0) = 1/√(2π⟨Q⟩), of 5.2; allowed are
-    10 % of it and the scale separation (the step's share in the noise), 1 % of the heat."""
-    curve, heat_rate, excess = jump
+    """-(ν̃²N²/B) p_s(0) √(2T dt/2π) with p_s(0) = 1/√(2π⟨Q⟩), of 5.227; 10 % are allowed."""
+    curve, heat_rate, unbiased = jump
     norm = float(curve.norm[:, 3:].mean())
     bias = -(1.5**2) * 9 * (0.01 / np.pi) ** 0.5 / (2 * np.pi * norm) ** 0.5
     np.testing.assert_allclose(bias, -0.527, rtol=0.02)
-    np.testing.assert_allclose(excess, 5.227, rtol=0.015)
-    separation = float(curve.scale_separation[:, 1:].mean())
-    within(heat_rate, excess + bias, allowed=0.1 * abs(bias) + separation * excess)
+    np.testing.assert_allclose(unbiased, 5.227, rtol=0.01)
+    within(heat_rate, unbiased + bias, allowed=0.1 * abs(bias))
 
 
 def test_stated_bias_is_the_measured_one(jump, within):
-    """Mean `heat_rate_bias` against heat measured less exact; allowed: 20 % and 1.5 % of σ_ex."""
-    curve, heat_rate, excess = jump
-    bias = 3 * float(curve.heat_rate_bias[:, 3:].mean())
-    print(f"measured {heat_rate.mean()} exact {excess} stated {bias}")
-    within(heat_rate - excess, bias, allowed=0.2 * abs(bias) + 0.015 * excess)
+    """Mean `heat_rate_bias` against the heat that is missing; 10 % are allowed."""
+    curve, heat_rate, unbiased = jump
+    bias = 3 * float(curve.heat_rate_bias[3:].mean())
+    within(heat_rate - unbiased, bias, allowed=0.1 * abs(bias))

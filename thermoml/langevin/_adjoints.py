@@ -60,6 +60,8 @@ class RecursiveCheckpoint(AbstractAdjoint):
             lambda c, i: (run_block(c, first + i * block), None), carry, jnp.arange(blocks)
         )
         rest = count - blocks * block
+        if rest == 0:
+            return carry
         return _scan_steps(jax.checkpoint(step), carry, first + blocks * block, rest)
 
     def block(self, function):
@@ -70,7 +72,14 @@ class ForwardMode(AbstractAdjoint):
     """For forward-mode derivatives and none: a loop that reverse mode refuses. Constant memory."""
 
     def steps(self, step, carry, first, count):
-        return lax.fori_loop(0, count, lambda i, c: step(c, first + i), carry)
+        # fori_loop with known bounds would become a scan, which reverse mode stores step by step.
+        last = first + count
+
+        def advance(state):
+            n, carry = state
+            return n + 1, step(carry, n)
+
+        return lax.while_loop(lambda state: state[0] < last, advance, (first, carry))[1]
 
     def block(self, function):
         return function

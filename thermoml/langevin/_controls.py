@@ -1,5 +1,7 @@
 """Controls: how an external parameter moves in time. Their arrays are leaves, to be tuned."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -48,6 +50,12 @@ class Ramp(eqx.Module):
         return jax.tree.map(lambda a, b: a + fraction * (b - a), self.start, self.end)
 
 
+def _knot_values(values: Any) -> Any:
+    if isinstance(values, list | tuple) and all(np.ndim(v) == 0 for v in values):
+        return as_parameter(np.asarray(values, float))  # a list of numbers is one array
+    return as_parameters(values)
+
+
 class PiecewiseLinear(eqx.Module):
     r"""A control that interpolates linearly between knots; a time given twice is a jump there.
 
@@ -63,7 +71,7 @@ class PiecewiseLinear(eqx.Module):
     """
 
     times: Float[Array, " knots"] = eqx.field(converter=as_parameter)
-    values: PyTree[Array] = eqx.field(converter=as_parameters)
+    values: PyTree[Array] = eqx.field(converter=_knot_values)
 
     def __check_init__(self):
         if not isinstance(self.times, jax.Array) or not is_concrete(self.times):

@@ -235,7 +235,8 @@ def simulate(
         system: a `Langevin` or another `AbstractSystem`. Its floats are cast to the state's dtype.
         state: one state, repeated for all trajectories; a function `key -> state`; `Batch(states)`;
             or a `Solution`, which is continued: step numbers, ledger and streaming observers go
-            on, and with the same key, dt and system the result is that of one long run. If the
+            on (observers by name: give the same ones), and with the same key, dt and system the
+            result is that of one long run. If the
             system's potential has changed, the change of energy is work.
         t1: the end; (t1 - t0)/dt must be a whole number of steps to 1e-6.
         dt: time step.
@@ -276,6 +277,12 @@ def simulate(
         start_time = t0
     else:
         states = continued.state
+        size = continued.energy.shape[0]
+        if n_trajectories not in (1, size):
+            raise ValueError(
+                f"n_trajectories must be left out or equal the {size} trajectories of the "
+                f"Solution, got {n_trajectories}"
+            )
         start_time = continued.time
     dtype = shared_float("state", states)
     n_steps = count_steps(start_time, t1, dt, dtype)

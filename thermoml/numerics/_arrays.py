@@ -61,5 +61,6 @@ def shared_float(name: str, tree: Any) -> Any:
                 f"every leaf of {name} must be a floating-point array, got {leaf!r}; convert "
                 "integers with jnp.asarray(x, float) and keep functions out of the state"
             )
+    arrays = [leaf for leaf in leaves if not isinstance(leaf, float)]  # a float adapts to arrays
     with jax.numpy_dtype_promotion("standard"):
-        return jnp.result_type(*(jnp.asarray(leaf).dtype for leaf in leaves))
+        return jnp.result_type(*(jnp.asarray(leaf).dtype for leaf in arrays or leaves))

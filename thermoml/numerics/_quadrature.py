@@ -10,8 +10,9 @@ def tanh_sinh(n_nodes: int = 79, reach: float = 3.9) -> tuple[np.ndarray, np.nda
     r"""Nodes and weights of $\int_0^1 f(u)\,du$ by the tanh-sinh rule.
 
     $u = \tfrac12[1 + \tanh(\tfrac\pi2 \sinh x)]$ with x on an even grid in [-reach, reach]:
-    exponentially accurate for f analytic inside (0, 1), integrable singularities at the end
-    points allowed (Takahasi and Mori 1974). Float64 arrays of shape `(n_nodes,)`.
+    exponentially accurate for f analytic inside (0, 1), with an integrable singularity at 0
+    allowed (nodes beside 1 round to 1). Float64 arrays of shape `(n_nodes,)`. (Takahasi and Mori
+    1974.)
     """
     x, spacing = np.linspace(-reach, reach, n_nodes, retstep=True)
     inner = np.pi / 2 * np.sinh(x)

@@ -48,9 +48,9 @@ class LearningCurve(eqx.Module):
         scale_separation: dt |f|²/(2NT), f the learning force of a step, averaged over the steps
             since the last save (save 0: up to the first): what the inputs of a step add to
             the weights' diffusion, beside the bath's. 0 when time scales separate.
-        heat_rate_bias: `(trajectory, save)`, the heat per weight and time that a rule with a jump
-            J of F at s = 0 loses to the finite step, -(ν̃²N/B) J² √(2T dt/2π)/√(2πQ), leading
-            order in √dt; 0 for a rule without a jump, -inf for α < 0.
+        heat_rate_bias: `(save,)`, the heat per weight and time that a rule with a jump J of F at
+            s = 0 loses to the finite step, -(ν̃²N/B) J² √(2T dt/2π)/√(2π⟨Q⟩), leading order in
+            √dt; ⟨Q⟩ is the mean over trajectories. 0 without a jump, -inf for α < 0.
         training_error, test_error: counted on the sets, where there are any; else None.
         weights: final students, `(trajectory, N)`; `teacher`: `(N,)` or `(trajectory, N)`.
         diverged_step: the step at which a trajectory turned non-finite, -1 for none.
@@ -61,7 +61,7 @@ class LearningCurve(eqx.Module):
     transverse: Float[Array, "trajectory save"]
     work: Float[Array, "trajectory save"]
     scale_separation: Float[Array, "trajectory save"]
-    heat_rate_bias: Float[Array, "trajectory save"]
+    jump_loss: Float[Array, ""]  # heat_rate_bias at ⟨Q⟩ = 1
     stiffness: Float[Array, ""]
     temperature: Float[Array, ""]
     weights: Float[Array, "trajectory N"]
@@ -73,6 +73,10 @@ class LearningCurve(eqx.Module):
     @property
     def norm(self) -> Float[Array, "trajectory save"]:
         return self.overlap**2 + self.transverse
+
+    @property
+    def heat_rate_bias(self) -> Float[Array, " save"]:
+        return self.jump_loss / jnp.sqrt(jnp.nanmean(self.norm, axis=0))
 
     @property
     def error(self) -> Float[Array, "trajectory save"]:

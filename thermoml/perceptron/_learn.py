@@ -191,18 +191,17 @@ def _run(
 
     dtype = weights.dtype
     jump = force_jump(problem.rule, dtype)
-    norm = shown["overlap"] ** 2 + shown["transverse"]
-    crossing = jnp.sqrt(2 * problem.temperature * dt / (2 * jnp.pi)) / jnp.sqrt(2 * jnp.pi * norm)
-    # Beyond any finite jump F is singular at 0 (alpha < 0), and so is the bias.
+    # Beyond any finite jump F is singular at 0 (alpha < 0), and so is the loss.
     square = jnp.where(jnp.abs(jump) < 1e6, jump**2, jnp.inf)
-    bias = -(problem.learning_rate**2) * n_inputs / problem.batch * square
+    loss = problem.learning_rate**2 * n_inputs / problem.batch * square
+    loss = loss * jnp.sqrt(2 * problem.temperature * dt) / (2 * jnp.pi)
     return LearningCurve(
         times=saved_steps.astype(dtype) * dt,
         overlap=shown["overlap"],
         transverse=shown["transverse"],
         work=shown["work"],
         scale_separation=dt * shown["drive_square"] / (2 * problem.temperature),
-        heat_rate_bias=jnp.where(jump == 0, 0, bias * crossing),
+        jump_loss=jnp.where(jump == 0, 0, -loss),
         stiffness=problem.stiffness,
         temperature=problem.temperature,
         weights=final,
@@ -253,19 +252,21 @@ def check_step_size(stiffness: Any, dt: float) -> None:
         )
 
 
-def _report(curve: LearningCurve, dt: float, throw: bool) -> None:
-    """Warn of a scale separation that is not small; raise for trajectories that diverged."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # saves at which all have diverged
-        separation = np.nanmax(np.nanmean(np.asarray(curve.scale_separation), axis=0), initial=0)
+def _warn_of_separation(separation: float, dt: float) -> None:
     if np.isfinite(separation) and separation > _LARGE_SEPARATION:
         warnings.warn(
             f"the inputs of a step add {separation:.2g} of the bath's noise (scale_separation); "
             f"dt = {0.05 * dt / separation:.2g} would bring it to 0.05",
             ScaleSeparationWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
-    if throw:
+
+
+def _report(curve: LearningCurve, dt: float, throw: bool) -> None:
+    """Warn of a scale separation that is not small; raise for trajectories that diverged."""
+    if (np.asarray(curve.diverged_step) < 0).all():
+        _warn_of_separation(np.asarray(curve.scale_separation).mean(axis=0).max(), dt)
+    elif throw:
         raise_if_diverged(
             curve.diverged_step,
             curve,

@@ -138,7 +138,7 @@ class LearningRulesStudy(AbstractStudy):
         }
         for name, values in rates.items():
             found[name], found[f"{name}_standard_error"] = mean_and_error(values)
-        bias = np.asarray(curve.heat_rate_bias, float)[:, half:]
+        bias = np.asarray(curve.heat_rate_bias, float)[half:]
         found["heat_rate_bias"] = np.mean(bias)
         return found
 
