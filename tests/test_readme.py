@@ -25,5 +25,5 @@ def test_python_blocks_run(monkeypatch, capsys):
 
 def test_printed_table_is_of_the_shipped_config():
     table = re.search(r"It prints\n\n```text\n(.*?)```", README, re.DOTALL).group(1)
-    labels = [line.split("  ")[0] for line in table.splitlines()[2:-2]]
+    labels = [line.split("  ")[0] for line in table.splitlines()[2:-1]]
     assert labels == [rule.label for rule in load_config("learning_rules").rules]
