@@ -260,6 +260,7 @@ def test_training_set_and_gaussian_inputs_run(config, tmp_path):
     inputs = {"kind": "training_set", "examples": 20, "test_examples": 30}
     result = invoke("run", config(inputs=inputs), "--out", tmp_path / "set")
     assert result.exit_code == 0, result.output
+    assert "training error" in result.stdout
     entry = json.loads((tmp_path / "set" / "summary.json").read_text())["rules"]["Hebbian"]
     assert 0 <= entry["training_error"]["mean"] < entry["test_error"]["mean"] < 0.6
     path = config(inputs="gaussian", precision="float64")

@@ -63,7 +63,7 @@ def _run(
         checkpoint.observers,
         checkpoint.diverged_step,
     )
-    walkers = jax.vmap(stepper.start)(indices, walkers)
+    walkers = jax.vmap(stepper.start, (0, 0, None))(indices, walkers, checkpoint.step)
 
     def record(walker, step):
         t = stepper.clock.time(step)

@@ -1,5 +1,6 @@
 """One step of one trajectory: noise, sample, integrator and ledger together."""
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -48,12 +49,13 @@ class Stepper(eqx.Module):
     def sample(self, index: Array, step: Array) -> Any:
         return self.system.draw(jax.random.fold_in(trajectory_key(self.key, index, _SAMPLE), step))
 
-    def start(self, index: Array, walker: Walker) -> Walker:
+    def start(self, index: Array, walker: Walker, step: Array) -> Walker:
         """`walker` with the forces that the first step may use."""
         if not self.system.autonomous:
             return walker
-        forces = evaluate(self.system, walker.state, None, None)
-        return eqx.tree_at(lambda w: w.forces, walker, forces, is_leaf=lambda x: x is None)
+        control = self.system.control_at(self.clock.time(step))
+        forces = evaluate(self.system, walker.state, control, self.sample(index, step))
+        return dataclasses.replace(walker, forces=forces)
 
     def __call__(self, index: Array, walker: Walker, step: Array) -> Walker:
         t, dt = self.clock.time(step + 1), self.clock.dt

@@ -174,10 +174,14 @@ class LearningRulesStudy(AbstractStudy):
     def table(self, summary):
         columns = {
             "error": "error ε",
+            "training_error": "training error",
+            "test_error": "test error",
             "heat": "heat/N",
             "work": "work/N",
             "dissipation_rate": "dissipation rate/N",
         }
+        measured = next(iter(summary["rules"].values()))
+        columns = {name: words for name, words in columns.items() if name in measured}
         rows = [["rule", *columns.values(), "jump bias", "scale separation"]]
         for label, entry in summary["rules"].items():
             rows.append(
