@@ -43,6 +43,7 @@ def _plain_errors() -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("default")
+        warnings.simplefilter("ignore", DeprecationWarning)  # of libraries: nothing a user can mend
         warnings.showwarning = show
         try:
             yield
