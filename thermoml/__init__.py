@@ -7,10 +7,22 @@ positive when it flows from the system into its bath, work when it is done on th
 from importlib.metadata import version as _version
 
 from . import langevin, perceptron
+from .files import load, save
 from .langevin import *  # noqa: F403
 from .perceptron import *  # noqa: F403
+from .sweep import Grid, Labelled, SchedulerLost, StoreError, StoreWarning, sweep
 
 __version__ = _version("thermoml")
-__all__ = ["__version__"]
+__all__ = [
+    "Grid",
+    "Labelled",
+    "SchedulerLost",
+    "StoreError",
+    "StoreWarning",
+    "__version__",
+    "load",
+    "save",
+    "sweep",
+]
 __all__ += langevin.__all__
 __all__ += perceptron.__all__

@@ -3,12 +3,13 @@
 import contextlib
 import os
 import platform
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import typer
@@ -20,7 +21,7 @@ from .config import (
     shipped_configs,
 )
 from .langevin import SimulationDiverged
-from .sweep import Store, StoreError
+from .sweep import ClusterError, SchedulerLost, Store, StoreError, connected, local_workers
 
 app = typer.Typer(
     name="thermoml",
@@ -47,12 +48,53 @@ def _plain_errors() -> Iterator[None]:
         warnings.showwarning = show
         try:
             yield
-        except (ConfigError, StoreError, SimulationDiverged) as error:
+        except _MENDABLE as error:
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(2) from None
-        except KeyboardInterrupt:
-            typer.echo("stopped; what had finished is in the store", err=True)
-            raise typer.Exit(130) from None
+
+
+_MENDABLE = (
+    ConfigError,
+    ClusterError,
+    MemoryError,
+    SchedulerLost,
+    SimulationDiverged,
+    StoreError,
+)
+
+
+@contextlib.contextmanager
+def _stop_on_sigterm(folder: Path) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end a run with one line; what had finished is in the store."""
+
+    def terminate(number, frame):
+        raise KeyboardInterrupt(number)
+
+    earlier = None
+    with contextlib.suppress(ValueError):  # only a main thread may handle signals
+        earlier = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        number = stop.args[0] if stop.args else signal.SIGINT
+        typer.echo(f"stopped; --resume goes on with what had finished in {folder}", err=True)
+        raise typer.Exit(128 + number) from None
+    finally:
+        if earlier is not None:
+            signal.signal(signal.SIGTERM, earlier)
+
+
+@contextlib.contextmanager
+def _executor(scheduler: str | None, workers: int | None) -> Iterator[Any]:
+    """A Dask client, or None for this process."""
+    if scheduler:
+        with connected(scheduler) as client:
+            yield client
+    elif workers:
+        with local_workers(workers) as client:
+            yield client
+    else:
+        yield None
 
 
 @app.command()
@@ -68,21 +110,45 @@ def run(
     quick: Annotated[
         bool, typer.Option("--quick", help="Use the config's quick settings.")
     ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Finish the run in the directory, or begin it.")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the results in the directory.")
     ] = False,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Run on the workers of this Dask scheduler."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Run on so many processes of this machine, by Dask."),
+    ] = None,
 ) -> None:
     """Run a study: leaves results.zarr, summary.json and figures, and prints a table."""
     with _plain_errors():
+        for one, other, names in (
+            (resume, overwrite, "--resume and --overwrite"),
+            (scheduler, workers, "--scheduler and --workers"),
+        ):
+            if one and other:
+                raise ConfigError(f"{names} exclude each other; give one of them")
         checked = load_config(config, overrides=set_, quick=quick)
         folder = out or Path("results") / Path(config).stem
-        with jax.enable_x64(checked.precision == "float64"):
+        with (
+            _stop_on_sigterm(folder),
+            _executor(scheduler, workers) as executor,
+            jax.enable_x64(checked.precision == "float64"),
+        ):
             from .studies import run_study, study_of
 
             study = study_of(checked)
-            summary = run_study(study, folder, overwrite=overwrite)
-        typer.echo(study.table(summary))
-        typer.echo(f"Results, summary.json and figures are in {folder}")
+            summary = run_study(
+                study, folder, overwrite=overwrite, resume=resume, executor=executor
+            )
+            typer.echo(study.table(summary))
+            typer.echo(f"Results, summary.json and figures are in {folder}")
+            study.check(Store(folder).open())
 
 
 @app.command()
@@ -113,8 +179,16 @@ def info() -> None:
 def main() -> None:
     """The entry point of the `thermoml` command."""
     # One CPU device per core, which trajectories are shared over; only before JAX's first use.
-    jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
-    sys.exit(app())
+    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+    try:
+        app()
+    except SystemExit as done:
+        # After an interrupt compiled code may still be running, which nothing can stop or wait for.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if done.code in (130, 143):
+            os._exit(done.code)
+        raise
 
 
 if __name__ == "__main__":

@@ -7,12 +7,14 @@ import warnings
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from . import perceptron
 from .numerics._checks import count_saves, count_steps
 from .perceptron._learn import check_step_size
+from .sweep import Grid, parse_size
 
 
 class ConfigError(ValueError):
@@ -87,13 +89,18 @@ class Inputs(_Strict):
             raise ValueError(f"{self.kind} inputs take no examples; use kind: training_set")
         return self
 
+    @property
+    def label(self) -> str:
+        """How figures and tables call the inputs."""
+        if self.examples is None:
+            return self.kind
+        return f"{self.examples} {self.distribution} examples"
 
-class LearningRules(_Strict):
-    """The study `learning_rules`: learning curves of the perceptron's rules side by side."""
 
-    study: Literal["learning_rules"]
+class _Learning(_Strict):
+    """What every study of learning perceptrons takes."""
+
     title: str = ""
-    rules: list[Annotated[Rule, BeforeValidator(_by_name)]] = Field(min_length=1)
     n_inputs: int = Field(default=100, ge=1)
     learning_rate: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     stiffness: float = Field(default=1.0, gt=0, allow_inf_nan=False)
@@ -104,18 +111,31 @@ class LearningRules(_Strict):
     n_trajectories: int = Field(default=1000, ge=1)
     t1: float = Field(default=20.0, gt=0, allow_inf_nan=False)
     dt: float = Field(default=0.01, gt=0, allow_inf_nan=False)
-    save_every: int = Field(default=20, ge=1)
     seed: int = Field(default=0, ge=0, lt=2**32)
     precision: Literal["float32", "float64"] = "float32"
+    trajectories: bool = False
+    memory: int | str = "1GB"
+    per_unit: int | None = Field(default=None, ge=1)
 
-    @property
-    def n_steps(self) -> int:
+    def steps(self, dt: float) -> int:
         """Steps of a run."""
-        return count_steps(0.0, self.t1, self.dt, self.precision)
+        return count_steps(0.0, self.t1, dt, self.precision)
+
+    @model_validator(mode="after")
+    def _check_memory(self):
+        parse_size(self.memory)
+        return self
+
+
+class _Run(_Learning):
+    """A run at one point, with all checks that need several of its settings."""
+
+    rule: Annotated[Rule, BeforeValidator(_by_name)]
+    save_every: int = Field(default=20, ge=1)
 
     @model_validator(mode="after")
     def _check_run(self):
-        count_saves(self.n_steps, self.save_every)
+        count_saves(self.steps(self.dt), self.save_every)
         check_step_size(self.stiffness, self.dt)
         examples = self.inputs.examples
         if examples is not None and self.batch > examples:
@@ -123,6 +143,19 @@ class LearningRules(_Strict):
                 f"batch must not exceed the {examples} examples of the training set, "
                 f"got {self.batch}"
             )
+        return self
+
+
+class LearningRules(_Learning):
+    """The study `learning_rules`: learning curves of the perceptron's rules side by side."""
+
+    study: Literal["learning_rules"]
+    rules: list[Annotated[Rule, BeforeValidator(_by_name)]] = Field(min_length=1)
+    save_every: int = Field(default=20, ge=1)
+
+    @model_validator(mode="after")
+    def _check_run(self):
+        _Run(**_shared(self), rule=self.rules[0], save_every=self.save_every)
         labels = [rule.label for rule in self.rules]
         for label in labels:
             if labels.count(label) > 1:
@@ -130,7 +163,89 @@ class LearningRules(_Strict):
         return self
 
 
-SCHEMAS: dict[str, type[LearningRules]] = {"learning_rules": LearningRules}
+def _shared(config: _Learning) -> dict[str, Any]:
+    return {name: getattr(config, name) for name in _Learning.model_fields}
+
+
+class ParameterSweep(_Learning):
+    """The study `sweep`: a rule over a grid of parameters."""
+
+    study: Literal["sweep"]
+    rule: Annotated[dict[str, Any], BeforeValidator(_by_name)] = {"name": "alpha_tron"}
+    saves: int = Field(default=20, ge=1)
+    grid: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _check_grid(self):
+        points = self.points
+        beside = sorted(set(points.names) & self.model_fields_set)
+        if beside:
+            raise ValueError(f"{beside[0]} is in the grid, so it must not be set beside it as well")
+        for name in points.names:
+            if name not in SWEPT:
+                raise ValueError(f"{name} cannot be in a grid{_nearest(name, SWEPT)}")
+        if {"rule", "alpha"} <= set(points.names):
+            raise ValueError(
+                "alpha and rule cannot both be in a grid; give each rule its own, such as "
+                "{name: alpha_tron, alpha: 0.5}"
+            )
+        for index in np.ndindex(points.shape):
+            point = points.point(index)
+            try:
+                self.run_at(point)
+            except ValidationError as error:
+                message = _describe(error.errors()[0], _Run)
+                raise ValueError(f"at {points.label(index)}: {message}") from None
+        return self
+
+    @property
+    def points(self) -> Grid:
+        """The grid, values as they stand in the file."""
+        grid = Grid()
+        for name, given in self.grid.items():
+            if name == "zip":
+                for zipped in given if isinstance(given, list) else [given]:
+                    if not isinstance(zipped, dict):
+                        raise ValueError(f"zip must hold parameters and values, got {zipped!r:.60}")
+                    grid = grid * Grid.zip(**zipped)
+            else:
+                grid = grid * Grid(**{name: given})
+        if not grid.axes:
+            raise ValueError("grid must have at least one parameter, such as alpha: [0, 0.5]")
+        return grid
+
+    def run_at(self, point: dict[str, Any]) -> _Run:
+        """The checked settings of one point."""
+        settings = _shared(self) | {"rule": self.rule} | point
+        if "alpha" in settings:
+            settings["rule"] = self.rule | {"alpha": settings.pop("alpha")}
+        n_steps = self.steps(settings["dt"])
+        if n_steps % self.saves:
+            raise ValueError(
+                f"saves must divide the {n_steps} steps of dt = {settings['dt']:g}, got "
+                f"{self.saves}"
+            )
+        return _Run.model_validate(settings | {"save_every": n_steps // self.saves})
+
+
+# What may be in a grid; t1 and n_trajectories give every point the same axes.
+SWEPT = (
+    "alpha",
+    "batch",
+    "dt",
+    "inputs",
+    "learning_rate",
+    "n_inputs",
+    "rule",
+    "stiffness",
+    "teachers",
+    "temperature",
+)
+
+SCHEMAS: dict[str, type[LearningRules | ParameterSweep]] = {
+    "learning_rules": LearningRules,
+    "sweep": ParameterSweep,
+}
 
 
 def shipped_configs() -> dict[str, Any]:
@@ -224,7 +339,7 @@ def _describe(error: Any, schema: type[BaseModel]) -> str:
     return f"{field} {message}, got {value!r:.60}"
 
 
-def parse_config(content: dict[str, Any]) -> LearningRules:
+def parse_config(content: dict[str, Any]) -> LearningRules | ParameterSweep:
     """A checked config.
 
     Raises:

@@ -1,11 +1,16 @@
 """LearningCurve: what follows from R, Q, work and the bath."""
 
+import dataclasses
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import thermoml as tml
+from thermoml.langevin._solution import Clock
+from thermoml.numerics._sums import CompensatedSum
+from thermoml.perceptron._curve import LearningCheckpoint
 
 K, T = 1.5, 0.6
 
@@ -16,19 +21,29 @@ def curve(x64):
     overlap = jnp.asarray([[0.0, 0.4, 0.8], [-0.2, 0.1, 0.5]])
     transverse = jnp.asarray([[1.0, 1.1, 0.9], [0.7, 0.8, 0.6]])
     work = jnp.asarray([[0.0, 0.9, 2.0], [0.0, 1.0, 2.5]])
-    return tml.LearningCurve(
+    curve = tml.LearningCurve(
         times=jnp.asarray([0.0, 1.0, 2.0]),
         overlap=overlap,
+        norm=overlap**2 + transverse,
         transverse=transverse,
         work=work,
         scale_separation=0.01 * jnp.ones((2, 3)),
         jump_loss=jnp.zeros(()),
         stiffness=jnp.asarray(K),
         temperature=jnp.asarray(T),
-        weights=jnp.ones((2, 4)),
+        initial={},
         teacher=jnp.ones(4),
-        diverged_step=jnp.asarray([-1, -1]),
+        checkpoint=LearningCheckpoint(
+            weights=jnp.ones((2, 4)),
+            work=CompensatedSum.zeros((2,), float),
+            diverged_step=jnp.asarray([-1, -1]),
+            stiffness=jnp.asarray(K),
+            step=jnp.asarray(2),
+            clock=Clock.at(0, 0.0, 1.0, float),
+            first_trajectory=jnp.asarray(0),
+        ),
     )
+    return dataclasses.replace(curve, initial=curve.at_start())
 
 
 def test_observables_from_overlap_norm_and_work(curve):

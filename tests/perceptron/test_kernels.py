@@ -32,7 +32,7 @@ def vectors(n, batch):
 
 
 def assert_like_dense(packed, n, batch):
-    dense = DenseBatch(packed.unpack())
+    dense = DenseBatch(jnp.moveaxis(packed.unpack(), 0, 1))
     own, shared, coefficients = vectors(n, batch)
     for a, b in zip(packed.project(own, shared), dense.project(own, shared), strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=2e-5)
@@ -75,7 +75,7 @@ def test_many_examples_are_gathered():
     examples = np.random.default_rng(0).normal(size=(200, 6)).astype(np.float32)
     chosen = draw(tml.TrainingSet(examples), 3, 6)
     assert isinstance(chosen, DenseBatch)
-    found = (chosen.values[None] == examples[:, None, :, None]).all(axis=2)
+    found = (chosen.unpack()[None] == examples[:, None, :, None]).all(axis=2)
     assert (found.sum(axis=0) == 1).all()
 
 
@@ -93,7 +93,7 @@ def test_products_have_the_derivatives_of_the_dense_ones(inputs):
 
     plain, kernel = (
         jax.jit(jax.grad(functools.partial(score, b), argnums=(0, 1, 2)))(own, shared, coefficients)
-        for b in (DenseBatch(batch.unpack()), batch)
+        for b in (DenseBatch(jnp.moveaxis(batch.unpack(), 0, 1)), batch)
     )
     for a, b in zip(kernel, plain, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-3 * float(jnp.abs(b).max()))

@@ -35,6 +35,10 @@ def _stratonovich(before: PyTree[Array], after: PyTree[Array], move: PyTree[Arra
     return jax.tree.map(lambda f, g, dx: jnp.sum((f + g) / 2 * dx), before, after, move)
 
 
+def _is_sum(value: Any) -> bool:
+    return isinstance(value, CompensatedSum)
+
+
 class Ledger(eqx.Module):
     r"""Cumulative work, heat and entropy flow of one trajectory.
 
@@ -60,6 +64,10 @@ class Ledger(eqx.Module):
         zero = CompensatedSum.zeros((), dtype)
         return cls(zero, zero, jax.tree.map(lambda _: zero, state), zero)
 
+    def totals(self) -> "Ledger":
+        """The same ledger with plain numbers in place of its sums."""
+        return jax.tree.map(lambda running: running.value, self, is_leaf=_is_sum)
+
     def record(
         self,
         energy_before: Float[Array, ""],
@@ -81,10 +89,9 @@ class Ledger(eqx.Module):
 
         flows = jax.tree.map(flow, start.force, end.force, move, temperature)
         add = lambda total, term: total.add(term)  # noqa: E731
-        is_sum = lambda x: isinstance(x, CompensatedSum)  # noqa: E731
         return Ledger(
             self.work.add(start.energy - energy_before + driven),
             self.heat.add(start.energy - end.energy + driven),
-            jax.tree.map(add, self.heat_by_leaf, leaf_heat, is_leaf=is_sum),
+            jax.tree.map(add, self.heat_by_leaf, leaf_heat, is_leaf=_is_sum),
             self.entropy_flow.add(sum(jax.tree.leaves(flows), jnp.zeros_like(driven))),
         )

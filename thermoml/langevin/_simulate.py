@@ -8,11 +8,14 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
-from jaxtyping import Array, Key, PyTree
+from jax.sharding import Mesh
+from jaxtyping import Array, Int, Key, PyTree
 
 from ..numerics._arrays import cast_floats, is_concrete, shared_float
-from ..numerics._checks import check_count, count_saves, count_steps
+from ..numerics._checks import check_count, count_matches, count_saves, count_steps
+from ..numerics._devices import share, trajectory_mesh
 from ..numerics._random import trajectory_key
 from ._adjoints import AbstractAdjoint, RecursiveCheckpoint
 from ._baths import check_baths
@@ -24,9 +27,12 @@ from ._solution import Batch, Checkpoint, Clock, Result, Solution, raise_if_dive
 from ._stepper import INITIAL, Stepper, Walker
 from ._systems import AbstractSystem
 
+# Trajectories from which on a second device is worth the compiler's trouble.
+_WORTH_SHARING = 32
+
 
 @eqx.filter_jit
-def _begin(stepper: Stepper, states: PyTree[Array], step: Array) -> Checkpoint:
+def _begin(stepper: Stepper, states: PyTree[Array], step: Array, first: Array) -> Checkpoint:
     """A checkpoint at the initial states, with an empty ledger."""
 
     def one(index, state):
@@ -38,10 +44,10 @@ def _begin(stepper: Stepper, states: PyTree[Array], step: Array) -> Checkpoint:
         }
         return energy, Ledger.empty(state, stepper.clock.dt.dtype), observers
 
-    indices = jnp.arange(jax.tree.leaves(states)[0].shape[0])
+    indices = first + jnp.arange(jax.tree.leaves(states)[0].shape[0])
     energy, ledger, observers = jax.vmap(one)(indices, states)
     unharmed = jnp.full(indices.shape, -1)
-    return Checkpoint(states, energy, ledger, observers, unharmed, step, stepper.clock)
+    return Checkpoint(states, energy, ledger, observers, unharmed, step, stepper.clock, first)
 
 
 @eqx.filter_jit
@@ -54,7 +60,7 @@ def _run(
     n_saves: int,
     steps_per_save: int,
 ) -> Solution:
-    indices = jnp.arange(checkpoint.energy.shape[0])
+    n_trajectories = checkpoint.energy.shape[0]
     walkers = Walker(
         checkpoint.state,
         checkpoint.energy,
@@ -63,7 +69,10 @@ def _run(
         checkpoint.observers,
         checkpoint.diverged_step,
     )
+    walkers, indices, mesh = _spread(walkers, n_trajectories)
+    indices = checkpoint.first_trajectory + indices
     walkers = jax.vmap(stepper.start, (0, 0, None))(indices, walkers, checkpoint.step)
+    walkers, indices = share((walkers, indices), mesh, 0)
 
     def record(walker, step):
         t = stepper.clock.time(step)
@@ -71,10 +80,7 @@ def _run(
         shown = {name: f(walker.state, control, t) for name, f in functions.items()}
         for name, observer in stepper.observers.items():
             shown[name] = observer.result(walker.observers[name])
-        ledger = jax.tree.map(
-            lambda total: total.value, walker.ledger, is_leaf=lambda x: hasattr(x, "correction")
-        )
-        return {"ledger": ledger, "energy": walker.energy, "observables": shown}
+        return {"ledger": walker.ledger.totals(), "energy": walker.energy, "observables": shown}
 
     @adjoint.block
     def block(walkers, first):
@@ -93,13 +99,14 @@ def _run(
     first = jax.vmap(record, (0, None))(walkers, checkpoint.step)
     (walkers, meter_state), shown = lax.scan(body, (walkers, meter.init()), jnp.arange(n_saves))
     meter.close(meter_state)
+    walkers = jax.tree.map(lambda leaf: leaf[:n_trajectories], walkers)
 
     steps = checkpoint.step + jnp.arange(n_saves + 1) * steps_per_save
     bad = walkers.diverged_step
     lost = (bad[:, None] >= 0) & (steps[None] > bad[:, None])
 
     def assemble(start, rest):
-        values = jnp.moveaxis(jnp.concatenate([start[None], rest]), 0, 1)
+        values = jnp.moveaxis(jnp.concatenate([start[None], rest]), 0, 1)[:n_trajectories]
         if not jnp.issubdtype(values.dtype, jnp.inexact):
             return values
         return jnp.where(lost.reshape(lost.shape + (1,) * (values.ndim - 2)), jnp.nan, values)
@@ -122,17 +129,32 @@ def _run(
             bad,
             steps[-1],
             stepper.clock,
+            checkpoint.first_trajectory,
         ),
         result=jnp.where(bad >= 0, int(Result.NON_FINITE), int(Result.SUCCESSFUL)),
         stats={"steps": jnp.asarray(n_saves * steps_per_save), "diverged_step": bad},
     )
 
 
+def _spread(walkers: Walker, n_trajectories: int) -> tuple[Walker, Array, Mesh | None]:
+    """Walkers filled up with copies to a multiple of the devices, their indices, the devices."""
+    n_devices = jax.local_device_count() if n_trajectories >= _WORTH_SHARING else 1
+    extra = -n_trajectories % n_devices
+
+    def fill(leaf):
+        return jnp.pad(leaf, ((0, extra),) + ((0, 0),) * (leaf.ndim - 1), mode="edge")
+
+    indices = jnp.arange(n_trajectories + extra)
+    return jax.tree.map(fill, walkers), indices, trajectory_mesh(n_devices)
+
+
 def _is_state(value: Any) -> bool:
     return all(eqx.is_array_like(leaf) for leaf in jax.tree.leaves(value))
 
 
-def _initial_states(state: Any, key: Key[Array, ""], n_trajectories: int) -> PyTree[Array]:
+def _initial_states(
+    state: Any, key: Key[Array, ""], n_trajectories: int, first: Array
+) -> PyTree[Array]:
     """The states of all trajectories, with the trajectory axis first and one floating dtype."""
     if isinstance(state, Batch):
         states = state.states
@@ -144,14 +166,10 @@ def _initial_states(state: Any, key: Key[Array, ""], n_trajectories: int) -> PyT
                 f"shapes {[jnp.shape(leaf) for leaf in jax.tree.leaves(states)]}"
             )
         (size,) = next(iter(sizes))
-        if n_trajectories not in (1, size):
-            raise ValueError(
-                f"n_trajectories must be left out or equal the {size} states of the Batch, "
-                f"got {n_trajectories}"
-            )
+        count_matches("the Batch", n_trajectories, size)
         return cast_floats(states, dtype)
     if callable(state) and not _is_state(state):
-        indices = jnp.arange(n_trajectories)
+        indices = first + jnp.arange(n_trajectories)
         states = jax.vmap(lambda i: state(trajectory_key(key, i, INITIAL)))(indices)
         return cast_floats(states, shared_float("state(key)", states))
     dtype = shared_float("state", state)
@@ -216,6 +234,7 @@ def simulate(
     key: Key[Array, ""],
     t0: float = 0.0,
     n_trajectories: int = 1,
+    first_trajectory: int | Int[Array, ""] = 0,
     integrator: AbstractIntegrator = EulerMaruyama(),  # noqa: B008 (an immutable module)
     save_every: int | None = None,
     observables: Mapping[str, Observable | AbstractObserver] | None = None,
@@ -243,6 +262,7 @@ def simulate(
         key: `jax.random.key(...)`.
         t0: the start (not used for a `Solution`).
         n_trajectories: how many, where `state` does not tell.
+        first_trajectory: the number of the first one, so that an ensemble can be run in parts.
         integrator: `EulerMaruyama()`, `Heun()` or `ExactLinear(stiffness)`.
         save_every: steps between saves, a divisor of the number of steps; None saves start and end.
         observables: `{name: f(x, control, t)}` recorded at saves, and streaming observers
@@ -273,38 +293,34 @@ def simulate(
     n_trajectories = check_count("n_trajectories", n_trajectories)
     continued = state.checkpoint if isinstance(state, Solution) else None
     if continued is None:
-        states = _initial_states(state, key, n_trajectories)
-        start_time = t0
+        first = jnp.asarray(first_trajectory)
+        states = _initial_states(state, key, n_trajectories, first)
+        start_time, step = t0, 0
     else:
-        states = continued.state
-        size = continued.energy.shape[0]
-        if n_trajectories not in (1, size):
-            raise ValueError(
-                f"n_trajectories must be left out or equal the {size} trajectories of the "
-                f"Solution, got {n_trajectories}"
-            )
-        start_time = continued.time
+        first, states = continued.first_trajectory, continued.state
+        count_matches("the Solution", n_trajectories, continued.energy.shape[0])
+        start_time, step = continued.time, continued.step
     dtype = shared_float("state", states)
     n_steps = count_steps(start_time, t1, dt, dtype)
     n_saves = count_saves(n_steps, save_every)
 
     system, integrator = cast_floats((system, integrator), dtype)
     functions, observers = _split_observables(observables, dtype)
-    step = jnp.asarray(0) if continued is None else continued.step
-    clock = Clock(step, jnp.asarray(start_time, dtype), jnp.asarray(dt, dtype))
+    clock = Clock.at(step, start_time, dt, dtype)
     if continued is not None:
         clock = clock.resume(continued.clock)
     one_state = jax.tree.map(lambda leaf: leaf[0], states)
     _check_potential(system, one_state, clock)
-    times = jnp.linspace(start_time, t1, min(n_steps, 1000) + 1, dtype=dtype)
-    bad_bath = check_baths(system, one_state, times)
+    spots = jnp.linspace(start_time, t1, min(n_steps, 1000) + 1, dtype=dtype)
+    bad_bath = check_baths(system, one_state, spots)
 
     stepper = Stepper(system, integrator, observers, key, clock)
     if continued is None:
-        continued = _begin(stepper, states, step)
-    elif not _alike(continued.observers, eqx.filter_eval_shape(_begin, stepper, states, step)):
-        observed = _begin(stepper, states, step).observers
-        continued = dataclasses.replace(continued, observers=observed)
+        continued = _begin(stepper, states, jnp.asarray(step), first)
+    else:
+        fresh = (stepper, states, continued.step, first)
+        if not _alike(continued.observers, eqx.filter_eval_shape(_begin, *fresh)):
+            continued = dataclasses.replace(continued, observers=_begin(*fresh).observers)
     solution = _run(
         stepper,
         continued,
@@ -314,6 +330,9 @@ def simulate(
         n_saves,
         n_steps // n_saves,
     )
+    if is_concrete((clock, step)):  # then so are the times, inside jit too
+        times = clock.time(step, np.arange(n_saves + 1) * (n_steps // n_saves))
+        solution = dataclasses.replace(solution, times=times)
     if bad_bath is not None:
         message = "temperature and mobility must be finite and >= 0"
         solution = eqx.error_if(solution, bad_bath, message)

@@ -1,5 +1,6 @@
 """What a simulation returns."""
 
+import contextlib
 import enum
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from ..numerics._arrays import is_concrete
 from ..numerics._labels import Labelled, leaf_names, to_dataset
+from ..numerics._statistics import mean_at_end
 from ._ledger import Ledger
 
 if TYPE_CHECKING:
@@ -30,6 +32,13 @@ class Batch(eqx.Module):
     states: PyTree[Array]
 
 
+def _known_now(*values: Any) -> Any:
+    """Inside jit too, times that follow from plain numbers are numbers: sweeps label with them."""
+    if is_concrete(values):
+        return jax.ensure_compile_time_eval()
+    return contextlib.nullcontext()
+
+
 class Clock(eqx.Module):
     """When a step ends: `time_origin + (step - step_origin) dt`, from whole numbers of steps."""
 
@@ -37,13 +46,24 @@ class Clock(eqx.Module):
     time_origin: Float[Array, ""]
     dt: Float[Array, ""]
 
-    def time(self, step: Int[Array, "..."]) -> Float[Array, "..."]:
-        return self.time_origin + (step - self.step_origin).astype(self.dt.dtype) * self.dt
+    @classmethod
+    def at(cls, step: Any, time: Any, dt: Any, dtype: Any) -> "Clock":
+        """The clock that shows `time` after `step` steps."""
+        with _known_now(step, time, dt):
+            return cls(jnp.asarray(step), jnp.asarray(time, dtype), jnp.asarray(dt, dtype))
+
+    def time(self, step: Any, after: Any = 0) -> Float[Array, "..."]:
+        """The time at the end of step `step`, or `after` steps later."""
+        with _known_now(self, step):
+            step = jnp.asarray(step) + after
+            elapsed = jnp.asarray(step - self.step_origin, self.dt.dtype)
+            return self.time_origin + elapsed * self.dt
 
     def resume(self, earlier: "Clock") -> "Clock":
         """This clock, or `earlier` where dt is the same: then times agree to the last bit."""
-        same = earlier.dt == self.dt
-        return jax.tree.map(lambda a, b: jnp.where(same, a, b), earlier, self)
+        with _known_now(self, earlier):
+            same = earlier.dt == self.dt
+            return jax.tree.map(lambda a, b: jnp.where(same, a, b), earlier, self)
 
 
 class Checkpoint(eqx.Module):
@@ -56,6 +76,7 @@ class Checkpoint(eqx.Module):
     diverged_step: Int[Array, " trajectory"]
     step: Int[Array, ""]
     clock: Clock
+    first_trajectory: Int[Array, ""]
 
     @property
     def time(self) -> Float[Array, ""]:
@@ -98,6 +119,11 @@ class Solution(eqx.Module):
         return self.checkpoint.state
 
     @property
+    def diverged_step(self) -> Int[Array, " trajectory"]:
+        """The step at which a trajectory turned non-finite, -1 for none."""
+        return self.checkpoint.diverged_step
+
+    @property
     def residual(self) -> Float[Array, "trajectory save"]:
         """Heat minus the sum of the leaves' heats: the O(|dx|³) of the trapezoidal rule."""
         leaves = jax.tree.leaves(self.heat_by_leaf)
@@ -111,9 +137,7 @@ class Solution(eqx.Module):
         t0, t1 = float(self.times[0]), float(self.times[-1])
         lines.append(f"  time          {t0:g} to {t1:g} in {int(self.stats['steps'])} steps")
         for name in ("work", "heat", "energy", "entropy_flow"):
-            final = np.asarray(getattr(self, name))[:, -1]
-            spread = f" ± {final.std(ddof=1) / len(final) ** 0.5:.2g}" if len(final) > 1 else ""
-            lines.append(f"  {name:<13} {final.mean():.5g}{spread} (mean at the end)")
+            lines.append(f"  {name:<13} {mean_at_end(getattr(self, name))}")
         if self.observables:
             lines.append(f"  observables   {', '.join(self.observables)}")
         failed = int(np.sum(np.asarray(self.result) != Result.SUCCESSFUL))
@@ -121,8 +145,8 @@ class Solution(eqx.Module):
             lines.append(f"  {failed} of {n_trajectories} trajectories turned non-finite")
         return "\n".join(lines)
 
-    def to_xarray(self) -> "xarray.Dataset":
-        """A Dataset over `trajectory` and `time`, with leaves and observables by name."""
+    def labelled(self) -> dict[str, Labelled]:
+        """Ledger, observables and times, with units and names in words; leaves by name."""
         along = ("trajectory", "time")
         variables = {
             "work": Labelled(along, self.work, "energy", "cumulative work on the system"),
@@ -143,13 +167,11 @@ class Solution(eqx.Module):
             add("heat", self.heat_by_leaf, "energy", "heat into the bath of one leaf")
         for name, value in self.observables.items():
             add(name, value, "", name)
-        coordinates = {
-            "time": Labelled(("time",), self.times, "time", "time"),
-            "trajectory": Labelled(
-                ("trajectory",), np.arange(self.work.shape[0]), "", "trajectory index"
-            ),
-        }
-        return to_dataset(variables, coordinates)
+        return variables | {"time": Labelled(("time",), self.times, "time", "time")}
+
+    def to_xarray(self) -> "xarray.Dataset":
+        """A Dataset over `trajectory` and `time`, with leaves and observables by name."""
+        return to_dataset(self.labelled())
 
 
 class SimulationDiverged(RuntimeError):

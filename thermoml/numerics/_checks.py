@@ -44,6 +44,16 @@ def check_count(name: str, value: Any, least: int = 1, remedy: str = "") -> int:
     return int(value)
 
 
+def count_matches(name: str, n_trajectories: int, size: int) -> int:
+    """The number of trajectories that `name` brings along; ValueError if another was asked for."""
+    if n_trajectories not in (1, size):
+        raise ValueError(
+            f"n_trajectories must be left out or equal the {size} trajectories of {name}, "
+            f"got {n_trajectories}"
+        )
+    return size
+
+
 def count_steps(t0: Any, t1: Any, dt: Any, dtype: Any) -> int:
     """The number of steps of size dt from t0 to t1; ValueError unless it is whole to 1e-6."""
     for name, value in (("t0", t0), ("t1", t1), ("dt", dt)):

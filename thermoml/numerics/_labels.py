@@ -19,23 +19,22 @@ class Labelled(NamedTuple):
     long_name: str
 
 
-def to_dataset(
-    variables: Mapping[str, Labelled],
-    coordinates: Mapping[str, Labelled],
-    attributes: Mapping[str, Any] | None = None,
-) -> "xarray.Dataset":
-    """An xarray Dataset of NumPy copies of `variables` over `coordinates`."""
+def to_dataset(labelled: Mapping[str, Labelled]) -> "xarray.Dataset":
+    """An xarray Dataset of NumPy copies; what is named like its one dimension is a coordinate.
+
+    A `trajectory` coordinate is added where trajectories are counted.
+    """
     import xarray
 
     def entry(variable: Labelled):
         attrs = {"units": variable.units, "long_name": variable.long_name}
         return variable.dims, np.asarray(variable.values), attrs
 
-    return xarray.Dataset(
-        {name: entry(variable) for name, variable in variables.items()},
-        {name: entry(variable) for name, variable in coordinates.items()},
-        dict(attributes or {}),
-    )
+    dataset = xarray.Dataset({name: entry(variable) for name, variable in labelled.items()})
+    if "trajectory" in dataset.sizes:
+        index = np.arange(dataset.sizes["trajectory"])
+        dataset["trajectory"] = ("trajectory", index, {"units": "", "long_name": "trajectory"})
+    return dataset
 
 
 def leaf_names(tree: Any) -> list[str]:

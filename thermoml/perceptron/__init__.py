@@ -1,14 +1,9 @@
 """The perceptron as a physical system: rules, problems, learning and its thermodynamics."""
 
 from ._curve import LearningCurve
+from ._initial import binary_teacher, sphere_teacher
 from ._inputs import AbstractInputs, BinaryInputs, GaussianInputs, TrainingSet
-from ._learn import (
-    ScaleSeparationWarning,
-    StepSizeWarning,
-    binary_teacher,
-    learn,
-    sphere_teacher,
-)
+from ._learn import ScaleSeparationWarning, StepSizeWarning, learn
 from ._microscopic import Microscopic
 from ._model import Perceptron, generalization_error, label_information, test_error
 from ._problem import LearningProblem, PerceptronLearning

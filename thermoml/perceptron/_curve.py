@@ -4,14 +4,18 @@ from typing import TYPE_CHECKING
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
+from ..langevin._solution import Clock
 from ..numerics._arrays import is_concrete
 from ..numerics._labels import Labelled, to_dataset
+from ..numerics._statistics import mean_at_end
+from ..numerics._sums import CompensatedSum
 
 if TYPE_CHECKING:
     import xarray
+
+TIME_UNIT = "1/(mobility · stiffness)"
 
 # name: (unit with k_B = 1, name in words)
 QUANTITIES = {
@@ -28,6 +32,18 @@ QUANTITIES = {
     "training_error": ("", "fraction of the training set that is wrong"),
     "test_error": ("", "fraction of the test set that is wrong"),
 }
+
+
+class LearningCheckpoint(eqx.Module):
+    """Where M students stand: all that is needed to go on as if they had never stopped."""
+
+    weights: Float[Array, "trajectory N"]
+    work: CompensatedSum  # over all N weights, shape (trajectory,)
+    diverged_step: Int[Array, " trajectory"]
+    stiffness: Float[Array, ""]
+    step: Int[Array, ""]
+    clock: Clock
+    first_trajectory: Int[Array, ""]
 
 
 class LearningCurve(eqx.Module):
@@ -52,27 +68,35 @@ class LearningCurve(eqx.Module):
             s = 0 loses to the finite step, -(ν̃²N/B) J² √(2T dt/2π)/√(2π⟨Q⟩), leading order in
             √dt; ⟨Q⟩ is the mean over trajectories. 0 without a jump, -inf for α < 0.
         training_error, test_error: counted on the sets, where there are any; else None.
+        initial: norm, energy and information at the very start, each `(trajectory,)`: save 0,
+            unless the curve continues another.
         weights: final students, `(trajectory, N)`; `teacher`: `(N,)` or `(trajectory, N)`.
+        checkpoint: continue with `learn(problem, level, weights=curve, ...)`.
         diverged_step: the step at which a trajectory turned non-finite, -1 for none.
     """
 
     times: Float[Array, " save"]
     overlap: Float[Array, "trajectory save"]
+    norm: Float[Array, "trajectory save"]
     transverse: Float[Array, "trajectory save"]
     work: Float[Array, "trajectory save"]
     scale_separation: Float[Array, "trajectory save"]
     jump_loss: Float[Array, ""]  # heat_rate_bias at ⟨Q⟩ = 1
     stiffness: Float[Array, ""]
     temperature: Float[Array, ""]
-    weights: Float[Array, "trajectory N"]
+    initial: dict[str, Float[Array, " trajectory"]]
     teacher: Float[Array, "..."]
-    diverged_step: Int[Array, " trajectory"]
+    checkpoint: LearningCheckpoint
     training_error: Float[Array, "trajectory save"] | None = None
     test_error: Float[Array, "trajectory save"] | None = None
 
     @property
-    def norm(self) -> Float[Array, "trajectory save"]:
-        return self.overlap**2 + self.transverse
+    def weights(self) -> Float[Array, "trajectory N"]:
+        return self.checkpoint.weights
+
+    @property
+    def diverged_step(self) -> Int[Array, " trajectory"]:
+        return self.checkpoint.diverged_step
 
     @property
     def heat_rate_bias(self) -> Float[Array, " save"]:
@@ -88,7 +112,7 @@ class LearningCurve(eqx.Module):
 
     @property
     def heat(self) -> Float[Array, "trajectory save"]:
-        return self.work - (self.energy - self.energy[:, :1])
+        return self.work - (self.energy - self.initial["energy"][:, None])
 
     @property
     def information(self) -> Float[Array, "trajectory save"]:
@@ -96,16 +120,21 @@ class LearningCurve(eqx.Module):
 
     @property
     def entropy_production(self) -> Float[Array, "trajectory save"]:
-        norm = self.norm
         heated = self.temperature > 0
         flow = self.heat / jnp.where(heated, self.temperature, 1)
-        return jnp.log(norm / norm[:, :1]) / 2 + jnp.where(heated, flow, jnp.nan)
+        widening = jnp.log(self.norm / self.initial["norm"][:, None]) / 2
+        return widening + jnp.where(heated, flow, jnp.nan)
 
     @property
     def efficiency(self) -> Float[Array, "trajectory save"]:
         produced = self.entropy_production
-        gained = self.information - self.information[:, :1]
+        gained = self.information - self.initial["information"][:, None]
         return jnp.where(produced == 0, 0, gained / jnp.where(produced == 0, 1, produced))
+
+    def at_start(self) -> dict[str, Float[Array, " trajectory"]]:
+        """What `initial` holds, if save 0 is the very start."""
+        names = ("norm", "energy", "information")
+        return {name: getattr(self, name)[:, 0] for name in names}
 
     def quantities(self) -> dict[str, Float[Array, "trajectory save"]]:
         """All observables by name, `[trajectory, save]`."""
@@ -119,20 +148,18 @@ class LearningCurve(eqx.Module):
             return lines[0] + " (traced)"
         lines.append(f"  time            {float(self.times[0]):g} to {float(self.times[-1]):g}")
         for name in ("error", "heat", "work", "energy", "scale_separation"):
-            final = np.asarray(getattr(self, name))[:, -1]
-            spread = f" ± {final.std(ddof=1) / len(final) ** 0.5:.2g}" if len(final) > 1 else ""
-            lines.append(f"  {name:<15} {final.mean():.5g}{spread} (mean at the end)")
+            final = mean_at_end(getattr(self, name))
+            lines.append(f"  {name:<15} {final}")
         return "\n".join(lines)
 
-    def to_xarray(self) -> "xarray.Dataset":
-        """The observables as a Dataset over `trajectory` and `time`."""
-        variables = {
+    def labelled(self) -> dict[str, Labelled]:
+        """The observables and their coordinates, with units and names in words."""
+        shown = {
             name: Labelled(("trajectory", "time"), value, *QUANTITIES[name])
             for name, value in self.quantities().items()
         }
-        trajectories = np.arange(self.overlap.shape[0])
-        coordinates = {
-            "time": Labelled(("time",), self.times, "1/(mobility · stiffness)", "time"),
-            "trajectory": Labelled(("trajectory",), trajectories, "", "trajectory index"),
-        }
-        return to_dataset(variables, coordinates)
+        return shown | {"time": Labelled(("time",), self.times, TIME_UNIT, "time")}
+
+    def to_xarray(self) -> "xarray.Dataset":
+        """The observables as a Dataset over `trajectory` and `time`."""
+        return to_dataset(self.labelled())

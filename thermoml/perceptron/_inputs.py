@@ -48,7 +48,7 @@ class GaussianInputs(AbstractInputs):
 
     def draw(self, streams, step, *, batch, n_inputs, dtype):
         values = streams.normals(step, batch * n_inputs, dtype)
-        return DenseBatch(values.reshape(batch, n_inputs, values.shape[1]))
+        return DenseBatch(values.reshape(n_inputs, batch, values.shape[1]))
 
     def footprint(self, batch, n_inputs):
         return batch * n_inputs
@@ -84,7 +84,11 @@ class TrainingSet(AbstractInputs):
         else:
             rows = _subset(streams.bits(step, batch), n_examples)
         chosen = RowBatch(self.examples, rows)
-        return chosen if self._shares_products(batch) else DenseBatch(chosen.unpack())
+        return (
+            chosen
+            if self._shares_products(batch)
+            else DenseBatch(jnp.moveaxis(chosen.unpack(), 0, 1))
+        )
 
     def _shares_products(self, batch: int) -> bool:
         return self.examples.shape[0] <= _GATHER_COST * batch

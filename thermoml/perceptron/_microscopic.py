@@ -1,5 +1,6 @@
 """The microscopic level: every weight and every input, trajectory axis last."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from ..numerics._checks import check_bound
 from ..numerics._random import Streams
-from ..numerics._sums import CompensatedSum
+from ..numerics._sums import CompensatedSum, ordered_sum
 from ._inputs import TrainingSet
 from ._problem import LearningProblem
 
@@ -37,6 +38,10 @@ class Students(eqx.Module):
     work: CompensatedSum
     drive_square: Float[Array, " M"]  # Σ |f|² over the steps since the last save
     diverged_step: Int[Array, " M"]
+
+    def with_clean_meter(self) -> "Students":
+        """These students with an empty `drive_square`, as after a save."""
+        return dataclasses.replace(self, drive_square=jnp.zeros_like(self.drive_square))
 
 
 class Learning(eqx.Module):
@@ -81,22 +86,28 @@ class Learning(eqx.Module):
         # f∘dw, from ξ_b·dw = √N(λ'_b - λ_b): one more projection instead of a second drive.
         (new_fields,) = batch.project(moved)
         mean_force = signs * (force + self._force(signs, new_fields)) / 2
-        work = students.work.add(rate * jnp.sum(mean_force * (new_fields - fields), axis=0))
+        work = ordered_sum(mean_force, new_fields - fields, term=jnp.multiply)
+        work = students.work.add(rate * work)
         bad = ~jnp.isfinite(work.total) & (students.diverged_step < 0)
         return Students(
             moved,
             work,
-            students.drive_square + jnp.sum(drive**2, axis=0),
+            students.drive_square + ordered_sum(drive, term=jnp.square),
             jnp.where(bad, step, students.diverged_step),
         )
 
     def record(self, students: Students, n_steps: int) -> dict[str, Array]:
         """What is kept at a save, each of shape `(M,)`; `n_steps` since the last."""
         weights, n_inputs = students.weights, self.teacher.shape[0]
-        overlap = jnp.sum(weights * self.teacher, axis=0) / n_inputs
+        product = ordered_sum(weights, self.teacher, term=jnp.multiply)
+        overlap = product / n_inputs
         shown = {
             "overlap": overlap,
-            "transverse": jnp.sum((weights - overlap[None] * self.teacher) ** 2, axis=0) / n_inputs,
+            "norm": ordered_sum(weights, term=jnp.square) / n_inputs,
+            "transverse": ordered_sum(
+                weights, self.teacher, term=lambda w, teacher: (w - overlap * teacher) ** 2
+            )
+            / n_inputs,
             "work": students.work.value / n_inputs,
             "drive_square": students.drive_square / (n_steps * n_inputs),
         }
@@ -112,34 +123,26 @@ class Learning(eqx.Module):
 
     def run(
         self,
-        weights: Float[Array, "N M"],
+        students: Students,
+        first_step: Int[Array, ""],
         n_saves: int,
         steps_per_save: int,
         tick: Callable[[Any, Array], Any],
         ticks: Any,
     ) -> tuple[Students, dict[str, Float[Array, "save M"]], Any]:
         """All steps; save 0 is the start. `ticks = tick(ticks, save)` goes along for progress."""
-        n_trajectories, dtype = weights.shape[1], weights.dtype
-        students = Students(
-            weights,
-            CompensatedSum.zeros((n_trajectories,), dtype),
-            jnp.zeros((n_trajectories,), dtype),
-            jnp.full((n_trajectories,), -1),
-        )
-        start = self.record(students, 1)
 
         def block(carry, j):
             students, ticks = carry
-            students = eqx.tree_at(
-                lambda s: s.drive_square, students, jnp.zeros((n_trajectories,), dtype)
-            )
+            students = students.with_clean_meter()
             students, _ = lax.scan(
                 lambda s, n: (self.step(s, n), None),
                 students,
-                j * steps_per_save + jnp.arange(steps_per_save),
+                first_step + j * steps_per_save + jnp.arange(steps_per_save),
             )
             return (students, tick(ticks, j)), self.record(students, steps_per_save)
 
+        start = self.record(students.with_clean_meter(), 1)
         (students, ticks), shown = lax.scan(block, (students, ticks), jnp.arange(n_saves))
         shown = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), start, shown)
         # No step has led to the start: it shares its drive with the first interval.

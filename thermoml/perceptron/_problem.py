@@ -7,6 +7,7 @@ from typing import Any, cast
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ..langevin import AbstractSystem
@@ -85,8 +86,8 @@ class LearningProblem(eqx.Module):
                     f"got {self.batch}"
                 )
         if isinstance(self.rule, LinearAlphaTron) and is_concrete(self):
-            gain = self.learning_rate * self.rule.alpha
-            if (gain >= self.stiffness).any():
+            gain = np.asarray(self.learning_rate) * np.asarray(self.rule.alpha)
+            if (gain >= np.asarray(self.stiffness)).any():
                 warnings.warn(
                     "LinearAlphaTron runs away unless learning_rate * alpha < stiffness, got "
                     f"{gain} and {self.stiffness}",

@@ -1,12 +1,10 @@
-"""What every study offers: labelled work units, a summary, a table and figures."""
+"""What every study offers: a function over a grid, a summary, a table and figures."""
 
 import abc
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ..numerics._labels import Labelled
+from ..sweep import Grid
 
 if TYPE_CHECKING:
     import xarray
@@ -14,27 +12,29 @@ if TYPE_CHECKING:
 
 
 class AbstractStudy(abc.ABC):
-    """One kind of study, for one config."""
+    """One kind of study, for one config. Instances travel to other processes."""
+
+    static: tuple[str, ...] = ()  # floats of the grid that fix shapes
 
     def __init__(self, config: Any):
         self.config = config
 
     @property
     @abc.abstractmethod
-    def unit_labels(self) -> list[str]:
-        """A name for each work unit, in order."""
+    def grid(self) -> Grid:
+        """The parameters that change."""
 
     @abc.abstractmethod
-    def coordinates(self) -> dict[str, Labelled]:
-        """The coordinates of the results."""
+    def point(self, ensemble: Mapping[str, Any], **parameters: Any) -> Any:
+        """The results at one point of the grid, as `sweep` takes them."""
 
     @abc.abstractmethod
-    def variables(self) -> dict[str, Labelled]:
-        """The variables of the results, unit axis first, with shapes where values would be."""
+    def check(self, results: "xarray.Dataset") -> None:
+        """Warn of results that need care.
 
-    @abc.abstractmethod
-    def run(self, unit: int, meter: Any) -> dict[str, np.ndarray]:
-        """All variables of one unit. A `SimulationDiverged` carries them in `.good_part`."""
+        Raises:
+            SimulationDiverged: trajectories turned non-finite; what is good of them is kept.
+        """
 
     @abc.abstractmethod
     def summary(self, results: "xarray.Dataset") -> dict[str, Any]:
@@ -47,13 +47,3 @@ class AbstractStudy(abc.ABC):
     @abc.abstractmethod
     def figures(self, results: "xarray.Dataset") -> "dict[str, Figure]":
         """The figures by file name."""
-
-
-def mean_and_error(values: np.ndarray, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Mean over an axis and its standard error, which is NaN for a single value."""
-    values = np.asarray(values, float)
-    count = values.shape[axis]
-    mean = values.mean(axis)
-    if count == 1:
-        return mean, np.full_like(mean, np.nan)
-    return mean, values.std(axis, ddof=1) / np.sqrt(count)

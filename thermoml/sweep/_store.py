@@ -1,163 +1,312 @@
 """The store of a run: a labelled Zarr group, one chunk per work unit, and a journal beside it."""
 
+import contextlib
 import json
 import shutil
-import subprocess
-import time
-from collections.abc import Mapping
-from importlib.metadata import version
+import warnings
+import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..numerics._labels import Labelled
+from ._journal import Journal
+from ._lock import LockedError, locked
+from ._plan import Plan, Unit
+from ._provenance import STORE_VERSION, differences, provenance
+from ._variables import PARTIAL, Variable, combine, region
 
 if TYPE_CHECKING:
     import xarray
 
-_OURS = ("results.zarr", "figures", "summary.json", "journal.jsonl")
+_OURS = ("results.zarr", "results.part", "figures", "summary.json", "journal.jsonl", "lock")
 
 
 class StoreError(RuntimeError):
     """A results directory that cannot be used; the message says why and what to do."""
 
 
-def _git_revision() -> str:
-    """The revision of the checkout that the package runs from, "" outside of one."""
-    folder = Path(__file__).parents[2]
-    if not (folder / ".git").exists():
-        return ""
-    command = ["git", "-C", str(folder), "rev-parse", "HEAD"]
+class StoreWarning(UserWarning):
+    """Something in a results directory had to be mended."""
+
+
+@contextlib.contextmanager
+def _told(folder: Path, remedy: str = "choose another folder") -> Iterator[None]:
+    """OSError as a StoreError in one line."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError:
-        return ""
-    return done.stdout.strip()
-
-
-def provenance() -> dict[str, str]:
-    """Versions of what computes, and the git revision; nothing that depends on the clock."""
-    packages = ("thermoml", "jax", "jaxlib", "equinox", "numpy")
-    return {f"{name}_version": version(name) for name in packages} | {
-        "git_revision": _git_revision()
-    }
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise StoreError(f"cannot write to {folder}: {reason}; {remedy}") from None
 
 
 class Store:
     """A results directory: `results.zarr`, `journal.jsonl`, `summary.json`, `figures/`.
 
-    Every variable has the unit axis first and one chunk per unit. A unit's arrays are written
-    before its journal line, so that a journal never promises what the store does not hold. The
-    attribute `complete` turns true only when all units are there.
+    The Zarr group is made beside its place and moved there whole. A unit's chunks are written
+    before its journal line, which carries their checksum: what the journal promises is there, and
+    what it does not is run again. The attribute `complete` turns true only when all units are in.
     """
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path | str):
+        self.folder = Path(folder)
+        self.journal = Journal(self.folder / "journal.jsonl")
+        self.done: set[int] = set()
+        self._group: Any = None
 
     @property
     def results(self) -> Path:
         """Where the Zarr group is."""
         return self.folder / "results.zarr"
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is a Zarr group."""
+        return self.results.is_dir()
+
     @classmethod
-    def create(
-        cls,
-        folder: Path,
-        *,
-        variables: Mapping[str, Labelled],
-        coordinates: Mapping[str, Labelled],
-        attributes: Mapping[str, Any],
-        overwrite: bool = False,
-    ) -> "Store":
-        """A new store. `variables` hold a shape where values would be; coordinates hold values.
+    @contextlib.contextmanager
+    def claim(
+        cls, folder: Path | str, *, resume: bool = False, overwrite: bool = False
+    ) -> Iterator["Store"]:
+        """A store that no other process writes to meanwhile; leaves nothing if none is created.
 
         Raises:
-            StoreError: the folder is not empty (without `overwrite`), a file, or not writable.
+            StoreError: the folder is in use, a file, not writable, or not empty (without `resume`
+                or `overwrite`).
+        """
+        store = cls(folder)
+        store._check_place(resume, overwrite)
+        created = not store.folder.exists()
+        with contextlib.ExitStack() as stack:
+            with _told(store.folder):
+                store.folder.mkdir(parents=True, exist_ok=True)
+                try:
+                    stack.enter_context(locked(store.folder / "lock"))
+                except LockedError as error:
+                    raise StoreError(
+                        f"{folder} is being written by {error}; wait for it or choose another "
+                        "folder"
+                    ) from None
+                stack.callback(store._leave, created)
+                store._check_place(resume, overwrite)
+                if overwrite:
+                    store._clear()
+                shutil.rmtree(store.folder / "results.part", ignore_errors=True)
+            yield store
+
+    def _check_place(self, resume: bool, overwrite: bool) -> None:
+        folder = self.folder
+        with _told(folder):
+            if folder.exists() and not folder.is_dir():
+                raise StoreError(f"{folder} is a file; choose another folder")
+            names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+        if names - {"lock"} and not (resume or overwrite):
+            raise StoreError(
+                f"{folder} is not empty; choose another folder, or --resume or --overwrite it"
+            )
+        if resume and not self.begun and names - set(_OURS):
+            raise StoreError(
+                f"{folder} holds other things and no results to resume; choose another folder"
+            )
+
+    def _clear(self) -> None:
+        for name in set(_OURS) - {"lock"}:
+            path = self.folder / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    def _leave(self, created: bool) -> None:
+        self._group = None
+        if not self.begun:
+            with contextlib.suppress(OSError):
+                (self.folder / "lock").unlink()
+                if created:
+                    self.folder.rmdir()
+
+    def create(
+        self,
+        *,
+        plan: Plan,
+        variables: Mapping[str, Variable],
+        coordinates: Mapping[str, Labelled],
+        attributes: Mapping[str, Any],
+    ) -> None:
+        """An empty Zarr group with its labels.
+
+        Raises:
+            StoreError: it cannot be written.
         """
         import zarr
 
-        store = cls(Path(folder))
-        store._claim(overwrite)
-        try:
-            group = zarr.open_group(store.results, mode="w-", zarr_format=2)
-            group.attrs.update({**attributes, **provenance(), "complete": False})
+        partial = self.folder / "results.part"
+        cut = {"points": list(plan.points), "trajectories": plan.trajectories}
+        with _told(self.folder):
+            self.journal.path.unlink(missing_ok=True)
+            group = zarr.open_group(partial, mode="w-", zarr_format=2)
+            group.attrs.update({**provenance(), **attributes, "units": cut, "complete": False})
             for name, (dims, values, units, long_name) in coordinates.items():
                 # A fill value would be read as "missing": a time of 0 must stay 0.
                 array = group.create_array(name, data=np.asarray(values), fill_value=None)
                 array.attrs.update(_labels(dims, units, long_name))
-            for name, (dims, shape, units, long_name) in variables.items():
+            for name, variable in variables.items():
                 array = group.create_array(
                     name,
-                    shape=shape,
-                    chunks=(1, *shape[1:]),
-                    dtype="float64",
+                    shape=variable.shape,
+                    chunks=variable.chunks,
+                    dtype=variable.dtype,
                     fill_value=float("nan"),
                 )
-                array.attrs.update(_labels(dims, units, long_name))
-            zarr.consolidate_metadata(store.results, zarr_format=2)
-        except OSError as error:
-            raise StoreError(f"cannot write to {folder}: {error.strerror or error}") from None
-        return store
+                array.attrs.update(_labels(variable.dims, variable.units, variable.long_name))
+            zarr.consolidate_metadata(partial, zarr_format=2)
+            partial.rename(self.results)
 
-    def _claim(self, overwrite: bool) -> None:
-        folder = self.folder
+    def resume(self, grid_shape: tuple[int, ...], n_trajectories: int, wanted: Any) -> Plan | None:
+        """How the store that is there was cut, with `done` its verified units; None to begin anew.
+
+        Raises:
+            StoreError: it is of another config or version; the message has the difference.
+        """
+        if not self.begun:
+            return None
         try:
-            if folder.exists() and not folder.is_dir():
-                raise StoreError(f"{folder} is a file; choose another --out")
-            if folder.exists() and any(folder.iterdir()):
-                if not overwrite:
-                    raise StoreError(
-                        f"{folder} is not empty; choose another --out, or --overwrite it"
-                    )
-                for name in _OURS:
-                    path = folder / name
-                    if path.is_dir():
-                        shutil.rmtree(path)
-                    else:
-                        path.unlink(missing_ok=True)
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
+            attributes = dict(self._open().attrs)
+            made_by = attributes["store_version"]
+            cut = attributes["units"]
+        except Exception:  # zarr raises many kinds for a torn store
+            self._set_aside()
+            return None
+        if made_by > STORE_VERSION:
             raise StoreError(
-                f"cannot write to {folder}: {error.strerror or error}; choose another --out"
-            ) from None
+                f"{self.folder} was written by a newer thermoml "
+                f"({attributes['thermoml_version']}, store format {made_by}; this one knows "
+                f"{STORE_VERSION}); upgrade thermoml"
+            )
+        told = differences(attributes, wanted)
+        if told:
+            raise StoreError(
+                f"{self.folder} is not of this run: {'; '.join(told)}; choose another folder, or "
+                "--overwrite it"
+            )
+        plan = Plan(grid_shape, n_trajectories, tuple(cut["points"]), cut["trajectories"])
+        try:
+            self._verify(plan)
+        except Exception:  # an array without readable metadata
+            self._set_aside()
+            return None
+        return plan
 
-    def write(self, unit: int, values: Mapping[str, Any], label: str, seconds: float) -> None:
-        """All variables of one unit, then its journal line."""
+    def _set_aside(self) -> None:
+        remains = self.folder / "results.torn"
+        with _told(self.folder):
+            shutil.rmtree(remains, ignore_errors=True)
+            self.results.rename(remains)
+            self.journal.path.unlink(missing_ok=True)
+        self._group = None
+        warnings.warn(
+            f"{self.results} was torn; the run begins anew, and what was there is in {remains}",
+            StoreWarning,
+            stacklevel=4,
+        )
+
+    def _open(self) -> Any:
         import zarr
 
-        group = zarr.open_group(self.results, mode="r+", zarr_format=2)
-        for name, value in values.items():
-            group[name][unit] = np.asarray(value, "float64")  # pyright: ignore
-        line = {"unit": unit, "label": label, "seconds": round(seconds, 3), "ended": time.time()}
-        with (self.folder / "journal.jsonl").open("a", encoding="utf-8") as journal:
-            journal.write(json.dumps(line) + "\n")
+        if self._group is None:
+            self._group = zarr.open_group(
+                self.results, mode="r+", zarr_format=2, use_consolidated=False
+            )
+        return self._group
 
-    def finish(self, summary: Mapping[str, Any]) -> None:
-        """Mark the store complete and write the headline numbers."""
+    def _arrays(self) -> dict[str, tuple[Any, tuple[str, ...]]]:
+        """All arrays that hold results, with their dims, each opened from its own metadata."""
         import zarr
 
-        group = zarr.open_group(self.results, mode="r+", zarr_format=2)
-        group.attrs["complete"] = True
-        zarr.consolidate_metadata(self.results, zarr_format=2)
-        text = json.dumps(_jsonable(summary), indent=2, ensure_ascii=False, allow_nan=False)
-        partial = self.folder / "summary.json.part"
-        partial.write_text(text + "\n", encoding="utf-8")
-        partial.replace(self.folder / "summary.json")
+        listed = zarr.open_consolidated(self.results, zarr_format=2)
+        found = {}
+        for name in sorted(listed.array_keys()):
+            array = self._open()[name]
+            dims = tuple(array.attrs["_ARRAY_DIMENSIONS"])
+            if dims != (name,) and array.fill_value is not None:
+                found[name] = (array, dims)
+        return found
+
+    def _verify(self, plan: Plan) -> None:
+        """Put the units into `done` whose chunks are as the journal says."""
+        arrays = self._arrays()
+        for number, entry in self.journal.read().items():
+            unit = plan.unit(number)
+            values = {}
+            with contextlib.suppress(Exception):  # a chunk that is missing or does not decode
+                for name in _written(arrays, plan):
+                    array, dims = arrays[name]
+                    values[name] = array[region(dims, unit)]
+                if _checksum(values) == entry["checksum"]:
+                    self.done.add(number)
+        for start in range(0, len(plan), plan.n_blocks):
+            self._combine(plan.unit(start), plan)
+
+    def write(
+        self, unit: Unit, plan: Plan, values: Mapping[str, np.ndarray], label: str, seconds: float
+    ) -> None:
+        """All arrays of one unit, then its journal line.
+
+        Raises:
+            StoreError: they cannot be written; what was written before is kept.
+        """
+        import zarr
+
+        remedy = "what had finished is kept; make room and go on with --resume"
+        with _told(self.folder, remedy), zarr.config.set({"array.write_empty_chunks": True}):
+            group = self._open()
+            for name, value in values.items():
+                array = group[name]
+                array[region(tuple(array.attrs["_ARRAY_DIMENSIONS"]), unit)] = value
+            self.done.add(unit.number)
+            self._combine(unit, plan)
+            self.journal.add(unit.number, label, seconds, _checksum(values))
+
+    def _combine(self, unit: Unit, plan: Plan) -> None:
+        """Where trajectories come in blocks: their statistics, once all blocks are there."""
+        if plan.n_blocks == 1 or not self.done.issuperset(plan.siblings(unit.number)):
+            return
+        group = self._open()
+        mean, square = PARTIAL
+        for name in [key for key in group.array_keys() if f"{key}{mean}" in group]:
+            parts = [group[name + suffix][unit.region] for suffix in (mean, square)]
+            group[name][unit.region], group[f"{name}_standard_error"][unit.region] = combine(
+                *parts, plan
+            )
+
+    def finish(self, summary: Mapping[str, Any] | None = None) -> None:
+        """Mark the store complete and write the headline numbers, where there are any."""
+        import zarr
+
+        with _told(self.folder, "make room and go on with --resume"):
+            if summary is not None:
+                text = json.dumps(_jsonable(summary), indent=2, ensure_ascii=False, allow_nan=False)
+                partial = self.folder / "summary.json.part"
+                partial.write_text(text + "\n", encoding="utf-8")
+                partial.replace(self.folder / "summary.json")
+            self._open().attrs["complete"] = True
+            zarr.consolidate_metadata(self.results, zarr_format=2)
 
     def load(self) -> "xarray.Dataset":
-        """What is in the store so far.
+        """What is in the store so far; arrays are read from disk as they are used.
 
         Raises:
             StoreError: there is no store, or it cannot be read.
         """
         import xarray
 
-        if not self.results.is_dir():
+        if not self.begun:
             raise StoreError(f"{self.folder} holds no results.zarr; run a config into it first")
         try:
-            with xarray.open_zarr(self.results) as dataset:
-                return dataset.load()
+            return xarray.open_zarr(self.results, chunks=None)
         except Exception as error:  # zarr raises many kinds for a torn store
             raise StoreError(f"{self.results} cannot be read: {error}") from None
 
@@ -169,8 +318,22 @@ class Store:
         """
         dataset = self.load()
         if not dataset.attrs.get("complete"):
-            raise StoreError(f"the run in {self.folder} did not finish; run it again")
+            raise StoreError(f"the run in {self.folder} did not finish; go on with --resume")
         return dataset
+
+
+def _written(arrays: Mapping[str, Any], plan: Plan) -> list[str]:
+    """The arrays that units write; those that are combined from others are left out."""
+    if plan.n_blocks == 1:
+        return list(arrays)
+    return [name for name, (_, dims) in arrays.items() if {"block", "trajectory"} & set(dims)]
+
+
+def _checksum(values: Mapping[str, np.ndarray]) -> int:
+    total = 0
+    for name in sorted(values):
+        total = zlib.crc32(np.ascontiguousarray(values[name]).tobytes(), total)
+    return total
 
 
 def _labels(dims: tuple[str, ...], units: str, long_name: str) -> dict[str, Any]:

@@ -4,22 +4,30 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from ...numerics._sums import ordered_sum
 from ._base import AbstractInputBatch
 
 
 class DenseBatch(AbstractInputBatch):
     """Inputs held as they are. Memory O(B N M)."""
 
-    values: Float[Array, "B N M"]
+    values: Float[Array, "N B M"]
 
     def project(self, *vectors):
-        return tuple(jnp.sum(self.values * v[None], axis=1) for v in vectors)
+        return ordered_sum(
+            self.values,
+            *vectors,
+            term=lambda inputs, *rows: tuple(inputs * row[None] for row in rows),
+        )
 
     def combine(self, coefficients):
-        return jnp.sum(self.values * coefficients[:, None, :], axis=0)
+        total = jnp.zeros(self.values.shape[::2], coefficients.dtype)
+        for b in range(self.values.shape[1]):
+            total = total + self.values[:, b] * coefficients[b][None]
+        return total
 
     def unpack(self):
-        return self.values
+        return jnp.moveaxis(self.values, 0, 1)
 
 
 class RowBatch(AbstractInputBatch):

@@ -7,10 +7,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, UInt32
 
+from ...numerics._sums import ordered_sum
 from ._base import AbstractInputBatch
-
-# Weights per unrolled block of `project` on the CPU: shorter blocks spend their time on memory.
-_BLOCK = 25
 
 
 def _signed(word: Array, mask: Array, value: Array) -> Array:
@@ -72,28 +70,10 @@ def _project_fused(size: int, words: Array, *vectors: Array) -> tuple[Array, ...
 
 
 def _project_blocks(size: int, words: Array, *vectors: Array) -> tuple[Array, ...]:
-    """A scan over blocks of weights, unrolled inside: vector code on the CPU."""
+    """Row after row of weights, unrolled in blocks: vector code on the CPU."""
     masks = _masks(size)
-    n_weights, n_trajectories = words.shape
-
-    def add_rows(totals, word_rows, vector_rows):
-        out = []
-        for total, rows in zip(totals, vector_rows, strict=True):
-            for i in range(word_rows.shape[0]):
-                total = total + _signed(word_rows[i][None], masks, rows[i][None])
-            out.append(total)
-        return tuple(out)
-
-    totals = tuple(jnp.zeros((size, n_trajectories), v.dtype) for v in vectors)
-    n_blocks = n_weights // _BLOCK
-    whole = n_blocks * _BLOCK
-
-    def blocked(rows: Array) -> Array:
-        return rows[:whole].reshape(n_blocks, _BLOCK, rows.shape[1])
-
-    if n_blocks:
-        stacked = (blocked(words), tuple(blocked(v) for v in vectors))
-        totals, _ = lax.scan(lambda c, rows: (add_rows(c, *rows), None), totals, stacked)
-    if whole < n_weights:
-        totals = add_rows(totals, words[whole:], tuple(v[whole:] for v in vectors))
-    return totals
+    return ordered_sum(
+        words,
+        *vectors,
+        term=lambda word, *rows: tuple(_signed(word[None], masks, row[None]) for row in rows),
+    )

@@ -1,0 +1,72 @@
+"""The study `sweep`: error and dissipation over a grid of parameters."""
+
+import functools
+
+from ..config import RULES, ParameterSweep
+from ..plots import error_and_dissipation
+from ._learning import LearningStudy
+from ._table import sample_text, table_text, with_error
+
+_LONGEST_TABLE = 60
+_SHOWN = {"error": "error ε", "heat": "heat/N", "dissipation_rate": "dissipation rate/N"}
+
+
+class ParameterSweepStudy(LearningStudy):
+    """One rule, or several, at every point of the config's grid."""
+
+    config: ParameterSweep
+
+    @functools.cached_property
+    def grid(self):
+        grid = points = self.config.points
+        for axis in points.axes:
+            if "rule" in axis:
+                rules = [self.config.run_at({"rule": spec}).rule for spec in axis["rule"]]
+                grid = grid.replace("rule", {rule.label: rule.build() for rule in rules})
+            if "inputs" in axis:
+                kinds = [self.config.run_at({"inputs": spec}).inputs for spec in axis["inputs"]]
+                grid = grid.replace("inputs", {kind.label: kind for kind in kinds})
+        return grid
+
+    def rule(self, parameters):
+        if "rule" in parameters:
+            return parameters["rule"]
+        alpha = parameters.get("alpha", self.config.rule.get("alpha"))
+        return RULES[self.config.rule["name"]](*(() if alpha is None else (alpha,)))
+
+    def save_every(self, n_steps):
+        return n_steps // self.config.saves
+
+    def summary(self, results):
+        found = []
+        for label, _, entry in self.points(results):
+            final = entry.isel(time=-1)
+            numbers = {
+                name: {
+                    "mean": float(final[name]),
+                    "standard_error": float(final[f"{name}_standard_error"]),
+                }
+                for name in _SHOWN
+            }
+            separation = float(entry.scale_separation.max())
+            found.append({"at": label, **numbers, "scale_separation": separation})
+        return {
+            "study": self.config.study,
+            "n_trajectories": self.config.n_trajectories,
+            "t1": self.config.t1,
+            "points": found,
+        }
+
+    def table(self, summary):
+        rows = [["at", *_SHOWN.values(), "scale separation"]]
+        for entry in summary["points"][:_LONGEST_TABLE]:
+            numbers = [with_error(**entry[name]) for name in _SHOWN]
+            rows.append([entry["at"], *numbers, f"{entry['scale_separation']:.3f}"])
+        hidden = len(summary["points"]) - _LONGEST_TABLE
+        more = [f"… and {hidden} more points in summary.json"] if hidden > 0 else []
+        sample = sample_text(summary["n_trajectories"])
+        note = f"At t = {summary['t1']:g}, {sample}; k_B = 1; rates over the last half."
+        return "\n".join([table_text(rows), *more, note])
+
+    def figures(self, results):
+        return error_and_dissipation(results, self.grid.dims, self.config.title)

@@ -1,0 +1,95 @@
+"""Dask clients for the command line: a running scheduler, or workers on this machine."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+_CONNECT_SECONDS = 10
+
+
+class ClusterError(RuntimeError):
+    """There is no cluster to run on; the message says why."""
+
+
+def _distributed() -> Any:
+    try:
+        import distributed
+    except ImportError:
+        raise ClusterError(
+            "running on workers needs Dask: pip install 'thermoml[cluster]'"
+        ) from None
+    return distributed
+
+
+@contextlib.contextmanager
+def connected(address: str) -> Iterator[Any]:
+    """A client of the scheduler at `address`.
+
+    Raises:
+        ClusterError: no scheduler answers there within 10 s.
+    """
+    distributed = _distributed()
+    try:
+        client = distributed.Client(address, timeout=_CONNECT_SECONDS)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ClusterError(
+            f"no scheduler answers at {address} ({type(error).__name__}); is dask-scheduler "
+            "running there, and can this machine reach it?"
+        ) from None
+    with client:
+        yield client
+
+
+@contextlib.contextmanager
+def local_workers(count: int) -> Iterator[Any]:
+    """A client of `count` worker processes, each with its own GPU or group of cores."""
+    distributed = _distributed()
+    cluster = distributed.LocalCluster(
+        n_workers=0,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address=None,
+    )
+    with cluster, distributed.Client(cluster) as client:
+        client.register_plugin(_placement(distributed, count))
+        cluster.scale(count)
+        yield client
+
+
+def _placement(distributed: Any, count: int) -> Any:
+    """A plugin that gives each worker its own devices before JAX looks at them."""
+
+    class Placement(distributed.WorkerPlugin):
+        name = "thermoml-placement"
+
+        def setup(self, worker):
+            _take_devices(int(worker.name) % count, count)
+
+    return Placement()
+
+
+def _take_devices(index: int, count: int) -> None:
+    """The devices of worker `index` of `count`: one GPU where there are any, else some cores."""
+    gpus = _visible_gpus()
+    if gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus[index % len(gpus)]
+        return
+    cores = sorted(os.sched_getaffinity(0))
+    share = max(1, len(cores) // count)
+    first = index * share % len(cores)
+    own = cores[first : first + share]
+    os.sched_setaffinity(0, own)
+    import jax
+
+    jax.config.update("jax_num_cpu_devices", len(own))
+
+
+def _visible_gpus() -> list[str]:
+    """The CUDA devices of this machine, without asking JAX, which would take hold of them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name.strip()]
+    numbers = [name[6:] for name in os.listdir("/dev") if name.startswith("nvidia")]
+    return sorted(number for number in numbers if number.isdigit())

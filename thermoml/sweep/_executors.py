@@ -1,0 +1,121 @@
+"""Where units are run: in this process, or as tasks of Dask on its workers."""
+
+import concurrent.futures
+import functools
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ._plan import Plan
+from ._provenance import versions
+from ._task import Task, UnitRunner
+from ._variables import unit_values
+
+# (unit's number, what it writes, seconds it took)
+Finished = tuple[int, dict[str, np.ndarray], float]
+
+
+class SchedulerLost(RuntimeError):
+    """The connection to the scheduler is gone; the message says what is safe."""
+
+
+def run_here(
+    runner: UnitRunner, plan: Plan, numbers: Sequence[int], keep: bool
+) -> Iterator[Finished]:
+    """Unit after unit in this process, on its local devices."""
+    for number in numbers:
+        began = time.perf_counter()
+        values = interruptible(lambda n=number: _run(runner, plan, n, keep))
+        yield number, values, time.perf_counter() - began
+
+
+def interruptible(call: Callable[[], Any]) -> Any:
+    """`call()` in a thread: compiled code does not heed signals, waiting for it does.
+
+    After an interrupt the thread's work is lost, as it would be with the process.
+    """
+    future: concurrent.futures.Future = concurrent.futures.Future()
+
+    def target():
+        try:
+            future.set_result(call())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=target, daemon=True).start()
+    return future.result()
+
+
+def _run(runner: UnitRunner, plan: Plan, number: int, keep: bool) -> dict[str, np.ndarray]:
+    unit = plan.unit(number)
+    return unit_values(runner.run(unit, plan), unit, plan, keep)
+
+
+def run_on_dask(
+    client: Any, task: Task, plan: Plan, numbers: Sequence[int], keep: bool
+) -> Iterator[Finished]:
+    """Units as tasks of a `dask.distributed.Client`, in the order in which they finish.
+
+    A task whose worker dies is run again elsewhere by the scheduler.
+
+    Raises:
+        SchedulerLost: the scheduler went away.
+        RuntimeError: a worker computes with other versions than this process.
+    """
+    import cloudpickle
+    import distributed
+
+    payload = cloudpickle.dumps((task, plan, keep))
+    here = versions()
+    futures = {
+        client.submit(_run_remotely, payload, number, pure=False): number for number in numbers
+    }
+    try:
+        for future in distributed.as_completed(futures):
+            if future.status in ("cancelled", "lost"):
+                raise SchedulerLost
+            values, seconds, there = future.result()
+            if there != here:
+                differ = {k: v for k, v in there.items() if v != here[k]}
+                raise RuntimeError(
+                    f"a worker computes with other versions than this process: {differ}, here "
+                    f"{ {k: here[k] for k in differ} }; install the same everywhere"
+                )
+            future.release()
+            yield futures.pop(future), values, seconds
+    except (
+        distributed.CancelledError,
+        concurrent.futures.CancelledError,
+        distributed.comm.CommClosedError,
+    ):
+        raise SchedulerLost from None
+    finally:
+        _cancel(client, list(futures))
+
+
+def _cancel(client: Any, futures: list[Any]) -> None:
+    """Take back what is still to run, unless the scheduler has gone."""
+    if futures and client.status == "running":
+        client.cancel(futures, force=True)
+
+
+@functools.lru_cache(maxsize=4)
+def _runner(payload: bytes) -> tuple[UnitRunner, Plan, bool]:
+    """The same runner for all units of a sweep that this worker gets, compiled once."""
+    import cloudpickle
+
+    task, plan, keep = cloudpickle.loads(payload)
+    return UnitRunner(task), plan, keep
+
+
+_one_at_a_time = threading.Lock()  # the threads of a worker share its devices
+
+
+def _run_remotely(payload: bytes, number: int) -> tuple[dict[str, np.ndarray], float, Any]:
+    with _one_at_a_time:
+        began = time.perf_counter()
+        values = _run(*_runner(payload)[:2], number, _runner(payload)[2])
+        return values, time.perf_counter() - began, versions()

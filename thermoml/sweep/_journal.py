@@ -1,0 +1,43 @@
+"""The journal: one line for each finished unit, written after its chunks."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+
+class Journal:
+    """Lines of JSON. A line that a crash or a full disk has torn is dropped, never repaired."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def read(self) -> dict[int, dict[str, Any]]:
+        """The last good line of each unit; cuts off what follows the last whole line."""
+        if not self.path.exists():
+            return {}
+        content = self.path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            with self.path.open("r+b") as file:
+                file.truncate(whole)
+        found = {}
+        for line in content[:whole].splitlines():
+            try:
+                entry = json.loads(line)
+                found[int(entry["unit"])] = entry
+            except (ValueError, KeyError, TypeError):
+                continue
+        return found
+
+    def add(self, unit: int, label: str, seconds: float, checksum: int) -> None:
+        """One more finished unit."""
+        line = {
+            "unit": unit,
+            "label": label,
+            "seconds": round(seconds, 3),
+            "ended": time.time(),
+            "checksum": checksum,
+        }
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")

@@ -1,0 +1,65 @@
+"""The progress of a sweep: a bar on stderr with rate and time left."""
+
+import sys
+from typing import Any
+
+import diffrax
+import jax
+import jax.numpy as jnp
+
+
+class ProgressBar:
+    """A bar over units; silent unless `shown`, by default on a terminal only."""
+
+    def __init__(self, shown: bool | None):
+        import tqdm
+
+        self.done = 0
+        self.bar = tqdm.tqdm(
+            unit="unit",
+            disable=not (sys.stderr.isatty() if shown is None else shown),
+            bar_format="{desc}{percentage:3.0f}%|{bar}| {n:.4g}/{total} units, {elapsed}, "
+            "{remaining} left, {rate_fmt}",
+        )
+
+    @property
+    def meter(self) -> Any:
+        """What a running unit reports to. False when silent: equal runs then share their code."""
+        return False if self.bar.disable else _UnitMeter(self)
+
+    def begin(self, n_units: int, n_done: int) -> None:
+        """So many units in all, of which some are done already."""
+        self.done = self.bar.initial = n_done
+        self.bar.reset(total=n_units)
+        self.within(0.0)
+
+    def advance(self, label: str) -> None:
+        """One more unit is done."""
+        self.done += 1
+        self.bar.set_description_str(f"{label} ", refresh=False)
+        self.within(0.0)
+
+    def within(self, fraction: Any) -> None:
+        """The next unit has come so far."""
+        self.bar.n = self.done + float(fraction)
+        self.bar.refresh()
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        self.bar.close()
+
+
+class _UnitMeter(diffrax.AbstractProgressMeter):
+    """Passes the progress of one unit on to the bar over all."""
+
+    bar: ProgressBar
+
+    def init(self):
+        return jnp.zeros(())
+
+    def step(self, state, progress):
+        jax.debug.callback(self.bar.within, progress)
+        return state
+
+    def close(self, state):
+        del state

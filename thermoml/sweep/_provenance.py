@@ -1,0 +1,62 @@
+"""What a store says about its making, and whether another run would make the same."""
+
+import json
+import subprocess
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+STORE_VERSION = 1
+_PACKAGES = ("thermoml", "jax", "jaxlib", "equinox", "numpy")
+# What a run may change when it goes on elsewhere: it does not touch the numbers.
+_FREE = ("memory", "per_unit", "title")
+
+
+def _git_revision() -> str:
+    """The revision of the checkout that the package runs from, "" outside of one."""
+    folder = Path(__file__).parents[2]
+    if not (folder / ".git").exists():
+        return ""
+    command = ["git", "-C", str(folder), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip()
+
+
+def versions() -> dict[str, str]:
+    """The versions of what computes."""
+    return {f"{name}_version": version(name) for name in _PACKAGES}
+
+
+def provenance() -> dict[str, Any]:
+    """Format, versions and git revision; nothing that depends on the clock."""
+    return {"store_version": STORE_VERSION, **versions(), "git_revision": _git_revision()}
+
+
+def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """What differs between a store and a run that would go on with it, in words."""
+    expected = {**versions(), **wanted}
+    return _compare("", {k: found.get(k) for k in expected}, expected)
+
+
+def _compare(path: str, found: Any, wanted: Any) -> list[str]:
+    if path == "config" and isinstance(found, str):
+        return _compare("", json.loads(found), json.loads(wanted))
+    if isinstance(found, Mapping) and isinstance(wanted, Mapping):
+        told = []
+        for key in sorted(set(found) | set(wanted), key=str):
+            if key not in _FREE:
+                inner = f"{path}.{key}" if path else str(key)
+                told += _compare(inner, found.get(key), wanted.get(key))
+        return told
+    if found == wanted:
+        return []
+    return [f"{path} is {_short(found)} in the store and {_short(wanted)} now"]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,275 @@
+"""What is computed at the points of a sweep: compiled once for each shape, run unit by unit."""
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Key
+
+from ..numerics._arrays import default_float, is_concrete
+from ..numerics._labels import Labelled
+from ._grid import Grid
+from ._plan import Plan, Unit
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A function over a grid, in a form that travels to other processes.
+
+    Attributes:
+        function: `function(ensemble, **parameters)`; see `sweep`.
+        grid: the parameters.
+        static: names of floating parameters that fix shapes.
+        n_trajectories: at each point.
+        key_data, key_implementation: the random key.
+        x64: whether JAX's x64 mode is on.
+    """
+
+    function: Callable[..., Any]
+    grid: Grid
+    static: tuple[str, ...]
+    n_trajectories: int
+    key_data: np.ndarray
+    key_implementation: str
+    x64: bool
+
+    @property
+    def key(self) -> Key[Array, ""]:
+        """The random key."""
+        return jax.random.wrap_key_data(jnp.asarray(self.key_data), impl=self.key_implementation)
+
+    def groups(self) -> np.ndarray:
+        """For each point of the grid, the number of the compiled code that it shares."""
+        seen: dict[Any, int] = {}
+        groups = np.zeros(self.grid.shape, int)
+        for index in np.ndindex(self.grid.shape):
+            static, dynamic = self.split(index)
+            shapes = tuple((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(dynamic))
+            code = (jax.tree.structure(dynamic), _Static(static), shapes)
+            groups[index] = seen.setdefault(code, len(seen))
+        return groups
+
+    def split(self, index: Sequence[int]) -> tuple[Any, Any]:
+        """The parameters at a point: those that fix code and shapes, and those that are numbers."""
+        point = self.grid.point(index)
+        frozen = {name: name in self.static for name in point}
+        moving = {
+            name: jax.tree.map(lambda leaf, off=frozen[name]: not off and _is_float(leaf), value)
+            for name, value in point.items()
+        }
+        dynamic, static = eqx.partition(point, moving)
+        return static, jax.tree.map(lambda leaf: np.asarray(leaf, default_float()), dynamic)
+
+
+def _is_float(leaf: Any) -> bool:
+    return eqx.is_inexact_array_like(leaf) and not isinstance(leaf, complex)
+
+
+class _Static:
+    """A tree of static values, as a key of a dictionary."""
+
+    def __init__(self, tree: Any):
+        leaves, self.structure = jax.tree.flatten(tree)
+        self.leaves = [(type(x), x.tobytes() if isinstance(x, np.ndarray) else x) for x in leaves]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Static) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash(self.structure)
+
+
+def _describe(result: Any) -> dict[str, Labelled]:
+    """The arrays of a result with their labels, and `diverged`."""
+    if hasattr(result, "labelled"):
+        found = dict(result.labelled())
+    elif isinstance(result, Mapping):
+        found = {}
+        for name, value in result.items():
+            if not isinstance(value, Labelled):
+                extra = tuple(f"{name}_dim_{i}" for i in range(np.ndim(value) - 1))
+                value = Labelled(("trajectory", *extra), value, "", name.replace("_", " "))
+            found[name] = value
+    else:
+        raise TypeError(
+            "the function of a sweep must return a LearningCurve, a Solution or a mapping from "
+            f"names to arrays with one row per trajectory, got {type(result).__name__}"
+        )
+    if "diverged" in found:
+        return found
+    diverged = getattr(result, "diverged_step", None)
+    if diverged is not None:
+        diverged = diverged >= 0
+    else:
+        rows = [jnp.asarray(v.values) for v in found.values() if v.dims[:1] == ("trajectory",)]
+        good = [jnp.isfinite(x).reshape(len(x), -1).all(axis=1) for x in rows if x.ndim]
+        diverged = ~functools.reduce(jnp.logical_and, good) if good else False
+    words = "fraction of the trajectories that turned non-finite"
+    return found | {"diverged": Labelled(("trajectory",), diverged, "", words)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What the function returns at a point, apart from the numbers.
+
+    Attributes:
+        variables: dims and shape after the trajectory axis, units and words.
+        coordinates: of these dims.
+    """
+
+    variables: dict[str, Labelled]
+    coordinates: dict[str, Labelled]
+
+    @classmethod
+    def of(cls, labelled: Mapping[str, Labelled], n_trajectories: int, taken: Any) -> "Outcome":
+        """Checked: a row for each trajectory, and names that the grid does not use."""
+        variables, coordinates = {}, {}
+        for name, (dims, values, units, words) in labelled.items():
+            shape = np.shape(values)
+            if name in taken or set(dims) & set(taken):
+                raise ValueError(f"a result must not be called {name}: a grid parameter is")
+            if dims == (name,):
+                if is_concrete(values):
+                    coordinates[name] = Labelled(dims, np.asarray(values), units, words)
+            elif len(shape) != len(dims) or shape[:1] != (n_trajectories,):
+                raise ValueError(
+                    f"the function's {name} must have one row for each of the {n_trajectories} "
+                    f"trajectories, got shape {shape}"
+                )
+            else:
+                variables[name] = Labelled(dims[1:], shape[1:], units, words)
+        return cls(variables, coordinates)
+
+    def difference(self, other: "Outcome") -> str:
+        """The first difference to the outcome at another point; "" for none."""
+        for name in self.variables | other.variables:
+            shapes = [x.variables[name][1] if name in x.variables else None for x in (self, other)]
+            if shapes[0] != shapes[1]:
+                return f"{name} of shape {shapes[0]} and {shapes[1]}"
+        for name, coordinate in self.coordinates.items():
+            values = other.coordinates[name].values
+            if not np.array_equal(coordinate.values, values):
+                return f"different values of {name}: {coordinate.values} and {values}"
+        return ""
+
+
+@contextlib.contextmanager
+def _advice_on_static() -> Iterator[None]:
+    """TypeError that tells what to do where a traced parameter is used as a plain number."""
+    try:
+        yield
+    except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as error:
+        told = str(error).splitlines()[0]
+    except TypeError as error:
+        if "traced" not in str(error):
+            raise
+        told = str(error)
+    else:
+        return
+    raise TypeError(
+        f"{told}; where a parameter of the grid fixes a shape or a number of steps, say so by "
+        'static=("its name",)'
+    )
+
+
+class UnitRunner:
+    """Runs units of a task, compiling each code once."""
+
+    def __init__(self, task: Task, meter: Any = False):
+        self.task = task
+        self.meter = meter
+        self.outcomes: dict[int, Outcome] = {}
+        self._compiled: dict[Any, Any] = {}
+        self._groups = task.groups()
+
+    def _mode(self) -> contextlib.AbstractContextManager:
+        return jax.enable_x64(self.task.x64)
+
+    def _arguments(self, unit: Unit) -> tuple[Any, Any, Any]:
+        numbers = [np.ravel_multi_index(point, self._groups.shape) for point in unit.points]
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(self.task.key, jnp.asarray(numbers))
+        parameters = [self.task.split(point)[1] for point in unit.points]
+        stacked = jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *parameters)
+        return keys, jnp.asarray(unit.first_trajectory), stacked
+
+    def _compile(self, unit: Unit, plan: Plan) -> Any:
+        group = int(self._groups[unit.points[0]])
+        code = (group, len(unit.points), plan.trajectories)
+        if code not in self._compiled:
+            function = self._function(group, unit.points[0], plan.trajectories)
+            with self._mode(), _advice_on_static():
+                arguments = self._arguments(unit)
+                self._compiled[code] = jax.jit(function).lower(*arguments).compile()
+        return self._compiled[code]
+
+    def _function(self, group: int, point: Sequence[int], n_trajectories: int) -> Callable:
+        task, static = self.task, self.task.split(point)[0]
+
+        def one(key, first, dynamic):
+            ensemble = {
+                "key": key,
+                "n_trajectories": n_trajectories,
+                "first_trajectory": first,
+                "progress": self.meter,
+            }
+            labelled = _describe(task.function(ensemble, **eqx.combine(dynamic, static)))
+            outcome = Outcome.of(labelled, n_trajectories, task.grid.names)
+            self.outcomes[group] = outcome
+            return {
+                name: jnp.asarray(labelled[name].values).astype(default_float())
+                for name in outcome.variables
+            }
+
+        def many(keys, first, dynamic):
+            if len(keys) > 1:
+                return jax.vmap(one, (0, None, 0))(keys, first, dynamic)
+            only = one(keys[0], first, jax.tree.map(lambda leaf: leaf[0], dynamic))
+            return jax.tree.map(lambda leaf: leaf[None], only)
+
+        return many
+
+    def memory(self, plan: Plan, point: Sequence[int]) -> int:
+        """Bytes on all local devices that a unit of the plan's size needs, as compiled."""
+        compiled = self._compile(plan.unit_at(point), plan)
+        analysis = compiled.memory_analysis()
+        if analysis is None:  # a backend that does not tell
+            return 0
+        sizes = ("temp_size_in_bytes", "argument_size_in_bytes", "output_size_in_bytes")
+        n_devices = len(compiled.runtime_executable().local_devices())  # sizes are of one of them
+        return n_devices * sum(getattr(analysis, name) for name in sizes)
+
+    def outcome(self) -> Outcome:
+        """What every point returns.
+
+        Raises:
+            ValueError: points return different shapes or coordinates.
+        """
+        (group, first), *others = self.outcomes.items()
+        for other, outcome in others:
+            difference = first.difference(outcome)
+            if difference:
+                labels = [
+                    self.task.grid.label(np.argwhere(self._groups == g)[0]) for g in (group, other)
+                ]
+                raise ValueError(
+                    f"the function must return the same at every point, got {difference} at "
+                    f"{labels[0]} and {labels[1]}; choose what is saved so that it agrees"
+                )
+        return first
+
+    def run(self, unit: Unit, plan: Plan) -> dict[str, np.ndarray]:
+        """The results of one unit, `[point, trajectory, ...]`."""
+        compiled = self._compile(unit, plan)
+        with self._mode():
+            results = compiled(*self._arguments(unit))
+        n_points = int(np.prod(unit.shape, dtype=int))
+        return {
+            name: np.asarray(values)[:n_points, : unit.n_trajectories]
+            for name, values in results.items()
+        }
