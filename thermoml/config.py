@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from . import perceptron
-from .numerics._checks import count_saves, count_steps
+from .numerics._checks import count_saves, count_steps, divide_steps
 from .perceptron._learn import check_step_size
 from .sweep import Grid, parse_size
 
@@ -219,13 +219,8 @@ class ParameterSweep(_Learning):
         settings = _shared(self) | {"rule": self.rule} | point
         if "alpha" in settings:
             settings["rule"] = self.rule | {"alpha": settings.pop("alpha")}
-        n_steps = self.steps(settings["dt"])
-        if n_steps % self.saves:
-            raise ValueError(
-                f"saves must divide the {n_steps} steps of dt = {settings['dt']:g}, got "
-                f"{self.saves}"
-            )
-        return _Run.model_validate(settings | {"save_every": n_steps // self.saves})
+        save_every = divide_steps("saves", self.steps(settings["dt"]), self.saves)
+        return _Run.model_validate(settings | {"save_every": save_every})
 
 
 # What may be in a grid; t1 and n_trajectories give every point the same axes.

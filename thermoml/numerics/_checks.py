@@ -90,11 +90,16 @@ def count_saves(n_steps: int, save_every: int | None) -> int:
     if save_every is None:
         return 1
     save_every = check_count("save_every", save_every)
-    if n_steps % save_every:
+    return divide_steps("save_every", n_steps, save_every)
+
+
+def divide_steps(name: str, n_steps: int, divisor: int) -> int:
+    """`n_steps / divisor`; ValueError with the nearest divisor unless it is whole."""
+    if n_steps % divisor:
         divisors = [d for d in range(1, min(n_steps, 100_000) + 1) if n_steps % d == 0]
-        nearest = min(divisors, key=lambda d: abs(d - save_every))
+        nearest = min(divisors, key=lambda d: abs(d - divisor))
         raise ValueError(
-            f"save_every must divide the {n_steps} steps of the run, got {save_every}; "
+            f"{name} must divide the {n_steps} steps of the run, got {divisor}; "
             f"the nearest that does is {nearest}"
         )
-    return n_steps // save_every
+    return n_steps // divisor

@@ -77,7 +77,8 @@ def _panels(final: "xarray.Dataset", horizontal: str, curves: str | None, title:
     ticks = np.arange(len(positions)) if named else positions
     for ax, (name, words) in zip(axes, _PANELS.items(), strict=True):
         for entry, index in entries:
-            label = None if index is None else f"{_symbol(str(curves))} = {_value(entry[curves])}"
+            symbol = _symbol(str(curves)).split()[-1]
+            label = None if index is None else f"{symbol} = {_value(entry[curves])}"
             ax.errorbar(
                 ticks,
                 entry[name].values,

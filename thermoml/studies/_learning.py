@@ -127,7 +127,7 @@ class LearningStudy(AbstractStudy):
             last = float(entry.time[good][-1]) if good.any() else 0.0
             more = f", and at {len(lost) - 1} more" if len(lost) > 1 else ""
             raise SimulationDiverged(
-                f"at {label}{more}: {float(entry.diverged):.3g} of the trajectories turned "
+                f"at {label}{more}: {100 * float(entry.diverged):.3g} % of the trajectories turned "
                 f"non-finite after t = {last:g}; use a smaller dt or a rule with a steady state; "
                 "all that is finite is in the store",
                 results,
