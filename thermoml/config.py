@@ -216,7 +216,7 @@ class ParameterSweep(_Learning):
 
     def run_at(self, point: dict[str, Any]) -> _Run:
         """The checked settings of one point."""
-        settings = _shared(self) | {"rule": self.rule} | point
+        settings: dict[str, Any] = _shared(self) | {"rule": self.rule} | point
         if "alpha" in settings:
             settings["rule"] = self.rule | {"alpha": settings.pop("alpha")}
         save_every = divide_steps("saves", self.steps(settings["dt"]), self.saves)

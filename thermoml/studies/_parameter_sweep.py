@@ -4,6 +4,7 @@ import functools
 
 from ..config import RULES, ParameterSweep
 from ..plots import error_and_dissipation
+from ..sweep import Grid
 from ._learning import LearningStudy
 from ._table import sample_text, table_text, with_error
 
@@ -16,8 +17,12 @@ class ParameterSweepStudy(LearningStudy):
 
     config: ParameterSweep
 
-    @functools.cached_property
+    @property
     def grid(self):
+        return self._grid
+
+    @functools.cached_property
+    def _grid(self) -> Grid:
         grid = points = self.config.points
         for axis in points.axes:
             if "rule" in axis:

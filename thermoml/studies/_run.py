@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from ..config import config_json
 from ..sweep import Store, Sweep, Task, parse_size
@@ -27,18 +26,15 @@ def run_study(
         MemoryError: the config's memory does not hold one trajectory.
     """
     config = study.config
-    key = jax.random.key(config.seed)
-    task = Task(
-        study.point,
-        study.grid,
-        tuple(name for name in study.static if name in study.grid.names),
-        config.n_trajectories,
-        np.asarray(jax.random.key_data(key)),
-        str(jax.random.key_impl(key)),
-        config.precision == "float64",
-    )
     sweep = Sweep(
-        task,
+        Task.of(
+            study.point,
+            study.grid,
+            [name for name in study.static if name in study.grid.names],
+            config.n_trajectories,
+            jax.random.key(config.seed),
+            config.precision == "float64",
+        ),
         identity=config_json(config),
         keep=config.trajectories,
         memory=parse_size(config.memory),

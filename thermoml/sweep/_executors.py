@@ -67,6 +67,7 @@ def run_on_dask(
     """
     import cloudpickle
     import distributed
+    from distributed.comm.core import CommClosedError
 
     payload = cloudpickle.dumps((task, plan, keep))
     here = versions()
@@ -86,11 +87,7 @@ def run_on_dask(
                 )
             future.release()
             yield futures.pop(future), values, seconds
-    except (
-        distributed.CancelledError,
-        concurrent.futures.CancelledError,
-        distributed.comm.CommClosedError,
-    ):
+    except (concurrent.futures.CancelledError, CommClosedError):  # Dask's own derives from it
         raise SchedulerLost from None
     finally:
         _cancel(client, list(futures))

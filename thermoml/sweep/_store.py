@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import warnings
 import zlib
@@ -50,11 +51,12 @@ class Store:
     what it does not is run again. The attribute `complete` turns true only when all units are in.
     """
 
-    def __init__(self, folder: Path | str):
+    def __init__(self, folder: str | os.PathLike[str]):
         self.folder = Path(folder)
         self.journal = Journal(self.folder / "journal.jsonl")
         self.done: set[int] = set()
         self._group: Any = None
+        self._opened: dict[str, tuple[Any, tuple[str, ...]]] = {}
 
     @property
     def results(self) -> Path:
@@ -69,7 +71,7 @@ class Store:
     @classmethod
     @contextlib.contextmanager
     def claim(
-        cls, folder: Path | str, *, resume: bool = False, overwrite: bool = False
+        cls, folder: str | os.PathLike[str], *, resume: bool = False, overwrite: bool = False
     ) -> Iterator["Store"]:
         """A store that no other process writes to meanwhile; leaves nothing if none is created.
 
@@ -121,7 +123,7 @@ class Store:
                 path.unlink(missing_ok=True)
 
     def _leave(self, created: bool) -> None:
-        self._group = None
+        self._close()
         if not self.begun:
             with contextlib.suppress(OSError):
                 (self.folder / "lock").unlink()
@@ -206,7 +208,7 @@ class Store:
             shutil.rmtree(remains, ignore_errors=True)
             self.results.rename(remains)
             self.journal.path.unlink(missing_ok=True)
-        self._group = None
+        self._close()
         warnings.warn(
             f"{self.results} was torn; the run begins anew, and what was there is in {remains}",
             StoreWarning,
@@ -222,6 +224,17 @@ class Store:
             )
         return self._group
 
+    def _close(self) -> None:
+        self._group = None
+        self._opened = {}
+
+    def _array(self, name: str) -> tuple[Any, tuple[str, ...]]:
+        """An array and its dims, opened once."""
+        if name not in self._opened:
+            array = self._open()[name]
+            self._opened[name] = array, tuple(array.attrs["_ARRAY_DIMENSIONS"])
+        return self._opened[name]
+
     def _arrays(self) -> dict[str, tuple[Any, tuple[str, ...]]]:
         """All arrays that hold results, with their dims, each opened from its own metadata."""
         import zarr
@@ -229,8 +242,7 @@ class Store:
         listed = zarr.open_consolidated(self.results, zarr_format=2)
         found = {}
         for name in sorted(listed.array_keys()):
-            array = self._open()[name]
-            dims = tuple(array.attrs["_ARRAY_DIMENSIONS"])
+            array, dims = self._array(name)
             if dims != (name,) and array.fill_value is not None:
                 found[name] = (array, dims)
         return found
@@ -248,7 +260,7 @@ class Store:
                 if _checksum(values) == entry["checksum"]:
                     self.done.add(number)
         for start in range(0, len(plan), plan.n_blocks):
-            self._combine(plan.unit(start), plan)
+            self._combine(plan.unit(start), plan, list(arrays))
 
     def write(
         self, unit: Unit, plan: Plan, values: Mapping[str, np.ndarray], label: str, seconds: float
@@ -262,25 +274,23 @@ class Store:
 
         remedy = "what had finished is kept; make room and go on with --resume"
         with _told(self.folder, remedy), zarr.config.set({"array.write_empty_chunks": True}):
-            group = self._open()
             for name, value in values.items():
-                array = group[name]
-                array[region(tuple(array.attrs["_ARRAY_DIMENSIONS"]), unit)] = value
+                array, dims = self._array(name)
+                array[region(dims, unit)] = value
             self.done.add(unit.number)
-            self._combine(unit, plan)
+            self._combine(unit, plan, list(values))
             self.journal.add(unit.number, label, seconds, _checksum(values))
 
-    def _combine(self, unit: Unit, plan: Plan) -> None:
+    def _combine(self, unit: Unit, plan: Plan, names: list[str]) -> None:
         """Where trajectories come in blocks: their statistics, once all blocks are there."""
         if plan.n_blocks == 1 or not self.done.issuperset(plan.siblings(unit.number)):
             return
-        group = self._open()
         mean, square = PARTIAL
-        for name in [key for key in group.array_keys() if f"{key}{mean}" in group]:
-            parts = [group[name + suffix][unit.region] for suffix in (mean, square)]
-            group[name][unit.region], group[f"{name}_standard_error"][unit.region] = combine(
-                *parts, plan
-            )
+        for name in [name.removesuffix(mean) for name in names if name.endswith(mean)]:
+            parts = [self._array(name + suffix)[0][unit.region] for suffix in (mean, square)]
+            found = combine(parts[0], parts[1], plan)
+            for target, value in zip((name, f"{name}_standard_error"), found, strict=True):
+                self._array(target)[0][unit.region] = value
 
     def finish(self, summary: Mapping[str, Any] | None = None) -> None:
         """Mark the store complete and write the headline numbers, where there are any."""

@@ -90,16 +90,9 @@ def sweep(
     """
     grid = grid if isinstance(grid, Grid) else Grid(**grid)
     n_trajectories = check_count("n_trajectories", n_trajectories)
+    x64 = default_float() == np.float64
     sweep_of = Sweep(
-        Task(
-            function,
-            grid,
-            tuple(static),
-            n_trajectories,
-            np.asarray(jax.random.key_data(key)),
-            str(jax.random.key_impl(key)),
-            bool(jax.config.jax_enable_x64),
-        ),
+        Task.of(function, grid, static, n_trajectories, key, x64),
         identity=_identity(function, grid, static, n_trajectories, trajectories),
         keep=trajectories,
         memory=parse_size(memory),
@@ -127,7 +120,7 @@ def _identity(
         "static": sorted(static),
         "n_trajectories": n_trajectories,
         "trajectories": trajectories,
-        "x64": bool(jax.config.jax_enable_x64),
+        "x64": bool(default_float() == np.float64),
     }
     return json.dumps(told, sort_keys=True, ensure_ascii=False)
 

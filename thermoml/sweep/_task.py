@@ -39,6 +39,20 @@ class Task:
     key_implementation: str
     x64: bool
 
+    @classmethod
+    def of(
+        cls,
+        function: Callable[..., Any],
+        grid: Grid,
+        static: Sequence[str],
+        n_trajectories: int,
+        key: Key[Array, ""],
+        x64: bool,
+    ) -> "Task":
+        """The task that draws from a typed key."""
+        data, implementation = np.asarray(jax.random.key_data(key)), str(jax.random.key_impl(key))
+        return cls(function, grid, tuple(static), n_trajectories, data, implementation, x64)
+
     @property
     def key(self) -> Key[Array, ""]:
         """The random key."""
