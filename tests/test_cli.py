@@ -23,18 +23,31 @@ TINY = {
 }
 
 
+TINY_SWEEP = {
+    "study": "sweep",
+    "rule": "alpha_tron",
+    "grid": {"alpha": [0.0, 0.5]},
+    "n_inputs": 9,
+    "n_trajectories": 6,
+    "batch": 3,
+    "t1": 0.4,
+    "dt": 0.01,
+    "saves": 4,
+}
+
+
 def invoke(*args):
     return CliRunner().invoke(app, [str(arg) for arg in args])
 
 
 @pytest.fixture
 def config(tmp_path):
-    """Writes TINY with some keys changed (None removes one); returns its path."""
+    """Writes TINY, or another, with some keys changed (None removes one); returns its path."""
 
-    def write(**changes):
-        content = {key: value for key, value in {**TINY, **changes}.items() if value is not None}
+    def write(basis=TINY, **changes):
+        content = {key: value for key, value in {**basis, **changes}.items() if value is not None}
         path = tmp_path / "config.yaml"
-        path.write_text(yaml.safe_dump(content))
+        path.write_text(yaml.safe_dump(content, sort_keys=False))
         return path
 
     return write
@@ -130,6 +143,138 @@ BAD_KEYS = {
 def test_bad_config_is_refused_in_one_line(config, tmp_path, changes, words):
     out = tmp_path / "out"
     refuses(invoke("run", config(**changes), "--out", out), *words, out=out)
+
+
+def grid(**axes):
+    """Changes that put these into the grid, and nowhere else."""
+    beside = {name: None for name in [*axes, *axes.get("zip", {})] if name in TINY_SWEEP}
+    return beside | {"grid": axes}
+
+
+def alpha_range(**kind):
+    return grid(alpha=kind)
+
+
+TRAINING_SET = {"kind": "training_set", "examples": 2}
+
+BAD_SWEEPS = {
+    "no grid": ({"grid": None}, ["grid is missing"]),
+    "empty grid": ({"grid": {}}, ["grid must have at least one parameter"]),
+    "grid a list": ({"grid": ["alpha"]}, ["grid must be", "alpha"]),
+    "unknown parameter": (grid(alpah=[0, 1]), ["alpah cannot be in a grid", '"alpha"']),
+    "what all points share": ({"t1": None} | grid(t1=[1, 2]), ["t1 cannot be in a grid"]),
+    "fixed and in the grid": ({"grid": {"n_inputs": [5, 7]}}, ["n_inputs is in the grid"]),
+    "in a list and a zip": (
+        grid(n_inputs=[5, 7], zip={"n_inputs": [5, 7], "dt": [0.01, 0.02]}),
+        ["n_inputs must be set by one grid"],
+    ),
+    "unequal zip": (
+        grid(alpha=[0.5], zip={"n_inputs": [5, 7], "dt": [0.01]}),
+        ["equally many values", "dt has 1", "n_inputs has 2"],
+    ),
+    "zip of no mapping": ({"grid": {"zip": [3]}}, ["zip must hold parameters", "3"]),
+    "one value": (grid(alpha=0.5), ["alpha must be a list of values or a range", "0.5"]),
+    "a word": (grid(rule="hebbian"), ["rule must be a list of values", "hebbian"]),
+    "no value": (grid(alpha=[]), ["alpha must have at least one value"]),
+    "a value twice": (grid(alpha=[0.5, 0.5]), ["alpha must have different values", "0.5"]),
+    "a rule twice": (grid(rule=["hebbian", {"name": "hebbian"}]), ["rule", "different"]),
+    "nan": (grid(alpha=[0, float("nan")]), ["alpha must have finite values", "nan"]),
+    "range without count": (alpha_range(linear=[0, 1]), ["alpha: a range is", "[0, 1]"]),
+    "range of one": (alpha_range(linear=[0, 1, 1]), ["alpha: a range is", "2 or more"]),
+    "range of halves": (alpha_range(linear=[0, 1, 2.5]), ["alpha: a range is", "2.5"]),
+    "range a word": (alpha_range(linear="0, 1, 5"), ["alpha: a range is", "0, 1, 5"]),
+    "range of no length": (alpha_range(linear=[1, 1, 3]), ["alpha: a range needs two different"]),
+    "range to infinity": (alpha_range(linear=[0, float("inf"), 3]), ["alpha: a range", "finite"]),
+    "log range from 0": (alpha_range(log=[0, 1, 3]), ["alpha: a log range needs ends > 0"]),
+    "two ranges": (alpha_range(linear=[0, 1, 3], log=[1, 2, 3]), ["alpha: a range is one"]),
+    "unknown range": (alpha_range(lin=[0, 1, 3]), ["alpha", "[0, 1, 3]"]),
+    "alpha and rule": (
+        grid(alpha=[0.5], rule=["hebbian", "alpha_tron"]),
+        ["alpha and rule cannot both be in a grid"],
+    ),
+    "alpha out of its domain": (
+        grid(alpha=[0, -1.5]),
+        ["at alpha = -1.5: ", "alpha must be > -1", "-1.5"],
+    ),
+    "alpha a word at one point": (grid(alpha=[0, "half"]), ["at alpha = half: ", "alpha"]),
+    "alpha without a rule for it": ({"rule": "hebbian"}, ["hebbian takes no alpha"]),
+    "no alpha": (grid(learning_rate=[0.5, 1]), ["at learning_rate = 0.5: ", "needs alpha"]),
+    "unknown rule at one point": (
+        grid(rule=["adatron", "hebian"]),
+        ["at rule = hebian: ", '"hebbian"'],
+    ),
+    "unknown rule key": (
+        {"rule": {"name": "alpha_tron", "alpah": 0.5}, "grid": {"learning_rate": [1]}},
+        ["rule.alpah", '"alpha"'],
+    ),
+    "saves do not divide": ({"saves": 7}, ["saves must divide the 40 steps", "nearest", "8"]),
+    "save_every": ({"save_every": 10}, ["unknown key save_every", '"saves"']),
+    "saves do not divide at one point": (
+        grid(alpha=[0.5], dt=[0.01, 0.08]),
+        ["at alpha = 0.5, dt = 0.08: ", "saves must divide the 5 steps", "nearest", "5"],
+    ),
+    "dt does not divide t1 at one point": (
+        grid(alpha=[0.5], dt=[0.01, 0.03]),
+        ["at alpha = 0.5, dt = 0.03: ", "dt must divide", "0.0307692308"],
+    ),
+    "dt a word at one point": (
+        grid(alpha=[0.5], dt=[0.01, "small"]),
+        ["at alpha = 0.5, dt = small: ", "dt"],
+    ),
+    "dt unstable at one point": (
+        {"t1": 4.0, "saves": 1} | grid(alpha=[0.5], dt=[0.01, 2.0]),
+        ["at alpha = 0.5, dt = 2: ", "dt must be below 2/stiffness"],
+    ),
+    "half an input at one point": (
+        grid(alpha=[0.5], n_inputs=[7, 5.5]),
+        ["at alpha = 0.5, n_inputs = 5.5: ", "n_inputs"],
+    ),
+    "temperature < 0 at one point": (
+        grid(alpha=[0.5], temperature=[1, -1]),
+        ["at alpha = 0.5, temperature = -1: ", "temperature"],
+    ),
+    "batch larger than the training set at one point": (
+        grid(rule=["hebbian"], inputs=["binary", TRAINING_SET]),
+        ["at rule = hebbian, inputs = ", "batch must not exceed the 2 examples", "3"],
+    ),
+    "training errors at some points only": (
+        grid(rule=["hebbian"], inputs=["binary", TRAINING_SET | {"examples": 5}]),
+        ["training"],
+    ),
+    "memory a word": ({"memory": "lots"}, ["memory must be a size", "500MB", "lots"]),
+    "memory < 0": ({"memory": -5}, ["memory must be a size", "-5"]),
+    "memory for less than a trajectory": (
+        {"memory": "1kB", "n_trajectories": 1},
+        ["one trajectory of one point needs", "kB", "raise memory"],
+    ),
+    "empty units": ({"per_unit": 0}, ["per_unit", "0"]),
+}
+
+
+@pytest.mark.parametrize(("changes", "words"), BAD_SWEEPS.values(), ids=BAD_SWEEPS)
+def test_bad_sweep_is_refused_in_one_line(config, tmp_path, changes, words):
+    out = tmp_path / "out"
+    refuses(invoke("run", config(TINY_SWEEP, **changes), "--out", out), *words, out=out)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--resume", "--overwrite"], "--resume and --overwrite exclude each other"),
+        (
+            ["--scheduler", "tcp://127.0.0.1:9", "--workers", "2"],
+            "--scheduler and --workers exclude each other",
+        ),
+        (["--workers", "0"], "--workers"),
+        (["--workers", "two"], "--workers"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(config, tmp_path, options, words):
+    result = invoke("run", config(), "--out", tmp_path / "out", *options)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert not isinstance(result.exception, ValueError | TypeError)
+    assert not (tmp_path / "out").exists()
 
 
 BAD_FILES = {
@@ -228,19 +373,99 @@ def test_same_config_gives_the_same_store(config, tmp_path):
 
 def test_diverging_run_says_where_and_keeps_the_good_part(config, tmp_path):
     out = tmp_path / "out"
-    rules = ["hebbian", {"name": "alpha_tron", "alpha": 3.0}]
+    rules = [{"name": "alpha_tron", "alpha": 3.0}, "hebbian"]
     path = config(rules=rules, learning_rate=20.0, t1=4.0, save_every=1)
     result = invoke("run", path, "--out", out)
-    refuses(result, "α-tron, α = 3", "trajectory", "non-finite at step")
+    refuses(result, "at rule = α-tron, α = 3: ", "% of the trajectories turned non-finite after t")
     assert "warning: AlphaTron with alpha = 3" in result.stderr
-    assert not (out / "summary.json").exists()
+    assert "Hebbian" in result.stdout  # the table comes all the same
+    assert "not finite" in result.stdout
+    summary = json.loads((out / "summary.json").read_text())["rules"]
+    assert summary["α-tron, α = 3"]["error"]["mean"] is None
+    assert 0 < summary["Hebbian"]["error"]["mean"] < 1
     with xr.open_zarr(out / "results.zarr") as results:
-        assert not results.attrs["complete"]
+        assert results.attrs["complete"]
         assert results.error.sel(rule="Hebbian").notnull().all()
-        run_away = results.error.sel(rule="α-tron, α = 3").notnull().values
-        assert run_away[0]
-        assert not run_away[-1]
-    refuses(invoke("plot", out), "did not finish")
+        run_away = results.sel(rule="α-tron, α = 3")
+        assert run_away.error.notnull().values[0]
+        assert not run_away.error.notnull().values[-1]
+        assert run_away.diverged > 0
+        assert results.diverged.sel(rule="Hebbian") == 0
+    figures = sorted(out.glob("figures/*"))
+    assert len(figures) == 6
+    before = {path: path.read_bytes() for path in figures}
+    assert invoke("plot", out).exit_code == 0
+    assert {path: path.read_bytes() for path in figures} == before
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """A sweep over rules, inputs, and N with dt: its config, folder and what it printed."""
+    folder = tmp_path_factory.mktemp("swept")
+    axes = grid(
+        rule=["hebbian", {"name": "alpha_tron", "alpha": 0.5}],
+        inputs=["binary", "gaussian"],
+        zip={"n_inputs": [5, 7], "dt": [0.02, 0.01]},
+    )
+    content = {key: value for key, value in (TINY_SWEEP | axes).items() if value is not None}
+    (folder / "config.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    result = invoke("run", folder / "config.yaml", "--out", folder / "out")
+    assert result.exit_code == 0, result.output
+    return folder / "config.yaml", folder / "out", result
+
+
+def test_sweep_leaves_figures_and_a_summary_with_standard_errors(swept):
+    _, out, result = swept
+    assert result.stderr == ""
+    assert len(list(out.glob("figures/error_and_dissipation*.png"))) == 2
+    summary = json.loads((out / "summary.json").read_text())
+    points = {entry["at"]: entry for entry in summary["points"]}
+    assert len(points) == 8
+    label = "rule = α-tron, α = 0.5, inputs = gaussian, n_inputs = 7, dt = 0.01"
+    for entry in points.values():
+        for name in ("error", "heat", "dissipation_rate"):
+            assert entry[name]["standard_error"] > 0
+    with xr.open_zarr(out / "results.zarr") as results:
+        assert results.error.dims == ("rule", "inputs", "n_inputs", "time")
+        assert results.dt.dims == ("n_inputs",)
+        chosen = {"rule": "α-tron, α = 0.5", "inputs": "gaussian", "n_inputs": 7}
+        final = results.error.sel(chosen).isel(time=-1)
+        assert float(final) == points[label]["error"]["mean"]
+        assert results.sizes["time"] == 5
+    for text in (*points, "±", "mean of 6 trajectories ± standard error"):
+        assert text in result.stdout
+
+
+def test_resume_of_a_finished_sweep_prints_the_same_table(swept):
+    path, out, first = swept
+
+    def files():
+        return {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
+
+    before = files()
+    again = invoke("run", path, "--out", out, "--resume")
+    assert again.exit_code == 0, again.output
+    assert again.stdout == first.stdout
+    lock = out / "lock"
+    assert {k: v for k, v in files().items() if k != lock} == {
+        k: v for k, v in before.items() if k != lock
+    }
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("t1=0.8", ["t1 is 0.4 in the store and 0.8 now"]),
+        ("seed=3", ["seed is 0 in the store and 3 now"]),
+        ("grid.zip.n_inputs.0=6", ["grid.zip.n_inputs is [5, 7] in the store and [6, 7] now"]),
+    ],
+)
+def test_resume_with_another_config_is_refused(swept, assignment, words):
+    path, out, _ = swept
+    before = (out / "summary.json").read_bytes()
+    result = invoke("run", path, "--set", assignment, "--out", out, "--resume")
+    refuses(result, *words, "--overwrite")
+    assert (out / "summary.json").read_bytes() == before
 
 
 def test_plot_refuses_what_is_no_run(tmp_path):

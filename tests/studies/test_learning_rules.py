@@ -1,24 +1,30 @@
 """The study's numbers are those of `learn`, and its claims hold."""
 
-import jax
 import numpy as np
 import pytest
 
 from thermoml.config import load_config
-from thermoml.studies import study_of
-from thermoml.studies._learning_rules import hebbian_limit, with_error
+from thermoml.studies import run_study, study_of
+from thermoml.studies._learning_rules import hebbian_limit
+from thermoml.studies._table import with_error
+from thermoml.sweep import Store
 
 
 @pytest.fixture(scope="module")
-def finals():
+def finals(tmp_path_factory):
     """Final error, its standard error and scale separation of the shipped config's rules."""
+    folder = tmp_path_factory.mktemp("rules") / "run"
     config = load_config("learning_rules", overrides=["n_trajectories=300", "save_every=500"])
-    study = study_of(config)
-    with jax.numpy_dtype_promotion("standard"):
-        runs = {label: study.run(i, False) for i, label in enumerate(study.unit_labels)}
+    run_study(study_of(config), folder)
+    results = Store(folder).open().load()
+    last = results.isel(time=-1)
     return {
-        label: (run["error"][-1], run["error_standard_error"][-1], run["scale_separation"].max())
-        for label, run in runs.items()
+        str(label): (
+            float(last.error.sel(rule=label)),
+            float(last.error_standard_error.sel(rule=label)),
+            float(results.scale_separation.sel(rule=label).max()),
+        )
+        for label in results.rule.values
     }
 
 

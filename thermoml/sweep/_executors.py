@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ._cluster import ClusterError
 from ._plan import Plan
 from ._provenance import versions
 from ._task import Task, UnitRunner
@@ -63,7 +64,7 @@ def run_on_dask(
 
     Raises:
         SchedulerLost: the scheduler went away.
-        RuntimeError: a worker computes with other versions than this process.
+        ClusterError: a worker computes with other versions than this process.
     """
     import cloudpickle
     import distributed
@@ -81,7 +82,7 @@ def run_on_dask(
             values, seconds, there = future.result()
             if there != here:
                 differ = {k: v for k, v in there.items() if v != here[k]}
-                raise RuntimeError(
+                raise ClusterError(
                     f"a worker computes with other versions than this process: {differ}, here "
                     f"{ {k: here[k] for k in differ} }; install the same everywhere"
                 )

@@ -86,7 +86,8 @@ def sweep(
             finished is kept.
         SchedulerLost: the executor's scheduler went away; what had finished is kept.
 
-    Cost: that of the function; compilation once per different shape; a few ms of writing per unit.
+    Cost: that of the function; compilation once per different shape; about 2 ms of writing for
+    each array of a unit.
     """
     grid = grid if isinstance(grid, Grid) else Grid(**grid)
     n_trajectories = check_count("n_trajectories", n_trajectories)

@@ -207,10 +207,9 @@ class UnitRunner:
 
     def _arguments(self, unit: Unit) -> tuple[Any, Any, Any]:
         numbers = [np.ravel_multi_index(point, self._groups.shape) for point in unit.points]
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(self.task.key, jnp.asarray(numbers))
         parameters = [self.task.split(point)[1] for point in unit.points]
-        stacked = jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *parameters)
-        return keys, jnp.asarray(unit.first_trajectory), stacked
+        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *parameters)
+        return np.asarray(numbers, np.int32), np.asarray(unit.first_trajectory, np.int32), stacked
 
     def _compile(self, unit: Unit, plan: Plan) -> Any:
         group = int(self._groups[unit.points[0]])
@@ -225,9 +224,9 @@ class UnitRunner:
     def _function(self, group: int, point: Sequence[int], n_trajectories: int) -> Callable:
         task, static = self.task, self.task.split(point)[0]
 
-        def one(key, first, dynamic):
+        def one(number, first, dynamic):
             ensemble = {
-                "key": key,
+                "key": jax.random.fold_in(task.key, number),
                 "n_trajectories": n_trajectories,
                 "first_trajectory": first,
                 "progress": self.meter,
@@ -240,10 +239,10 @@ class UnitRunner:
                 for name in outcome.variables
             }
 
-        def many(keys, first, dynamic):
-            if len(keys) > 1:
-                return jax.vmap(one, (0, None, 0))(keys, first, dynamic)
-            only = one(keys[0], first, jax.tree.map(lambda leaf: leaf[0], dynamic))
+        def many(numbers, first, dynamic):
+            if len(numbers) > 1:
+                return jax.vmap(one, (0, None, 0))(numbers, first, dynamic)
+            only = one(numbers[0], first, jax.tree.map(lambda leaf: leaf[0], dynamic))
             return jax.tree.map(lambda leaf: leaf[None], only)
 
         return many

@@ -1,0 +1,124 @@
+"""Kill a sweep at random moments, resume it each time, and compare its store with an unharmed one.
+
+Each kill is SIGKILL, SIGTERM or SIGINT, sent at a moment drawn uniformly over a run's whole life,
+from its first instant to its end. Prints a report; the exit code is 1 if any file differs.
+
+    python benchmarks/kills.py --kills 50
+"""
+
+import argparse
+import collections
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+_CONFIG = """
+study: sweep
+grid:
+  learning_rate: [0.5, 1.0, 1.5]
+  alpha: {linear: [0.0, 0.6, 4]}
+n_inputs: 20
+batch: 2
+n_trajectories: 96
+per_unit: 64
+trajectories: true
+t1: 2.0
+dt: 0.01
+"""
+_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+
+
+def start(config: Path, out: Path) -> subprocess.Popen:
+    """A run that begins or resumes."""
+    command = [sys.executable, "-m", "thermoml", "run", str(config), "--out", str(out), "--resume"]
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        # Where this script runs in the background its children would ignore SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
+def finish(config: Path, out: Path) -> float:
+    """Run to the end; the seconds it took."""
+    began = time.perf_counter()
+    process = start(config, out)
+    _, errors = process.communicate()
+    if process.returncode:
+        raise RuntimeError(errors.decode())
+    return time.perf_counter() - began
+
+
+def files(out: Path) -> dict[str, bytes]:
+    """Every file of the store, and the summary."""
+    store = out / "results.zarr"
+    found = {str(p.relative_to(out)): p.read_bytes() for p in store.rglob("*") if p.is_file()}
+    return found | {"summary.json": (out / "summary.json").read_bytes()}
+
+
+def units(out: Path) -> int:
+    """Finished units, by the journal."""
+    journal = out / "journal.jsonl"
+    return journal.read_bytes().count(b"\n") if journal.exists() else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    chosen = parser.parse_args()
+    moments = random.Random(chosen.seed)
+    told: collections.Counter[str] = collections.Counter()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        config = folder / "config.yaml"
+        config.write_text(_CONFIG)
+        life = finish(config, folder / "unharmed")
+        expected = files(folder / "unharmed")
+        n_units = units(folder / "unharmed")
+        print(f"unharmed: {n_units} units, {len(expected)} files, {life:.1f} s")
+
+        sent, stores, differing = 0, 0, 0
+        while sent < chosen.kills:
+            out = folder / f"killed{stores}"
+            while sent < chosen.kills:
+                process = start(config, out)
+                moment = moments.uniform(0, life)
+                try:
+                    process.wait(moment)
+                except subprocess.TimeoutExpired:
+                    number = moments.choice(_SIGNALS)
+                    before = units(out)
+                    process.send_signal(number)
+                    _, errors = process.communicate(timeout=30)
+                    sent += 1
+                    phase = "before the first unit" if not before else "between units"
+                    told[f"{number.name} {phase}"] += 1
+                    print(
+                        f"  {number.name:<7} after {moment:5.2f} s, {before:2d} units done, "
+                        f"exit code {process.returncode}"
+                    )
+                    if b"Traceback" in errors:
+                        raise RuntimeError(errors.decode()) from None
+                else:
+                    break  # it ended before the signal
+            finish(config, out)
+            stores += 1
+            found = files(out)
+            wrong = [name for name in expected | found if expected.get(name) != found.get(name)]
+            differing += bool(wrong)
+            print(f"store {stores}: {'differs: ' + ', '.join(wrong) if wrong else 'identical'}")
+    print(f"{sent} kills of {stores} runs: {stores - differing} stores identical, {differing} not")
+    print("; ".join(f"{count} × {name}" for name, count in sorted(told.items())))
+    return 1 if differing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
