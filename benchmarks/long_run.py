@@ -19,7 +19,7 @@ import numpy as np
 
 import thermoml as tml
 
-DT = 2.0**-7  # whole in binary: a clock of 10^7 steps stays exact in float32
+DT = 0.01
 
 
 def resident() -> float:

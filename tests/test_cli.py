@@ -244,7 +244,7 @@ BAD_SWEEPS = {
     "memory a word": ({"memory": "lots"}, ["memory must be a size", "500MB", "lots"]),
     "memory < 0": ({"memory": -5}, ["memory must be a size", "-5"]),
     "memory for less than a trajectory": (
-        {"memory": "1kB", "n_trajectories": 1},
+        {"memory": "1kB", "n_trajectories": 1} | grid(alpha=[0.5]),
         ["one trajectory of one point needs", "kB", "raise memory"],
     ),
     "empty units": ({"per_unit": 0}, ["per_unit", "0"]),

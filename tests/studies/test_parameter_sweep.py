@@ -69,17 +69,17 @@ def test_values_of_the_grid_arrive_as_the_config_understands_them():
         dt=None,
         grid={
             "rule": ["hebbian", {"name": "alpha_tron", "alpha": 0.5}],
-            "inputs": ["gaussian", {"kind": "training_set", "examples": 4}],
+            "inputs": [{"kind": "training_set", "examples": n} for n in (4, 6)],
             "n_inputs": {"linear": [5, 9, 3]},
             "zip": {"dt": [0.01, 0.02], "temperature": [1, 2]},
         },
     )
     assert of.grid.shape == (2, 2, 3, 2)
-    assert of.grid.label((1, 0, 1, 1)).startswith("rule = α-tron, α = 0.5, inputs = gaussian, ")
+    assert of.grid.label((1, 0, 1, 1)).startswith("rule = α-tron, α = 0.5, inputs = 4 binary examples, ")
     point = of.grid.point((1, 1, 1, 1))
     assert point["n_inputs"] == 7
     assert type(point["n_inputs"]) is int
-    assert (point["inputs"].kind, point["inputs"].examples) == ("training_set", 4)
+    assert (point["inputs"].kind, point["inputs"].examples) == ("training_set", 6)
     assert float(point["rule"].alpha) == 0.5
     assert point["dt"] == 0.02
     assert of.problem(point).n_inputs == 7

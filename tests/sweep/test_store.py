@@ -44,6 +44,21 @@ def go(folder, cut="points", function=walk, grid=GRID, **changes):
     return tml.sweep(grid, function, store=folder, **(options | CUTS[cut] | changes))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def compile_once():
+    """Equal runs share the code that `sweep` would compile anew for each store."""
+    shared, init = {}, UnitRunner.__init__
+
+    def init_shared(self, task, meter=False):
+        init(self, task, meter)
+        equal = task.function, str(task.grid.axes), str(task.key), task.x64
+        self._compiled, self.outcomes = shared.setdefault(equal, ({}, {}))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(UnitRunner, "__init__", init_shared)
+        yield
+
+
 def files(folder):
     """All of results.zarr, by path."""
     results = folder / "results.zarr"
@@ -159,8 +174,7 @@ def test_no_store_to_open(tmp_path):
 # Interrupted
 
 
-@pytest.mark.parametrize("k", [0, 1, 2])
-@pytest.mark.parametrize("method", ["write", "run"])
+@pytest.mark.parametrize(("method", "k"), [("write", 0), ("write", 1), ("write", 2), ("run", 1)])
 def test_interrupted_between_units(method, k, finished, cut, tmp_path):
     owner = {"write": Store, "run": UnitRunner}[method]
     with counted(owner, method, stop_at=k), pytest.raises(KeyboardInterrupt):
@@ -235,7 +249,7 @@ def cut_half(path):
 
 def flip(path):
     content = bytearray(path.read_bytes())
-    content[-1] ^= 0x40
+    content[20] ^= 0x40  # after the header; what is last may be padding
     path.write_bytes(content)
 
 
@@ -264,6 +278,7 @@ def test_damaged_statistics_are_combined_again(damage, copy, cut, finished):
     resumed(copy, cut, finished, 0)
 
 
+@pytest.mark.parametrize("cut", ["points"], indirect=True)
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_coordinate_is_mended(damage, copy, cut, finished):
     damage(copy / "results.zarr" / "drift" / "0")
@@ -277,10 +292,10 @@ def test_damaged_coordinate_is_mended(damage, copy, cut, finished):
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        *[(".zattrs", content) for content in (None, "", "{", "{}", "[]", "5", '{"a": 1}')],
-        *[(".zgroup", content) for content in (None, "{", "{}")],
-        *[("place/.zarray", content) for content in (None, "{", "{}")],
-        *[("place/.zattrs", content) for content in (None, "{", "{}", "[]")],
+        *[(".zattrs", content) for content in (None, "", "{", "5", '{"a": 1}')],
+        *[(".zgroup", content) for content in (None, "{}")],
+        *[("place/.zarray", content) for content in (None, "{")],
+        *[("place/.zattrs", content) for content in (None, "{", "{}")],
         ("place_block_mean/.zarray", None),
         ("drift/.zarray", None),
         ("drift/.zattrs", "{"),
@@ -292,7 +307,7 @@ def test_torn_labels_begin_anew(name, content, copy, cut, finished):
     if content is not None:
         path.write_text(content)
     torn = files(copy)
-    with pytest.warns(StoreWarning, match=r"was torn; the run begins anew, .* results.torn"):
+    with pytest.warns(StoreWarning, match=r"was torn; the run begins anew, .*results.torn"):
         resumed(copy, cut, finished, N_UNITS[cut])
     (copy / "results.torn").rename(copy.parent / "results.zarr")
     assert files(copy.parent) == torn
@@ -307,7 +322,8 @@ def test_torn_again_and_again(copy, cut, finished):
         resumed(copy, cut, finished, N_UNITS[cut])
 
 
-@pytest.mark.parametrize("content", [None, "{", ""])
+@pytest.mark.parametrize("cut", ["points"], indirect=True)
+@pytest.mark.parametrize("content", [None, "{"])
 def test_torn_consolidated_metadata(content, copy, cut, finished):
     path = copy / "results.zarr" / ".zmetadata"
     path.unlink()
@@ -319,6 +335,7 @@ def test_torn_consolidated_metadata(content, copy, cut, finished):
     assert files(copy) == files(finished)
 
 
+@pytest.mark.parametrize("cut", ["points"], indirect=True)
 @pytest.mark.parametrize(
     ("damage", "n_run"),
     [
@@ -379,7 +396,10 @@ def other(ensemble, drift):
             r"grid.n is null in the store and \[1\] now",
         ),
         ({"key": jax.random.key(4)}, r"key_data is \[0, 3\] in the store and \[0, 4\] now"),
-        ({"key": jax.random.key(3, impl="rbg")}, 'key_implementation is "fry" .* and "rbg" now'),
+        (
+            {"key": jax.random.key(3, impl="rbg")},
+            'key_implementation is "threefry2x32" .* and "rbg"',
+        ),
         ({"n_trajectories": 6}, "n_trajectories is 5 in the store and 6 now"),
         ({"trajectories": False}, "trajectories is true in the store and false now"),
         ({"function": other}, 'function is "def walk.* in the store and "def other'),

@@ -295,13 +295,15 @@ def simulate(
     if continued is None:
         first = jnp.asarray(first_trajectory)
         states = _initial_states(state, key, n_trajectories, first)
-        start_time, step = t0, 0
+        start_time = begun = t0
+        step = 0
     else:
         first, states = continued.first_trajectory, continued.state
         count_matches("the Solution", n_trajectories, continued.energy.shape[0])
         start_time, step = continued.time, continued.step
+        begun = continued.clock.exact_time(step, dt)
     dtype = shared_float("state", states)
-    n_steps = count_steps(start_time, t1, dt, dtype)
+    n_steps = count_steps(begun, t1, dt, dtype)
     n_saves = count_saves(n_steps, save_every)
 
     system, integrator = cast_floats((system, integrator), dtype)

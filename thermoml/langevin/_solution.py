@@ -59,6 +59,17 @@ class Clock(eqx.Module):
             elapsed = jnp.asarray(step - self.step_origin, self.dt.dtype)
             return self.time_origin + elapsed * self.dt
 
+    def exact_time(self, step: Any, dt: Any) -> Any:
+        """The time after `step` steps, unrounded, if `dt` is this clock's before it was rounded.
+
+        In float32 the rounded time of a long run is too coarse to count further steps from.
+        """
+        if not is_concrete((self, step, dt)):
+            return self.time(step)
+        if np.asarray(dt, self.dt.dtype) != np.asarray(self.dt):
+            return self.time(step)
+        return float(self.time_origin) + (int(step) - int(self.step_origin)) * float(dt)
+
     def resume(self, earlier: "Clock") -> "Clock":
         """This clock, or `earlier` where dt is the same: then times agree to the last bit."""
         with _known_now(self, earlier):

@@ -69,7 +69,7 @@ def count_steps(t0: Any, t1: Any, dt: Any, dtype: Any) -> int:
     if t1 <= t0:
         raise ValueError(f"t1 must be later than t0 = {t0:g}, got {t1:g}")
     latest = np.asarray(max(abs(t0), abs(t1)), dtype)
-    if np.asarray(dt, dtype) == 0 or np.spacing(latest) > 0.01 * dt:
+    if np.asarray(dt, dtype) == 0 or np.spacing(latest) > dt:
         raise ValueError(
             f"dt = {dt:g} vanishes beside t = {float(latest):g} in {np.dtype(dtype).name}; "
             "use a larger dt or float64"

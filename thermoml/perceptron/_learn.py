@@ -221,7 +221,7 @@ def learn(
         )
 
     clock = checkpoint.clock
-    n_steps = count_steps(clock.time(checkpoint.step), t1, level.dt, dtype)
+    n_steps = count_steps(clock.exact_time(checkpoint.step, level.dt), t1, level.dt, dtype)
     n_saves = count_saves(n_steps, save_every)
     check_step_size(problem.stiffness, level.dt)
     _check_rule(problem, dtype)

@@ -64,7 +64,8 @@ def run_on_dask(
 
     Raises:
         SchedulerLost: the scheduler went away.
-        ClusterError: a worker computes with other versions than this process.
+        ClusterError: a worker computes with other versions than this process, or workers die of a
+            unit again and again.
     """
     import cloudpickle
     import distributed
@@ -88,6 +89,11 @@ def run_on_dask(
                 )
             future.release()
             yield futures.pop(future), values, seconds
+    except distributed.KilledWorker as error:
+        raise ClusterError(
+            f"workers died {error.allowed_failures + 1} times over the same unit; they may lack "
+            "memory: lower memory or per_unit, and --resume"
+        ) from None
     except (concurrent.futures.CancelledError, CommClosedError):  # Dask's own derives from it
         raise SchedulerLost from None
     finally:

@@ -179,7 +179,8 @@ class Sweep:
         runner = UnitRunner(task, bar.meter if executor is None else False)
         try:
             if plan is None:
-                plan = interruptible(lambda: self._begin(store, runner))
+                plan = interruptible(lambda: self._plan(runner))
+                self._create(store, plan, runner)
             left = [number for number in range(len(plan)) if number not in store.done]
             bar.begin(len(plan), len(store.done))
             for number, values, seconds in self._finished(executor, runner, plan, left):
@@ -201,13 +202,15 @@ class Sweep:
             return run_here(runner, plan, left, self.keep)
         return run_on_dask(executor, self.task, plan, left, self.keep)
 
-    def _begin(self, store: Store, runner: UnitRunner) -> Plan:
-        """Cut the grid, and create the store."""
+    def _plan(self, runner: UnitRunner) -> Plan:
+        """Cut the grid; this compiles."""
         task = self.task
-        plan = make_plan(
+        return make_plan(
             task.groups(), task.n_trajectories, self.per_unit, self.memory, runner.memory
         )
-        outcome = runner.outcome()
+
+    def _create(self, store: Store, plan: Plan, runner: UnitRunner) -> None:
+        task, outcome = self.task, runner.outcome()
         with jax.enable_x64(task.x64):
             dtype = str(np.dtype(default_float()))
         store.create(
@@ -216,7 +219,6 @@ class Sweep:
             coordinates={**task.grid.coordinates(), **outcome.coordinates},
             attributes=self.attributes,
         )
-        return plan
 
     def _label(self, plan: Plan, number: int) -> str:
         unit = plan.unit(number)

@@ -178,18 +178,14 @@ def _advice_on_static() -> Iterator[None]:
     """TypeError that tells what to do where a traced parameter is used as a plain number."""
     try:
         yield
-    except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as error:
-        told = str(error).splitlines()[0]
-    except TypeError as error:
-        if "traced" not in str(error):
+    except TypeError as error:  # among them JAX's own, about arrays that have no value yet
+        told = str(error).splitlines()[0].rstrip(".")
+        if "traced" not in told:
             raise
-        told = str(error)
-    else:
-        return
-    raise TypeError(
-        f"{told}; where a parameter of the grid fixes a shape or a number of steps, say so by "
-        'static=("its name",)'
-    )
+        raise TypeError(
+            f"{told}; where a parameter of the grid fixes a shape or a number of steps, say so by "
+            'static=("its name",)'
+        ) from error
 
 
 class UnitRunner:
