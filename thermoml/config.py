@@ -177,7 +177,10 @@ class ParameterSweep(_Learning):
 
     @model_validator(mode="after")
     def _check_grid(self):
-        points = self.points
+        try:
+            points = self.points
+        except TypeError as error:
+            raise ValueError(str(error)) from None
         beside = sorted(set(points.names) & self.model_fields_set)
         if beside:
             raise ValueError(f"{beside[0]} is in the grid, so it must not be set beside it as well")
@@ -189,14 +192,27 @@ class ParameterSweep(_Learning):
                 "alpha and rule cannot both be in a grid; give each rule its own, such as "
                 "{name: alpha_tron, alpha: 0.5}"
             )
-        for index in np.ndindex(points.shape):
-            point = points.point(index)
-            try:
-                self.run_at(point)
-            except ValidationError as error:
-                message = _describe(error.errors()[0], _Run)
-                raise ValueError(f"at {points.label(index)}: {message}") from None
+        self._check_points(points)
         return self
+
+    def _check_points(self, points: Grid) -> None:
+        """ValueError that names the first point that cannot be run, or axes that do not agree."""
+        runs = []
+        for index in np.ndindex(points.shape):
+            try:
+                runs.append(self.run_at(points.point(index)))
+            except (TypeError, ValueError) as error:
+                wrong = isinstance(error, ValidationError)
+                message = _describe(error.errors()[0], _Run) if wrong else error
+                raise ValueError(f"at {points.label(index)}: {message}") from None
+        for name in {"rule", "inputs"} & set(points.names):
+            labels = {getattr(run, name).label for run in runs}
+            count = next(len(axis[name]) for axis in points.axes if name in axis)
+            if len(labels) < count:
+                raise ValueError(f"{name} must have different values, got only {sorted(labels)}")
+        sets = [run.inputs for run in runs]
+        if len({(x.examples is None, bool(x.examples and x.test_examples)) for x in sets}) > 1:
+            raise ValueError("inputs must have training and test errors at all points or at none")
 
     @property
     def points(self) -> Grid:
@@ -319,7 +335,7 @@ def _describe(error: Any, schema: type[BaseModel]) -> str:
     if kind == "extra_forbidden":
         known = schema.model_fields
         if len(error["loc"]) > 1:
-            known = (Rule if error["loc"][0] == "rules" else Inputs).model_fields
+            known = (Rule if error["loc"][0] in ("rule", "rules") else Inputs).model_fields
         return f"unknown key {field}{_nearest(error['loc'][-1], known)}"
     if kind == "missing":
         return f"{field} is missing; add it to the config"

@@ -32,6 +32,7 @@ def curve(x64):
         stiffness=jnp.asarray(K),
         temperature=jnp.asarray(T),
         initial={},
+        diverged_step=jnp.asarray([-1, -1]),
         teacher=jnp.ones(4),
         checkpoint=LearningCheckpoint(
             weights=jnp.ones((2, 4)),

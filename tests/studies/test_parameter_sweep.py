@@ -75,7 +75,9 @@ def test_values_of_the_grid_arrive_as_the_config_understands_them():
         },
     )
     assert of.grid.shape == (2, 2, 3, 2)
-    assert of.grid.label((1, 0, 1, 1)).startswith("rule = α-tron, α = 0.5, inputs = 4 binary examples, ")
+    assert of.grid.label((1, 0, 1, 1)).startswith(
+        "rule = α-tron, α = 0.5, inputs = 4 binary examples, "
+    )
     point = of.grid.point((1, 1, 1, 1))
     assert point["n_inputs"] == 7
     assert type(point["n_inputs"]) is int

@@ -15,7 +15,7 @@ jax.config.update("jax_num_cpu_devices", 2)
 import thermoml as tml
 from thermoml.sweep._task import UnitRunner
 
-n_inputs, n_trajectories, memory, store = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
+n_inputs, n_trajectories, (memory, store) = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
 added, peaks = [], []
 
 def kilobytes(name):

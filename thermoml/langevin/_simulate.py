@@ -293,7 +293,7 @@ def simulate(
     n_trajectories = check_count("n_trajectories", n_trajectories)
     continued = state.checkpoint if isinstance(state, Solution) else None
     if continued is None:
-        first = jnp.asarray(first_trajectory)
+        first = jnp.asarray(first_trajectory, jnp.arange(0).dtype)
         states = _initial_states(state, key, n_trajectories, first)
         start_time = begun = t0
         step = 0

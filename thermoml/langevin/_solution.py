@@ -132,7 +132,7 @@ class Solution(eqx.Module):
     @property
     def diverged_step(self) -> Int[Array, " trajectory"]:
         """The step at which a trajectory turned non-finite, -1 for none."""
-        return self.checkpoint.diverged_step
+        return self.stats["diverged_step"]
 
     @property
     def residual(self) -> Float[Array, "trajectory save"]:

@@ -1,5 +1,6 @@
 """What learning returns, the same from every level of description."""
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import equinox as eqx
@@ -85,18 +86,15 @@ class LearningCurve(eqx.Module):
     stiffness: Float[Array, ""]
     temperature: Float[Array, ""]
     initial: dict[str, Float[Array, " trajectory"]]
-    teacher: Float[Array, "..."]
-    checkpoint: LearningCheckpoint
+    diverged_step: Int[Array, " trajectory"]
+    teacher: Float[Array, "..."] | None
+    checkpoint: LearningCheckpoint | None
     training_error: Float[Array, "trajectory save"] | None = None
     test_error: Float[Array, "trajectory save"] | None = None
 
     @property
-    def weights(self) -> Float[Array, "trajectory N"]:
-        return self.checkpoint.weights
-
-    @property
-    def diverged_step(self) -> Int[Array, " trajectory"]:
-        return self.checkpoint.diverged_step
+    def weights(self) -> Float[Array, "trajectory N"] | None:
+        return None if self.checkpoint is None else self.checkpoint.weights
 
     @property
     def heat_rate_bias(self) -> Float[Array, " save"]:
@@ -135,6 +133,10 @@ class LearningCurve(eqx.Module):
         """What `initial` holds, if save 0 is the very start."""
         names = ("norm", "energy", "information")
         return {name: getattr(self, name)[:, 0] for name in names}
+
+    def light(self) -> "LearningCurve":
+        """This curve without the weights: all observables, but it cannot be continued."""
+        return dataclasses.replace(self, teacher=None, checkpoint=None)
 
     def quantities(self) -> dict[str, Float[Array, "trajectory save"]]:
         """All observables by name, `[trajectory, save]`."""

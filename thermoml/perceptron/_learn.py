@@ -113,7 +113,7 @@ def _begin(
         problem.stiffness,
         clock.step_origin,
         clock,
-        jnp.asarray(first),
+        jnp.asarray(first, jnp.arange(0).dtype),
     )
 
 
@@ -124,6 +124,8 @@ def _resume(
     if teacher is not None:
         raise ValueError("teacher must be left out: a curve is continued with its own")
     earlier = curve.checkpoint
+    if earlier is None or curve.teacher is None:
+        raise ValueError("weights must be a curve with its checkpoint to be continued")
     clock = Clock.at(earlier.step, earlier.clock.time(earlier.step), dt, dtype)
     stiffened = problem.stiffness - earlier.stiffness
     square = jnp.sum(earlier.weights**2, axis=1)
@@ -210,7 +212,8 @@ def learn(
         teacher_columns, checkpoint, initial = _resume(problem, weights, teacher, level.dt, dtype)
         n_trajectories = count_matches("weights", n_trajectories, len(checkpoint.diverged_step))
     else:
-        indices = first_trajectory + jnp.arange(n_trajectories)
+        indices = jnp.arange(n_trajectories)
+        indices = indices + jnp.asarray(first_trajectory, indices.dtype)
         teacher_columns = teacher_weights(teacher, teachers, key, indices, n_inputs, dtype)
         begun = initial_weights(problem, weights, key, indices, n_inputs, dtype)
         checkpoint, initial = _begin(problem, begun, first_trajectory, level.dt, dtype), None
@@ -261,6 +264,7 @@ def learn(
         stiffness=problem.stiffness,
         temperature=problem.temperature,
         initial={},
+        diverged_step=students.diverged_step,
         teacher=teacher_columns[:, 0] if teacher_columns.shape[1] == 1 else teacher_columns.T,
         checkpoint=LearningCheckpoint(
             students.weights.T,

@@ -142,7 +142,9 @@ class Learning(eqx.Module):
             )
             return (students, tick(ticks, j)), self.record(students, steps_per_save)
 
-        start = self.record(students.with_clean_meter(), 1)
+        # Without a barrier the start would be fused with how it was drawn, and round differently.
+        students = lax.optimization_barrier(students.with_clean_meter())
+        start = self.record(students, 1)
         (students, ticks), shown = lax.scan(block, (students, ticks), jnp.arange(n_saves))
         shown = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), start, shown)
         # No step has led to the start: it shares its drive with the first interval.

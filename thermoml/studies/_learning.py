@@ -3,17 +3,49 @@
 from collections.abc import Iterator
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Int
 
 from ..langevin import SimulationDiverged
 from ..numerics._labels import Labelled
-from ..perceptron import LearningProblem, Microscopic, TrainingSet, learn
+from ..perceptron import LearningCurve, LearningProblem, Microscopic, TrainingSet, learn
 from ..perceptron._learn import jump_loss, warn_of_separation
 from ._base import AbstractStudy
 
 _EXAMPLES, _TESTS = range(2)  # what the sets are drawn for
+
+
+class _Learned(eqx.Module):
+    """A curve, and what a study reads off it."""
+
+    curve: LearningCurve
+
+    @property
+    def diverged_step(self) -> Int[Array, " trajectory"]:
+        return self.curve.diverged_step
+
+    def labelled(self) -> dict[str, Labelled]:
+        times = np.asarray(self.curve.times)
+        half, late = (np.searchsorted(times, x * times[-1]) for x in (0.5, 0.75))
+        half, late = (min(int(i), len(times) - 2) for i in (half, late))
+        heat, error = self.curve.heat, self.curve.error
+        return self.curve.labelled() | {
+            "dissipation_rate": Labelled(
+                ("trajectory",),
+                (heat[:, -1] - heat[:, half]) / (times[-1] - times[half]),
+                "energy/weight/time",
+                "heat per weight and time over the last half",
+            ),
+            "late_drift": Labelled(
+                ("trajectory",),
+                error[:, -1] - error[:, late],
+                "",
+                "change of the generalization error over the last quarter",
+            ),
+        }
 
 
 class LearningStudy(AbstractStudy):
@@ -66,31 +98,7 @@ class LearningStudy(AbstractStudy):
             test_inputs=self._examples(_TESTS, parameters),
             **ensemble,
         )
-        times = np.asarray(curve.times)
-        half, late = (np.searchsorted(times, x * times[-1]) for x in (0.5, 0.75))
-        half, late = (min(int(i), len(times) - 2) for i in (half, late))
-        heat, error = curve.heat, curve.error
-        rates = {
-            "dissipation_rate": Labelled(
-                ("trajectory",),
-                (heat[:, -1] - heat[:, half]) / (times[-1] - times[half]),
-                "energy/weight/time",
-                "heat per weight and time over the last half",
-            ),
-            "late_drift": Labelled(
-                ("trajectory",),
-                error[:, -1] - error[:, late],
-                "",
-                "change of the generalization error over the last quarter",
-            ),
-        }
-        diverged = Labelled(
-            ("trajectory",),
-            curve.diverged_step >= 0,
-            "",
-            "fraction of the trajectories that turned non-finite",
-        )
-        return curve.labelled() | rates | {"diverged": diverged}
+        return _Learned(curve.light())
 
     def points(self, results: Any) -> Iterator[tuple[str, dict[str, Any], Any]]:
         """Label, parameters and results of each point."""

@@ -23,14 +23,22 @@ class ParameterSweepStudy(LearningStudy):
 
     @functools.cached_property
     def _grid(self) -> Grid:
+        """The config's grid with values as they were checked: rules built, numbers converted."""
         grid = points = self.config.points
-        for axis in points.axes:
-            if "rule" in axis:
-                rules = [self.config.run_at({"rule": spec}).rule for spec in axis["rule"]]
-                grid = grid.replace("rule", {rule.label: rule.build() for rule in rules})
-            if "inputs" in axis:
-                kinds = [self.config.run_at({"inputs": spec}).inputs for spec in axis["inputs"]]
-                grid = grid.replace("inputs", {kind.label: kind for kind in kinds})
+        for place, axis in enumerate(points.axes):
+            at = [[0] * len(points.shape) for _ in range(points.shape[place])]
+            for i, index in enumerate(at):
+                index[place] = i
+            runs = [self.config.run_at(points.point(index)) for index in at]
+            for name in axis:
+                if name == "rule":
+                    values = {run.rule.label: run.rule.build() for run in runs}
+                elif name == "inputs":
+                    values = {run.inputs.label: run.inputs for run in runs}
+                else:
+                    found = [getattr(run.rule if name == "alpha" else run, name) for run in runs]
+                    values = dict(zip(points.labels(name), found, strict=True))
+                grid = grid.replace(name, values)
         return grid
 
     def rule(self, parameters):

@@ -58,6 +58,10 @@ class Grid:
         grid._axes = self._axes + other._axes
         return grid
 
+    def labels(self, name: str) -> list[str]:
+        """The labels of one parameter's values."""
+        return next(list(axis[name]) for axis in self._axes if name in axis)
+
     def replace(self, name: str, values: Mapping[str, Any]) -> "Grid":
         """The same grid with other values of one parameter, and labels for them."""
         grid = Grid()

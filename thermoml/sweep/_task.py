@@ -115,8 +115,6 @@ def _describe(result: Any) -> dict[str, Labelled]:
             "the function of a sweep must return a LearningCurve, a Solution or a mapping from "
             f"names to arrays with one row per trajectory, got {type(result).__name__}"
         )
-    if "diverged" in found:
-        return found
     diverged = getattr(result, "diverged_step", None)
     if diverged is not None:
         diverged = diverged >= 0
@@ -195,6 +193,7 @@ class UnitRunner:
         self.task = task
         self.meter = meter
         self.outcomes: dict[int, Outcome] = {}
+        self._rest: dict[int, Any] = {}  # of each result what is not an array
         self._compiled: dict[Any, Any] = {}
         self._groups = task.groups()
 
@@ -227,13 +226,11 @@ class UnitRunner:
                 "first_trajectory": first,
                 "progress": self.meter,
             }
-            labelled = _describe(task.function(ensemble, **eqx.combine(dynamic, static)))
-            outcome = Outcome.of(labelled, n_trajectories, task.grid.names)
-            self.outcomes[group] = outcome
-            return {
-                name: jnp.asarray(labelled[name].values).astype(default_float())
-                for name in outcome.variables
-            }
+            result = task.function(ensemble, **eqx.combine(dynamic, static))
+            result = result.light() if hasattr(result, "light") else result
+            self.outcomes[group] = Outcome.of(_describe(result), n_trajectories, task.grid.names)
+            arrays, self._rest[group] = eqx.partition(result, eqx.is_array)
+            return arrays
 
         def many(numbers, first, dynamic):
             if len(numbers) > 1:
@@ -275,10 +272,22 @@ class UnitRunner:
     def run(self, unit: Unit, plan: Plan) -> dict[str, np.ndarray]:
         """The results of one unit, `[point, trajectory, ...]`."""
         compiled = self._compile(unit, plan)
-        with self._mode():
-            results = compiled(*self._arguments(unit))
+        group = int(self._groups[unit.points[0]])
         n_points = int(np.prod(unit.shape, dtype=int))
+        with self._mode():
+            arrays = jax.tree.map(np.asarray, compiled(*self._arguments(unit)))
+            # What follows from the arrays is derived point by point, outside of the compiled code:
+            # there it would be rounded as the compiler pleases, for each number of devices anew.
+            points = [self._described(group, arrays, i) for i in range(n_points)]
+            dtype = np.dtype(default_float())
         return {
-            name: np.asarray(values)[:n_points, : unit.n_trajectories]
-            for name, values in results.items()
+            name: np.stack([point[name] for point in points])[:, : unit.n_trajectories].astype(
+                dtype
+            )
+            for name in self.outcomes[group].variables
         }
+
+    def _described(self, group: int, arrays: Any, i: int) -> dict[str, np.ndarray]:
+        own = jax.tree.map(lambda stacked: jnp.asarray(stacked[i]), arrays)
+        labelled = _describe(eqx.combine(own, self._rest[group]))
+        return {name: np.asarray(labelled[name].values) for name in self.outcomes[group].variables}
