@@ -52,7 +52,8 @@ def compile_once():
     def init_shared(self, task, meter=False):
         init(self, task, meter)
         equal = task.function, str(task.grid.axes), str(task.key), task.x64
-        self._compiled, self.outcomes = shared.setdefault(equal, ({}, {}))
+        memory = {name: value for name, value in vars(self).items() if isinstance(value, dict)}
+        vars(self).update(shared.setdefault(equal, memory))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(UnitRunner, "__init__", init_shared)
@@ -432,6 +433,18 @@ def test_other_rules_under_the_same_labels_are_refused(cut, tmp_path):
             function=push,
             resume=True,
         )
+
+
+def test_labels_of_modules_are_the_same_run(tmp_path):
+    def push(ensemble, rule):
+        return {"force": rule(jnp.ones(ensemble["n_trajectories"]))}
+
+    rules = {"α = ½": tml.AlphaTron(0.5), "custom": tml.CustomRule(lambda s: s)}
+    go(tmp_path / "run", grid={"rule": rules}, function=push)
+    with counted(UnitRunner, "run") as runs:
+        results = go(tmp_path / "run", grid={"rule": rules}, function=push, resume=True)
+    assert not runs
+    assert results.rule.values.tolist() == list(rules)
 
 
 @pytest.mark.parametrize("cut", ["points"], indirect=True)

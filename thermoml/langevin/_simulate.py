@@ -332,12 +332,12 @@ def simulate(
         n_saves,
         n_steps // n_saves,
     )
-    if is_concrete((clock, step)):  # then so are the times, inside jit too
-        times = clock.time(step, np.arange(n_saves + 1) * (n_steps // n_saves))
-        solution = dataclasses.replace(solution, times=times)
     if bad_bath is not None:
         message = "temperature and mobility must be finite and >= 0"
         solution = eqx.error_if(solution, bad_bath, message)
+    if is_concrete((clock, step)):  # then so are the times, inside jit too
+        times = clock.time(step, np.arange(n_saves + 1) * (n_steps // n_saves))
+        solution = dataclasses.replace(solution, times=times)
     if throw and is_concrete(solution.checkpoint.diverged_step):
         raise_if_diverged(
             solution.checkpoint.diverged_step,

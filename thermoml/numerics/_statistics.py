@@ -9,10 +9,11 @@ def mean_and_error(values: Any, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Mean over an axis and its standard error, which is NaN for a single value."""
     values = np.asarray(values, float)
     count = values.shape[axis]
-    mean = values.mean(axis)
-    if count == 1:
-        return mean, np.full_like(mean, np.nan)
-    return mean, values.std(axis, ddof=1) / np.sqrt(count)
+    with np.errstate(invalid="ignore"):  # infinite values have no error
+        mean = values.mean(axis)
+        if count == 1:
+            return mean, np.full_like(mean, np.nan)
+        return mean, values.std(axis, ddof=1) / np.sqrt(count)
 
 
 def mean_at_end(values: Any) -> str:

@@ -16,22 +16,25 @@ from ._microscopic import Learning, Students
 from ._problem import LearningProblem
 
 # Trajectories of one chunk, and numbers it may hold: what a core's caches like, and what a device.
+_VECTOR = 16  # float32 numbers in the widest vector of a CPU
 _CHUNK = {"cpu": (128, 2**19), "other": (2**16, 2**28)}
 
 
 def layout(problem: LearningProblem, n_inputs: int, n_trajectories: int) -> tuple[int, Mesh | None]:
     """How many trajectories run side by side, and the devices that share them.
 
-    A device's part of a chunk is what its memory likes; chunks follow one another.
+    A device's part of a chunk is what its memory likes, in whole vectors: the rest of a vector would
+    be computed one by one, and round differently. Chunks follow one another.
     """
-    n_devices = min(jax.local_device_count(), n_trajectories)
+    if n_trajectories == 1:
+        return 1, None
+    n_devices = min(jax.local_device_count(), -(-n_trajectories // _VECTOR))
     widest, room = _CHUNK["cpu" if jax.default_backend() == "cpu" else "other"]
     footprint = problem.inputs.footprint(problem.batch, n_inputs)
-    part = max(1, min(widest, room // footprint))
+    part = max(_VECTOR, min(widest, room // footprint))
     n_chunks = -(-n_trajectories // (part * n_devices))
     part = -(-n_trajectories // (n_chunks * n_devices))
-    if part >= 16 and n_chunks > 1:
-        part = -(-part // 16) * 16
+    part = -(-part // _VECTOR) * _VECTOR
     return part * n_devices, trajectory_mesh(n_devices)
 
 

@@ -64,6 +64,8 @@ class Grid:
 
     def replace(self, name: str, values: Mapping[str, Any]) -> "Grid":
         """The same grid with other values of one parameter, and labels for them."""
+        if name not in self.names:
+            raise ValueError(f"{name} is not a parameter of the grid ({', '.join(self.names)})")
         grid = Grid()
         grid._axes = tuple(
             {key: dict(values) if key == name else entry for key, entry in axis.items()}
@@ -137,9 +139,10 @@ def _values(name: str, given: Any) -> dict[str, Any]:
             f"{given!r:.60}; what is the same everywhere does not belong in a grid"
         )
     else:
-        plain = [
-            v.item() if isinstance(v, np.generic | np.ndarray | jax.Array) else v for v in given
-        ]
+        arrays = (np.generic, np.ndarray, jax.Array)
+        if any(isinstance(v, arrays) and np.ndim(v) for v in given):
+            raise TypeError(f"{name} must have numbers as values, got {list(given)!r:.60}")
+        plain = [v.item() if isinstance(v, arrays) else v for v in given]
         entry = {_label(value): value for value in plain}
         if len(entry) < len(plain):
             raise ValueError(f"{name} must have different values, got {list(map(_label, plain))}")
@@ -156,7 +159,7 @@ def _range(name: str, given: Mapping[str, Any]) -> dict[str, float]:
     (kind, numbers_), *more = given.items()
     if more or not isinstance(numbers_, Sequence) or not all(map(_is_number, numbers_)):
         raise ValueError(f"{name}: a range is one {{linear: [start, stop, count]}}, got {given!r}")
-    if len(numbers_) != 3 or numbers_[2] < 2 or numbers_[2] != int(numbers_[2]):
+    if len(numbers_) != 3 or not (numbers_[2] >= 2 and float(numbers_[2]).is_integer()):
         raise ValueError(
             f"{name}: a range is {{{kind}: [start, stop, count]}} with a count of 2 or more, got "
             f"{list(numbers_)}"
@@ -167,7 +170,11 @@ def _range(name: str, given: Mapping[str, Any]) -> dict[str, float]:
     if kind == "log" and not (start > 0 and stop > 0):
         raise ValueError(f"{name}: a log range needs ends > 0, got {list(numbers_)}; use linear")
     # Twelve digits: 0.3 and not 0.30000000000000004, in coordinates and in selections by value.
-    values = [float(f"{x:.12g}") for x in _RANGES[kind](start, stop, int(count))]
+    tiny = 1e-12 * max(abs(start), abs(stop)) if kind == "linear" else 0.0
+    exact = _RANGES[kind](start, stop, int(count))
+    values = [float(f"{x:.12g}") if abs(x) > tiny else 0.0 for x in exact]
+    if len(set(values)) < len(values):
+        raise ValueError(f"{name}: a range must differ within 12 digits, got {list(numbers_)}")
     return {_label(value): value for value in values}
 
 
@@ -175,6 +182,6 @@ def _label(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.12g}"
     if isinstance(value, eqx.Module):
-        leaves = [leaf for leaf in jax.tree.leaves(value) if np.ndim(leaf) == 0]
+        leaves = [x for x in jax.tree.leaves(value) if eqx.is_array_like(x) and np.ndim(x) == 0]
         return f"{type(value).__name__}({', '.join(f'{float(leaf):g}' for leaf in leaves)})"
     return str(value)

@@ -26,7 +26,7 @@ class Journal:
             try:
                 entry = json.loads(line)
                 found[int(entry["unit"])] = entry
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, OverflowError):
                 continue
         return found
 

@@ -164,7 +164,7 @@ def parse_size(memory: int | str) -> int:
 def size_text(size: float) -> str:
     """`1.5 GB`."""
     for prefix in ("", "k", "M", "G"):
-        if size < 1000:
+        if size < 999.5:
             return f"{size:.3g} {prefix}B"
         size /= 1000
     return f"{size:.3g} TB"

@@ -54,9 +54,16 @@ def _compare(path: str, found: Any, wanted: Any) -> list[str]:
         return told
     if found == wanted:
         return []
-    return [f"{path} is {_short(found)} in the store and {_short(wanted)} now"]
+    texts = [json.dumps(value, ensure_ascii=False) for value in (found, wanted)]
+    pairs = enumerate(zip(*texts, strict=False))
+    same = next((i for i, (a, b) in pairs if a != b), min(map(len, texts)))
+    told = [_short(text, max(0, same - 20)) for text in texts]
+    return [f"{path} is {told[0]} in the store and {told[1]} now"]
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _short(text: str, start: int) -> str:
+    """At most 60 characters, from about where two texts differ."""
+    if len(text) <= 60:
+        return text
+    start = max(0, min(start, len(text) - 54))
+    return ("..." if start else "") + text[start : start + 54] + "..." * (start + 54 < len(text))

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import time
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,10 @@ from ._variables import PARTIAL, Variable, combine, region
 if TYPE_CHECKING:
     import xarray
 
-_OURS = ("results.zarr", "results.part", "figures", "summary.json", "journal.jsonl", "lock")
+_OURS = (
+    *("results.zarr", "results.part", "results.torn", "journal.jsonl", "lock"),
+    *("figures", "summary.json", "summary.json.part"),
+)
 
 
 class StoreError(RuntimeError):
@@ -81,7 +85,8 @@ class Store:
         """
         store = cls(folder)
         store._check_place(resume, overwrite)
-        created = not store.folder.exists()
+        places = (store.folder, *store.folder.parents)
+        created = [place for place in places if not place.exists()]
         with contextlib.ExitStack() as stack:
             with _told(store.folder):
                 store.folder.mkdir(parents=True, exist_ok=True)
@@ -122,13 +127,18 @@ class Store:
             else:
                 path.unlink(missing_ok=True)
 
-    def _leave(self, created: bool) -> None:
+    def _leave(self, created: list[Path]) -> None:
         self._close()
         if not self.begun:
+            for _ in range(20):  # zarr's threads may still be writing
+                shutil.rmtree(self.folder / "results.part", ignore_errors=True)
+                if not (self.folder / "results.part").exists():
+                    break
+                time.sleep(0.05)
             with contextlib.suppress(OSError):
                 (self.folder / "lock").unlink()
-                if created:
-                    self.folder.rmdir()
+                for place in created:
+                    place.rmdir()
 
     def create(
         self,
@@ -147,10 +157,12 @@ class Store:
 
         partial = self.folder / "results.part"
         cut = {"points": list(plan.points), "trajectories": plan.trajectories}
+        known = _coordinates_checksum({name: entry.values for name, entry in coordinates.items()})
         with _told(self.folder):
             self.journal.path.unlink(missing_ok=True)
             group = zarr.open_group(partial, mode="w-", zarr_format=2)
-            group.attrs.update({**provenance(), **attributes, "units": cut, "complete": False})
+            told = {**provenance(), **attributes, "coordinates_checksum": known}
+            group.attrs.update({**told, "units": cut, "complete": False})
             for name, (dims, values, units, long_name) in coordinates.items():
                 # A fill value would be read as "missing": a time of 0 must stay 0.
                 array = group.create_array(name, data=np.asarray(values), fill_value=None)
@@ -179,8 +191,8 @@ class Store:
             attributes = dict(self._open().attrs)
             made_by = attributes["store_version"]
             cut = attributes["units"]
-        except Exception:  # zarr raises many kinds for a torn store
-            self._set_aside()
+        except Exception as error:  # zarr raises many kinds for a torn store
+            self._set_aside(error)
             return None
         if made_by > STORE_VERSION:
             raise StoreError(
@@ -196,13 +208,20 @@ class Store:
             )
         plan = Plan(grid_shape, n_trajectories, tuple(cut["points"]), cut["trajectories"])
         try:
-            self._verify(plan)
-        except Exception:  # an array without readable metadata
-            self._set_aside()
+            arrays = self._arrays(attributes["coordinates_checksum"])
+        except Exception as error:  # an array without readable metadata, a torn coordinate
+            self._set_aside(error)
             return None
+        with _told(self.folder, "what had finished is kept; make room and go on with --resume"):
+            self._verify(plan, arrays)
+            if attributes["complete"] and len(self.done) < len(plan):
+                self._mark(complete=False)
         return plan
 
-    def _set_aside(self) -> None:
+    def _set_aside(self, error: Exception) -> None:
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            reason = error.strerror or error
+            raise StoreError(f"{self.results} cannot be read: {reason}") from None
         remains = self.folder / "results.torn"
         with _told(self.folder):
             shutil.rmtree(remains, ignore_errors=True)
@@ -229,28 +248,40 @@ class Store:
         self._opened = {}
 
     def _array(self, name: str) -> tuple[Any, tuple[str, ...]]:
-        """An array and its dims, opened once."""
+        """An array and its dims, opened once. Chunks of nothing but NaN are written too."""
+        import zarr
+
         if name not in self._opened:
-            array = self._open()[name]
+            with zarr.config.set({"array.write_empty_chunks": True}):
+                array = self._open()[name]
             self._opened[name] = array, tuple(array.attrs["_ARRAY_DIMENSIONS"])
         return self._opened[name]
 
-    def _arrays(self) -> dict[str, tuple[Any, tuple[str, ...]]]:
-        """All arrays that hold results, with their dims, each opened from its own metadata."""
+    def _arrays(self, known: int) -> dict[str, tuple[Any, tuple[str, ...]]]:
+        """All arrays that hold results, with their dims, each opened from its own metadata.
+
+        Raises:
+            Exception: metadata is torn, or coordinates do not have the checksum `known`.
+        """
         import zarr
 
         listed = zarr.open_consolidated(self.results, zarr_format=2)
-        found = {}
+        found, coordinates = {}, {}
         for name in sorted(listed.array_keys()):
             array, dims = self._array(name)
             if dims != (name,) and array.fill_value is not None:
                 found[name] = (array, dims)
+            else:
+                coordinates[name] = array[...]
+        if _coordinates_checksum(coordinates) != known:
+            raise ValueError("coordinates are torn")
         return found
 
-    def _verify(self, plan: Plan) -> None:
+    def _verify(self, plan: Plan, arrays: Mapping[str, tuple[Any, tuple[str, ...]]]) -> None:
         """Put the units into `done` whose chunks are as the journal says."""
-        arrays = self._arrays()
         for number, entry in self.journal.read().items():
+            if not 0 <= number < len(plan):
+                continue
             unit = plan.unit(number)
             values = {}
             with contextlib.suppress(Exception):  # a chunk that is missing or does not decode
@@ -270,10 +301,7 @@ class Store:
         Raises:
             StoreError: they cannot be written; what was written before is kept.
         """
-        import zarr
-
-        remedy = "what had finished is kept; make room and go on with --resume"
-        with _told(self.folder, remedy), zarr.config.set({"array.write_empty_chunks": True}):
+        with _told(self.folder, "what had finished is kept; make room and go on with --resume"):
             for name, value in values.items():
                 array, dims = self._array(name)
                 array[region(dims, unit)] = value
@@ -294,16 +322,19 @@ class Store:
 
     def finish(self, summary: Mapping[str, Any] | None = None) -> None:
         """Mark the store complete and write the headline numbers, where there are any."""
-        import zarr
-
         with _told(self.folder, "make room and go on with --resume"):
             if summary is not None:
                 text = json.dumps(_jsonable(summary), indent=2, ensure_ascii=False, allow_nan=False)
                 partial = self.folder / "summary.json.part"
                 partial.write_text(text + "\n", encoding="utf-8")
                 partial.replace(self.folder / "summary.json")
-            self._open().attrs["complete"] = True
-            zarr.consolidate_metadata(self.results, zarr_format=2)
+            self._mark(complete=True)
+
+    def _mark(self, complete: bool) -> None:
+        import zarr
+
+        self._open().attrs["complete"] = complete
+        zarr.consolidate_metadata(self.results, zarr_format=2)
 
     def load(self) -> "xarray.Dataset":
         """What is in the store so far; arrays are read from disk as they are used.
@@ -344,6 +375,11 @@ def _checksum(values: Mapping[str, np.ndarray]) -> int:
     for name in sorted(values):
         total = zlib.crc32(np.ascontiguousarray(values[name]).tobytes(), total)
     return total
+
+
+def _coordinates_checksum(coordinates: Mapping[str, Any]) -> int:
+    told = {name: np.asarray(values).tolist() for name, values in coordinates.items()}
+    return zlib.crc32(json.dumps(told, sort_keys=True).encode())
 
 
 def _labels(dims: tuple[str, ...], units: str, long_name: str) -> dict[str, Any]:

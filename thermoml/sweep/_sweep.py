@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Array, Key
@@ -114,8 +115,10 @@ def _identity(
     except (OSError, TypeError):  # typed at a prompt, or not a plain function
         source = getattr(function, "__qualname__", type(function).__qualname__)
     axes = {name: c.values.tolist() for name, c in grid.coordinates().items()}
+    told_by = {name: _fingerprint(values) for axis in grid.axes for name, values in axis.items()}
     told = {
         "grid": axes,
+        "modules": {name: told for name, told in told_by.items() if told},
         "dims": list(grid.dims),
         "function": source,
         "static": sorted(static),
@@ -124,6 +127,19 @@ def _identity(
         "x64": bool(default_float() == np.float64),
     }
     return json.dumps(told, sort_keys=True, ensure_ascii=False)
+
+
+def _fingerprint(values: list[Any]) -> list[str]:
+    """Modules in full, for their labels may say less."""
+    told = []
+    for value in values:
+        if isinstance(value, eqx.Module):
+            leaves = [
+                np.asarray(x).tolist() if eqx.is_array_like(x) else getattr(x, "__qualname__", "")
+                for x in jax.tree.leaves(value)
+            ]
+            told.append(f"{type(value).__qualname__} {leaves}")
+    return told
 
 
 class Sweep:
@@ -213,10 +229,14 @@ class Sweep:
         task, outcome = self.task, runner.outcome()
         with jax.enable_x64(task.x64):
             dtype = str(np.dtype(default_float()))
+        variables = store_variables(outcome, plan, task.grid.dims, self.keep, dtype)
+        coordinates = {**task.grid.coordinates(), **outcome.coordinates}
+        for name in variables.keys() & coordinates.keys():
+            raise ValueError(f"the sweep makes a {name}: call no parameter or dimension that")
         store.create(
             plan=plan,
-            variables=store_variables(outcome, plan, task.grid.dims, self.keep, dtype),
-            coordinates={**task.grid.coordinates(), **outcome.coordinates},
+            variables=variables,
+            coordinates=coordinates,
             attributes=self.attributes,
         )
 

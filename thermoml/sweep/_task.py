@@ -2,8 +2,7 @@
 
 import contextlib
 import dataclasses
-import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -13,8 +12,8 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from ..numerics._arrays import default_float, is_concrete
-from ..numerics._labels import Labelled
 from ._grid import Grid
+from ._outcome import Outcome, describe
 from ._plan import Plan, Unit
 
 
@@ -99,78 +98,6 @@ class _Static:
         return hash(self.structure)
 
 
-def _describe(result: Any) -> dict[str, Labelled]:
-    """The arrays of a result with their labels, and `diverged`."""
-    if hasattr(result, "labelled"):
-        found = dict(result.labelled())
-    elif isinstance(result, Mapping):
-        found = {}
-        for name, value in result.items():
-            if not isinstance(value, Labelled):
-                extra = tuple(f"{name}_dim_{i}" for i in range(np.ndim(value) - 1))
-                value = Labelled(("trajectory", *extra), value, "", name.replace("_", " "))
-            found[name] = value
-    else:
-        raise TypeError(
-            "the function of a sweep must return a LearningCurve, a Solution or a mapping from "
-            f"names to arrays with one row per trajectory, got {type(result).__name__}"
-        )
-    diverged = getattr(result, "diverged_step", None)
-    if diverged is not None:
-        diverged = diverged >= 0
-    else:
-        rows = [jnp.asarray(v.values) for v in found.values() if v.dims[:1] == ("trajectory",)]
-        good = [jnp.isfinite(x).reshape(len(x), -1).all(axis=1) for x in rows if x.ndim]
-        diverged = ~functools.reduce(jnp.logical_and, good) if good else False
-    words = "fraction of the trajectories that turned non-finite"
-    return found | {"diverged": Labelled(("trajectory",), diverged, "", words)}
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What the function returns at a point, apart from the numbers.
-
-    Attributes:
-        variables: dims and shape after the trajectory axis, units and words.
-        coordinates: of these dims.
-    """
-
-    variables: dict[str, Labelled]
-    coordinates: dict[str, Labelled]
-
-    @classmethod
-    def of(cls, labelled: Mapping[str, Labelled], n_trajectories: int, taken: Any) -> "Outcome":
-        """Checked: a row for each trajectory, and names that the grid does not use."""
-        variables, coordinates = {}, {}
-        for name, (dims, values, units, words) in labelled.items():
-            shape = np.shape(values)
-            if name in taken or set(dims) & set(taken):
-                raise ValueError(f"a result must not be called {name}: a grid parameter is")
-            if dims == (name,):
-                if is_concrete(values):
-                    coordinates[name] = Labelled(dims, np.asarray(values), units, words)
-            elif len(shape) != len(dims) or shape[:1] != (n_trajectories,):
-                raise ValueError(
-                    f"the function's {name} must have one row for each of the {n_trajectories} "
-                    f"trajectories, got shape {shape}"
-                )
-            else:
-                variables[name] = Labelled(dims[1:], shape[1:], units, words)
-        return cls(variables, coordinates)
-
-    def difference(self, other: "Outcome") -> str:
-        """The first difference to the outcome at another point; "" for none."""
-        for name in self.variables | other.variables:
-            shapes = [x.variables[name][1] if name in x.variables else None for x in (self, other)]
-            if shapes[0] != shapes[1]:
-                return f"{name} of shape {shapes[0]} and {shapes[1]}"
-        for name, coordinate in self.coordinates.items():
-            values = other.coordinates[name].values
-            if not np.array_equal(coordinate.values, values):
-                return f"different values of {name}: {coordinate.values} and {values}"
-        return ""
-
-
 @contextlib.contextmanager
 def _advice_on_static() -> Iterator[None]:
     """TypeError that tells what to do where a traced parameter is used as a plain number."""
@@ -204,7 +131,7 @@ class UnitRunner:
         numbers = [np.ravel_multi_index(point, self._groups.shape) for point in unit.points]
         parameters = [self.task.split(point)[1] for point in unit.points]
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *parameters)
-        return np.asarray(numbers, np.int32), np.asarray(unit.first_trajectory, np.int32), stacked
+        return jnp.asarray(numbers), jnp.asarray(unit.first_trajectory), stacked
 
     def _compile(self, unit: Unit, plan: Plan) -> Any:
         group = int(self._groups[unit.points[0]])
@@ -228,8 +155,10 @@ class UnitRunner:
             }
             result = task.function(ensemble, **eqx.combine(dynamic, static))
             result = result.light() if hasattr(result, "light") else result
-            self.outcomes[group] = Outcome.of(_describe(result), n_trajectories, task.grid.names)
-            arrays, self._rest[group] = eqx.partition(result, eqx.is_array)
+            described = describe(result, n_trajectories)
+            self.outcomes[group] = Outcome.of(described, task.grid.names)
+            # What does not depend on the arguments, labels and times among it, stays here.
+            arrays, self._rest[group] = eqx.partition(result, lambda leaf: not is_concrete(leaf))
             return arrays
 
         def many(numbers, first, dynamic):
@@ -278,7 +207,7 @@ class UnitRunner:
             arrays = jax.tree.map(np.asarray, compiled(*self._arguments(unit)))
             # What follows from the arrays is derived point by point, outside of the compiled code:
             # there it would be rounded as the compiler pleases, for each number of devices anew.
-            points = [self._described(group, arrays, i) for i in range(n_points)]
+            points = [self._derive(group, plan, arrays, i) for i in range(n_points)]
             dtype = np.dtype(default_float())
         return {
             name: np.stack([point[name] for point in points])[:, : unit.n_trajectories].astype(
@@ -287,7 +216,7 @@ class UnitRunner:
             for name in self.outcomes[group].variables
         }
 
-    def _described(self, group: int, arrays: Any, i: int) -> dict[str, np.ndarray]:
+    def _derive(self, group: int, plan: Plan, arrays: Any, i: int) -> dict[str, np.ndarray]:
         own = jax.tree.map(lambda stacked: jnp.asarray(stacked[i]), arrays)
-        labelled = _describe(eqx.combine(own, self._rest[group]))
+        labelled = describe(eqx.combine(own, self._rest[group]), plan.trajectories)
         return {name: np.asarray(labelled[name].values) for name in self.outcomes[group].variables}

@@ -7,8 +7,8 @@ import numpy as np
 
 from ..numerics._labels import Labelled
 from ..numerics._statistics import mean_and_error
+from ._outcome import Outcome
 from ._plan import Plan, Unit
-from ._task import Outcome
 
 # Where trajectories come in several blocks, what each block adds to the statistics.
 PARTIAL = {"_block_mean": "mean over the block", "_block_square": "squared deviations in the block"}
@@ -71,8 +71,9 @@ def unit_values(
         else:
             wide = values.astype(float)
             mean = wide.mean(axis, keepdims=True)
-            found[f"{name}_block_mean"] = mean
-            found[f"{name}_block_square"] = ((wide - mean) ** 2).sum(axis, keepdims=True)
+            with np.errstate(invalid="ignore"):  # infinite values have no error
+                square = ((wide - mean) ** 2).sum(axis, keepdims=True)
+            found[f"{name}_block_mean"], found[f"{name}_block_square"] = mean, square
         if keep:
             found[f"{name}_trajectories"] = values
     return found
@@ -99,6 +100,7 @@ def combine(means: np.ndarray, squares: np.ndarray, plan: Plan) -> tuple[np.ndar
     weights = counts.reshape((-1,) + (1,) * (means.ndim - axis - 1))
     total = counts.sum()
     mean = (weights * means).sum(axis) / total
-    between = (weights * (means - np.expand_dims(mean, axis)) ** 2).sum(axis)
+    with np.errstate(invalid="ignore"):
+        between = (weights * (means - np.expand_dims(mean, axis)) ** 2).sum(axis)
     variance = (squares.sum(axis) + between) / (total - 1)
     return mean, np.sqrt(variance / total)
