@@ -15,8 +15,8 @@ from ._initial import INPUTS, NOISE
 from ._microscopic import Learning, Students
 from ._problem import LearningProblem
 
-# Trajectories of one chunk, and numbers it may hold: what a core's caches like, and what a device.
 _VECTOR = 16  # float32 numbers in the widest vector of a CPU
+# Trajectories of one chunk, and numbers it may hold: what a core's caches like, and what a device.
 _CHUNK = {"cpu": (128, 2**19), "other": (2**16, 2**28)}
 
 
