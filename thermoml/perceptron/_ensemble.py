@@ -23,8 +23,8 @@ _CHUNK = {"cpu": (128, 2**19), "other": (2**16, 2**28)}
 def layout(problem: LearningProblem, n_inputs: int, n_trajectories: int) -> tuple[int, Mesh | None]:
     """How many trajectories run side by side, and the devices that share them.
 
-    A device's part of a chunk is what its memory likes, in whole vectors: the rest of a vector would
-    be computed one by one, and round differently. Chunks follow one another.
+    A device's part of a chunk is what its memory likes, in whole vectors: the rest of one would be
+    computed number by number, and round differently. Chunks follow one another.
     """
     if n_trajectories == 1:
         return 1, None

@@ -12,6 +12,7 @@ from jax.scipy.special import gammaln, ndtr
 from jax.scipy.stats import norm as normal
 from jaxtyping import Array, Float
 
+from ..numerics._arrays import cast_floats
 from ..numerics._quadrature import tanh_sinh
 from ._rules import (
     AbstractRule,
@@ -91,6 +92,7 @@ def moments(rule: AbstractRule, overlap: Any, norm: Any) -> Moments:
     arXiv:1706.09713, for the Hebbian, Perceptron and AdaTron rules.
     """
     overlap, norm = jnp.asarray(overlap), jnp.asarray(norm)
+    rule = cast_floats(rule, norm.dtype)
     transverse = jnp.sqrt(norm - overlap**2)
     law = power_law(rule)
     if law is None:
@@ -146,7 +148,10 @@ def sine_integral(p: Float[Array, ""], phi: Float[Array, ""]) -> Float[Array, ""
 def _sine_integral_to(p: Array, phi: Array) -> Array:
     nodes, weights = (jnp.asarray(x, phi.dtype) for x in tanh_sinh())
     u = phi * nodes ** (1 / (p + 1))
-    ratio = jnp.sinc(u / jnp.pi)  # sin(u)/u, with its derivative at 0
+    # sin(u)/u; jnp.sinc has no derivative where u² underflows.
+    small = u < 1e-3
+    safe = jnp.where(small, 1, u)
+    ratio = jnp.where(small, 1 - u**2 / 6 + u**4 / 120, jnp.sin(safe) / safe)
     return phi ** (p + 1) / (p + 1) * jnp.sum(weights * ratio**p)
 
 
