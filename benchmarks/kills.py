@@ -105,7 +105,8 @@ def main() -> int:
                         f"  {number.name:<7} after {moment:5.2f} s, {before:2d} units done, "
                         f"exit code {process.returncode}"
                     )
-                    if b"Traceback" in errors:
+                    # Before the command line has begun, Ctrl-C is Python's own affair.
+                    if b"Traceback" in errors and b"KeyboardInterrupt" not in errors:
                         raise RuntimeError(errors.decode()) from None
                 else:
                     break  # it ended before the signal
