@@ -29,12 +29,16 @@ def test_import_changes_no_flag_and_starts_no_backend():
 
 
 def test_import_time_is_that_of_its_foundations():
-    clock = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
-
-    def best(modules):
-        return min(float(run(clock.format(modules))) for _ in range(3))
-
-    assert best("thermoml") < 1.3 * best("jax, equinox, diffrax")
+    """In processor time, which other work on the machine disturbs less; taken in turns."""
+    clock = "import time; t = time.process_time(); import {}; print(time.process_time() - t)"
+    ours, theirs = zip(
+        *(
+            [float(run(clock.format(names))) for names in ("thermoml", "jax, equinox, diffrax")]
+            for _ in range(4)
+        ),
+        strict=True,
+    )
+    assert min(ours) < 1.3 * min(theirs)
 
 
 def test_every_public_name_is_there_and_documented():
