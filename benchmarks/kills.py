@@ -88,7 +88,7 @@ def main() -> int:
         sent, stores, differing = 0, 0, 0
         while sent < chosen.kills:
             out = folder / f"killed{stores}"
-            while sent < chosen.kills:
+            while sent < chosen.kills and units(out) < n_units:
                 process = start(config, out)
                 moment = moments.uniform(0, life)
                 try:
@@ -99,7 +99,8 @@ def main() -> int:
                     process.send_signal(number)
                     _, errors = process.communicate(timeout=30)
                     sent += 1
-                    phase = "before the first unit" if not before else "between units"
+                    after = "after the last unit" if before == n_units else "between units"
+                    phase = after if before else "before the first unit"
                     told[f"{number.name} {phase}"] += 1
                     print(
                         f"  {number.name:<7} after {moment:5.2f} s, {before:2d} units done, "
