@@ -64,7 +64,7 @@ _MENDABLE = (
 
 
 @contextlib.contextmanager
-def _stop_on_sigterm(folder: Path) -> Iterator[None]:
+def _stoppable(folder: Path) -> Iterator[None]:
     """Ctrl-C and SIGTERM end a run with one line; what had finished is in the store."""
 
     def terminate(number, frame):
@@ -136,7 +136,7 @@ def run(
         checked = load_config(config, overrides=set_, quick=quick)
         folder = out or Path("results") / Path(config).stem
         with (
-            _stop_on_sigterm(folder),
+            _stoppable(folder),
             _executor(scheduler, workers) as executor,
             jax.enable_x64(checked.precision == "float64"),
         ):

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -634,10 +635,18 @@ def test_no_room_for_a_chunk(finished, cut, tmp_path):
 
 @pytest.mark.parametrize("stop_at", [0, 5])
 def test_no_room_to_create(stop_at, finished, cut, tmp_path):
-    patch = full_disk(stop_at)
-    with pytest.raises(StoreError, match="No space left on device; choose another folder"):
-        go(tmp_path / "run", cut)
-    patch.undo()
+    def refuse(self, data):
+        written.append(self)
+        if len(written) > stop_at:
+            raise FULL
+        return real(self, data)
+
+    written, real = [], Path.write_bytes
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "write_bytes", refuse)
+        with pytest.raises(StoreError, match="No space left on device; choose another folder"):
+            go(tmp_path / "run", cut)
+    assert len(written) == stop_at + 1
     assert not (tmp_path / "run").exists()
 
 

@@ -1,5 +1,6 @@
 """What the studies of learning perceptrons share: the run at one point, and what it tells."""
 
+import abc
 from collections.abc import Iterator
 from typing import Any
 
@@ -61,9 +62,9 @@ class LearningStudy(AbstractStudy):
         """The rule at a point."""
         return parameters["rule"]
 
+    @abc.abstractmethod
     def save_every(self, n_steps: int) -> int:
         """Steps between saves of a run of so many steps."""
-        raise NotImplementedError
 
     def problem(self, parameters: dict[str, Any]) -> LearningProblem:
         """The learning problem at a point."""

@@ -121,5 +121,6 @@ _one_at_a_time = threading.Lock()  # the threads of a worker share its devices
 def _run_remotely(payload: bytes, number: int) -> tuple[dict[str, np.ndarray], float, Any]:
     with _one_at_a_time:
         began = time.perf_counter()
-        values = _run(*_runner(payload)[:2], number, _runner(payload)[2])
+        runner, plan, keep = _runner(payload)
+        values = _run(runner, plan, number, keep)
         return values, time.perf_counter() - began, versions()

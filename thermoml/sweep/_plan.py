@@ -31,6 +31,11 @@ class Unit:
         """How many points it has along each axis."""
         return tuple(part.stop - part.start for part in self.region)
 
+    @property
+    def n_points(self) -> int:
+        """How many points it has in all, repetitions not counted."""
+        return math.prod(self.shape)
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import shutil
-import time
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..numerics._labels import Labelled
+from ._group import coordinates_checksum, write_group
 from ._journal import Journal
 from ._lock import LockedError, locked
 from ._plan import Plan, Unit
@@ -130,11 +130,7 @@ class Store:
     def _leave(self, created: list[Path]) -> None:
         self._close()
         if not self.begun:
-            for _ in range(20):  # zarr's threads may still be writing
-                shutil.rmtree(self.folder / "results.part", ignore_errors=True)
-                if not (self.folder / "results.part").exists():
-                    break
-                time.sleep(0.05)
+            shutil.rmtree(self.folder / "results.part", ignore_errors=True)
             with contextlib.suppress(OSError):
                 (self.folder / "lock").unlink()
                 for place in created:
@@ -153,30 +149,12 @@ class Store:
         Raises:
             StoreError: it cannot be written.
         """
-        import zarr
-
         partial = self.folder / "results.part"
         cut = {"points": list(plan.points), "trajectories": plan.trajectories}
-        known = _coordinates_checksum({name: entry.values for name, entry in coordinates.items()})
+        told = {**provenance(), **attributes, "units": cut}
         with _told(self.folder):
             self.journal.path.unlink(missing_ok=True)
-            group = zarr.open_group(partial, mode="w-", zarr_format=2)
-            told = {**provenance(), **attributes, "coordinates_checksum": known}
-            group.attrs.update({**told, "units": cut, "complete": False})
-            for name, (dims, values, units, long_name) in coordinates.items():
-                # A fill value would be read as "missing": a time of 0 must stay 0.
-                array = group.create_array(name, data=np.asarray(values), fill_value=None)
-                array.attrs.update(_labels(dims, units, long_name))
-            for name, variable in variables.items():
-                array = group.create_array(
-                    name,
-                    shape=variable.shape,
-                    chunks=variable.chunks,
-                    dtype=variable.dtype,
-                    fill_value=float("nan"),
-                )
-                array.attrs.update(_labels(variable.dims, variable.units, variable.long_name))
-            zarr.consolidate_metadata(partial, zarr_format=2)
+            write_group(partial, variables=variables, coordinates=coordinates, attributes=told)
             partial.rename(self.results)
 
     def resume(self, grid_shape: tuple[int, ...], n_trajectories: int, wanted: Any) -> Plan | None:
@@ -273,7 +251,7 @@ class Store:
                 found[name] = (array, dims)
             else:
                 coordinates[name] = array[...]
-        if _coordinates_checksum(coordinates) != known:
+        if coordinates_checksum(coordinates) != known:
             raise ValueError("coordinates are torn")
         return found
 
@@ -375,15 +353,6 @@ def _checksum(values: Mapping[str, np.ndarray]) -> int:
     for name in sorted(values):
         total = zlib.crc32(np.ascontiguousarray(values[name]).tobytes(), total)
     return total
-
-
-def _coordinates_checksum(coordinates: Mapping[str, Any]) -> int:
-    told = {name: np.asarray(values).tolist() for name, values in coordinates.items()}
-    return zlib.crc32(json.dumps(told, sort_keys=True).encode())
-
-
-def _labels(dims: tuple[str, ...], units: str, long_name: str) -> dict[str, Any]:
-    return {"_ARRAY_DIMENSIONS": list(dims), "units": units, "long_name": long_name}
 
 
 def _jsonable(value: Any) -> Any:

@@ -220,9 +220,8 @@ class Sweep:
 
     def _plan(self, runner: UnitRunner) -> Plan:
         """Cut the grid; this compiles."""
-        task = self.task
         return make_plan(
-            task.groups(), task.n_trajectories, self.per_unit, self.memory, runner.memory
+            runner.groups, self.task.n_trajectories, self.per_unit, self.memory, runner.memory
         )
 
     def _create(self, store: Store, plan: Plan, runner: UnitRunner) -> None:
@@ -231,8 +230,6 @@ class Sweep:
             dtype = str(np.dtype(default_float()))
         variables = store_variables(outcome, plan, task.grid.dims, self.keep, dtype)
         coordinates = {**task.grid.coordinates(), **outcome.coordinates}
-        for name in variables.keys() & coordinates.keys():
-            raise ValueError(f"the sweep makes a {name}: call no parameter or dimension that")
         store.create(
             plan=plan,
             variables=variables,
@@ -243,7 +240,7 @@ class Sweep:
     def _label(self, plan: Plan, number: int) -> str:
         unit = plan.unit(number)
         label = self.task.grid.label(unit.points[0])
-        more = int(np.prod(unit.shape)) - 1
+        more = unit.n_points - 1
         return (
             label
             + (f" and {more} more" if more else "")

@@ -122,19 +122,19 @@ class UnitRunner:
         self.outcomes: dict[int, Outcome] = {}
         self._rest: dict[int, Any] = {}  # of each result what is not an array
         self._compiled: dict[Any, Any] = {}
-        self._groups = task.groups()
+        self.groups = task.groups()
 
     def _mode(self) -> contextlib.AbstractContextManager:
         return jax.enable_x64(self.task.x64)
 
     def _arguments(self, unit: Unit) -> tuple[Any, Any, Any]:
-        numbers = [np.ravel_multi_index(point, self._groups.shape) for point in unit.points]
+        numbers = [np.ravel_multi_index(point, self.groups.shape) for point in unit.points]
         parameters = [self.task.split(point)[1] for point in unit.points]
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *parameters)
         return jnp.asarray(numbers), jnp.asarray(unit.first_trajectory), stacked
 
     def _compile(self, unit: Unit, plan: Plan) -> Any:
-        group = int(self._groups[unit.points[0]])
+        group = int(self.groups[unit.points[0]])
         code = (group, len(unit.points), plan.trajectories)
         if code not in self._compiled:
             function = self._function(group, unit.points[0], plan.trajectories)
@@ -190,7 +190,7 @@ class UnitRunner:
             difference = first.difference(outcome)
             if difference:
                 labels = [
-                    self.task.grid.label(np.argwhere(self._groups == g)[0]) for g in (group, other)
+                    self.task.grid.label(np.argwhere(self.groups == g)[0]) for g in (group, other)
                 ]
                 raise ValueError(
                     f"the function must return the same at every point, got {difference} at "
@@ -201,13 +201,12 @@ class UnitRunner:
     def run(self, unit: Unit, plan: Plan) -> dict[str, np.ndarray]:
         """The results of one unit, `[point, trajectory, ...]`."""
         compiled = self._compile(unit, plan)
-        group = int(self._groups[unit.points[0]])
-        n_points = int(np.prod(unit.shape, dtype=int))
+        group = int(self.groups[unit.points[0]])
         with self._mode():
             arrays = jax.tree.map(np.asarray, compiled(*self._arguments(unit)))
             # What follows from the arrays is derived point by point, outside of the compiled code:
             # there it would be rounded as the compiler pleases, for each number of devices anew.
-            points = [self._derive(group, plan, arrays, i) for i in range(n_points)]
+            points = [self._derive(group, plan, arrays, i) for i in range(unit.n_points)]
             dtype = np.dtype(default_float())
         return {
             name: np.stack([point[name] for point in points])[:, : unit.n_trajectories].astype(
