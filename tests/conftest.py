@@ -1,10 +1,17 @@
 """Two virtual CPU devices, strict promotion, quick notebooks; x64 by the `x64` fixture."""
 
 import os
+from pathlib import Path
 
 os.environ["THERMOML_QUICK"] = "1"  # read by the first cell of each notebook
 os.environ["JAX_PLATFORMS"] = os.environ.get("JAX_PLATFORMS", "cpu")
 os.environ["MPLBACKEND"] = "agg"
+# What one process has compiled, the others and the next run of the tests need not compile again.
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".pytest_cache" / "jax")
+)
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import jax
 import pytest

@@ -72,7 +72,10 @@ def test_one_step(dtype, name, kind):
     learning = Learning(problem, jnp.asarray(teachers), None, *streams, jnp.asarray(dt, dtype))
     zeros = jnp.zeros(M, dtype)
     students = Students(
-        jnp.asarray(weights), CompensatedSum.zeros((M,), dtype), zeros, jnp.full(M, -1)
+        weights=jnp.asarray(weights),
+        work=CompensatedSum.zeros((M,), dtype),
+        drive_square=zeros,
+        diverged_step=jnp.full(M, -1),
     )
     step = jnp.asarray(11)
     moved = jax.jit(lambda s: learning.step(s, step))(students)
@@ -88,8 +91,8 @@ def test_one_step(dtype, name, kind):
         work = (before + after) @ (new - w) / 2
         close = lambda a, b: np.testing.assert_allclose(a, b, atol=30 * np.finfo(dtype).eps)
         close(moved.weights[:, m], new)
-        close(moved.work.value[m], work)
-        close(moved.drive_square[m] / 10, before @ before / 10)
+        close(moved.work.value[m], work / N)
+        close(moved.drive_square[m], before @ before / N)
     assert moved.weights.dtype == moved.work.total.dtype == dtype
     assert (moved.diverged_step == -1).all()
 

@@ -30,6 +30,13 @@ def _scan_steps(step: Step, carry: Any, first: Array, count: int) -> Any:
     return lax.scan(lambda c, n: (step(c, first + n), None), carry, jnp.arange(count))[0]
 
 
+def _near_root(count: int) -> int:
+    """About √count, and a divisor where there is one near: a rest would be compiled once more."""
+    root = max(1, math.isqrt(count))
+    divisors = [d for d in range(max(1, root // 4), 4 * root + 1) if count % d == 0]
+    return min(divisors, key=lambda d: abs(d - root), default=root)
+
+
 class Direct(AbstractAdjoint):
     """A plain scan. Reverse mode keeps every step: the fastest, with O(steps) memory."""
 
@@ -49,7 +56,7 @@ class RecursiveCheckpoint(AbstractAdjoint):
     """
 
     def steps(self, step, carry, first, count):
-        block = max(1, math.isqrt(count))
+        block = _near_root(count)
 
         @jax.checkpoint
         def run_block(c, start):

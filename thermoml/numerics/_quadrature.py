@@ -20,3 +20,10 @@ def tanh_sinh(n_nodes: int = 79, reach: float = 3.9) -> tuple[np.ndarray, np.nda
     nodes = 1 / (1 + np.exp(-2 * inner))
     weights = spacing * np.pi / 4 * np.cosh(x) / np.cosh(inner) ** 2
     return nodes, weights
+
+
+@functools.cache
+def gauss_legendre(n_nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    r"""Nodes and weights of $\int_0^1 f(u)\,du$ by Gauss-Legendre, for smooth f."""
+    x, weights = np.polynomial.legendre.leggauss(n_nodes)
+    return (x + 1) / 2, weights / 2

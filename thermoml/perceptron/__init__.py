@@ -4,9 +4,11 @@ from ._curve import LearningCurve
 from ._initial import binary_teacher, sphere_teacher
 from ._inputs import AbstractInputs, BinaryInputs, GaussianInputs, TrainingSet
 from ._learn import ScaleSeparationWarning, StepSizeWarning, learn
+from ._mean_field import MeanField
 from ._microscopic import Microscopic
 from ._model import Perceptron, generalization_error, label_information, test_error
 from ._problem import LearningProblem, PerceptronLearning
+from ._reduced import Reduced
 from ._rules import (
     AbstractRule,
     AdaTron,
@@ -17,6 +19,7 @@ from ._rules import (
     PerceptronRule,
     RuleWarning,
 )
+from ._steady_state import SteadyState, steady_state
 
 __all__ = [
     "AbstractInputs",
@@ -30,12 +33,15 @@ __all__ = [
     "LearningCurve",
     "LearningProblem",
     "LinearAlphaTron",
+    "MeanField",
     "Microscopic",
     "Perceptron",
     "PerceptronLearning",
     "PerceptronRule",
+    "Reduced",
     "RuleWarning",
     "ScaleSeparationWarning",
+    "SteadyState",
     "StepSizeWarning",
     "TrainingSet",
     "binary_teacher",
@@ -43,5 +49,6 @@ __all__ = [
     "label_information",
     "learn",
     "sphere_teacher",
+    "steady_state",
     "test_error",
 ]

@@ -36,15 +36,32 @@ QUANTITIES = {
 
 
 class LearningCheckpoint(eqx.Module):
-    """Where M students stand: all that is needed to go on as if they had never stopped."""
+    """Where M students stand: all that is needed to go on as if they had never stopped.
 
-    weights: Float[Array, "trajectory N"]
-    work: CompensatedSum  # over all N weights, shape (trajectory,)
+    `weights` at the microscopic level; at the others `plane`, the components R and P = √(Q - R²)
+    of w/√N along the teacher and across.
+    """
+
+    weights: Float[Array, "trajectory N"] | None
+    plane: Float[Array, "trajectory 2"] | None
+    work: CompensatedSum  # per weight, shape (trajectory,)
     diverged_step: Int[Array, " trajectory"]
     stiffness: Float[Array, ""]
     step: Int[Array, ""]
     clock: Clock
     first_trajectory: Int[Array, ""]
+
+    @property
+    def n_trajectories(self) -> int:
+        return self.diverged_step.shape[0]
+
+    @property
+    def norm(self) -> Float[Array, " trajectory"]:
+        """Q = |w|²/N."""
+        if self.plane is not None:
+            return jnp.sum(self.plane**2, axis=1)
+        assert self.weights is not None
+        return jnp.sum(self.weights**2, axis=1) / self.weights.shape[1]
 
 
 class LearningCurve(eqx.Module):
@@ -71,7 +88,8 @@ class LearningCurve(eqx.Module):
         training_error, test_error: counted on the sets, where there are any; else None.
         initial: norm, energy and information at the very start, each `(trajectory,)`: save 0,
             unless the curve continues another.
-        weights: final students, `(trajectory, N)`; `teacher`: `(N,)` or `(trajectory, N)`.
+        weights: final students, `(trajectory, N)`, and `teacher`, `(N,)` or `(trajectory, N)`; None
+            at levels that know no weights.
         checkpoint: continue with `learn(problem, level, weights=curve, ...)`.
         diverged_step: the step at which a trajectory turned non-finite, -1 for none.
     """

@@ -1,18 +1,25 @@
 """The compiled run of an ensemble of students: chunk after chunk, each shared over the devices."""
 
-from typing import Any
+import abc
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Self
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
+from ..langevin._adjoints import AbstractAdjoint
+from ..langevin._progress import progress_meter
 from ..numerics._devices import gather, share, trajectory_mesh
-from ..numerics._random import trajectory_streams
-from ._initial import INPUTS, NOISE
-from ._microscopic import Learning, Students
+from ..numerics._sums import CompensatedSum
+from ._curve import LearningCheckpoint, LearningCurve
+from ._jumps import jump_loss
+from ._level import Request
 from ._problem import LearningProblem
 
 _VECTOR = 16  # float32 numbers in the widest vector of a CPU
@@ -20,17 +27,92 @@ _VECTOR = 16  # float32 numbers in the widest vector of a CPU
 _CHUNK = {"cpu": (128, 2**19), "other": (2**16, 2**28)}
 
 
-def layout(problem: LearningProblem, n_inputs: int, n_trajectories: int) -> tuple[int, Mesh | None]:
+class AbstractStudents(eqx.Module):
+    """M students between two steps, trajectory axis last."""
+
+    work: eqx.AbstractVar[CompensatedSum]  # per weight
+    drive_square: eqx.AbstractVar[Float[Array, " M"]]  # Σ |f|²/N over the steps since the last save
+    diverged_step: eqx.AbstractVar[Int[Array, " M"]]
+
+    def with_clean_meter(self) -> Self:
+        """These students with an empty `drive_square`, as after a save."""
+        return dataclasses.replace(self, drive_square=jnp.zeros_like(self.drive_square))
+
+    @abc.abstractmethod
+    def position(self) -> dict[str, Array]:
+        """Where they are, as a `LearningCheckpoint` keeps it."""
+
+
+class AbstractProcess(eqx.Module):
+    """How a chunk of students moves."""
+
+    @abc.abstractmethod
+    def step(self, students: Any, step: Int[Array, ""]) -> Any:
+        """The students one step later."""
+
+    @abc.abstractmethod
+    def record(self, students: Any) -> dict[str, Float[Array, " M"]]:
+        """What is kept at a save, work and drive aside."""
+
+    def run(
+        self,
+        students: Any,
+        first_step: Int[Array, ""],
+        n_saves: int,
+        steps_per_save: int,
+        adjoint: AbstractAdjoint,
+        tick: Callable[[Any, Array], Any],
+        ticks: Any,
+    ) -> tuple[Any, dict[str, Float[Array, "save M"]], Any]:
+        """All steps; save 0 is the start. `ticks = tick(ticks, save)` goes along for progress."""
+
+        def record(students, n_steps):
+            shown = self.record(students)
+            drive_square = students.drive_square / n_steps
+            return shown | {"work": students.work.value, "drive_square": drive_square}
+
+        def step(students, number):  # a bound method of a module with tracers has no hash
+            return self.step(students, number)
+
+        @adjoint.block
+        def block(students, first):
+            students = adjoint.steps(step, students.with_clean_meter(), first, steps_per_save)
+            return students, record(students, steps_per_save)
+
+        def body(carry, j):
+            students, ticks = carry
+            students, shown = block(students, first_step + j * steps_per_save)
+            return (students, tick(ticks, j)), shown
+
+        # Without a barrier the start would be fused with how it was drawn, and round differently.
+        students = lax.optimization_barrier(students.with_clean_meter())
+        start = record(students, 1)
+        (students, ticks), shown = lax.scan(body, (students, ticks), jnp.arange(n_saves))
+        shown = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), start, shown)
+        # No step has led to the start: it shares its drive with the first interval.
+        shown["drive_square"] = shown["drive_square"].at[0].set(shown["drive_square"][1])
+        return students, shown, ticks
+
+
+class AbstractDynamics(eqx.Module):
+    """How an ensemble of students moves, of which a chunk is taken at a time."""
+
+    @abc.abstractmethod
+    def process(self, indices: Int[Array, " M"], own: PyTree) -> AbstractProcess:
+        """The process of trajectories `indices`; `own` is what each brings along."""
+
+
+def layout(footprint: int, n_trajectories: int) -> tuple[int, Mesh | None]:
     """How many trajectories run side by side, and the devices that share them.
 
     A device's part of a chunk is what its memory likes, in whole vectors: the rest of one would be
-    computed number by number, and round differently. Chunks follow one another.
+    computed number by number, and round differently. Chunks follow one another. `footprint`: the
+    numbers that a trajectory keeps in memory.
     """
     if n_trajectories == 1:
         return 1, None
     n_devices = min(jax.local_device_count(), -(-n_trajectories // _VECTOR))
     widest, room = _CHUNK["cpu" if jax.default_backend() == "cpu" else "other"]
-    footprint = problem.inputs.footprint(problem.batch, n_inputs)
     part = max(_VECTOR, min(widest, room // footprint))
     n_chunks = -(-n_trajectories // (part * n_devices))
     part = -(-n_trajectories // (n_chunks * n_devices))
@@ -39,25 +121,22 @@ def layout(problem: LearningProblem, n_inputs: int, n_trajectories: int) -> tupl
 
 
 @eqx.filter_jit
-def run_ensemble(
-    problem: LearningProblem,
-    dt: Float[Array, ""],
-    teacher: Float[Array, "N _"],
-    students: Students,
-    test_inputs: Float[Array, "P N"] | None,
-    key: Key[Array, ""],
-    first_trajectory: Int[Array, ""],
-    first_step: Int[Array, ""],
+def _run(
+    dynamics: AbstractDynamics,
+    students: AbstractStudents,
+    own: PyTree,
+    checkpoint: tuple[Int[Array, ""], Int[Array, ""]],
+    adjoint: AbstractAdjoint,
     meter: Any,
     n_saves: int,
     steps_per_save: int,
     chunk: int,
     mesh: Mesh | None,
-) -> tuple[Students, dict[str, Float[Array, "trajectory save"]]]:
+) -> tuple[Any, dict[str, Float[Array, "trajectory save"]]]:
     """The students after the last step, and what was recorded at each save. NaN once diverged."""
-    n_trajectories = students.weights.shape[1]
+    first_step, first_trajectory = checkpoint
+    n_trajectories = students.diverged_step.shape[0]
     n_chunks = -(-n_trajectories // chunk)
-    shared = teacher.shape[1] == 1
 
     def split(tree: PyTree) -> PyTree:
         """(..., M) as (chunks, ..., chunk); the last chunk is filled up with copies."""
@@ -79,28 +158,21 @@ def run_ensemble(
         return jax.tree.map(whole, tree)
 
     def run_chunk(ticks, part):
-        i, chunk_students, own_teacher = part
+        i, chunk_students, chunk_own = part
         indices = share(first_trajectory + i * chunk + jnp.arange(chunk), mesh, -1)
-        learning = Learning(
-            problem,
-            teacher if shared else share(own_teacher, mesh, -1),
-            test_inputs,
-            trajectory_streams(key, indices, INPUTS),
-            trajectory_streams(key, indices, NOISE),
-            dt,
-        )
+        process = dynamics.process(indices, share(chunk_own, mesh, -1))
 
         def tick(ticks, j):
             done = (i * n_saves + j + 1).astype(jnp.float32)
             return meter.step(ticks, done / (n_chunks * n_saves))
 
         chunk_students = share(chunk_students, mesh, -1)
-        chunk_students, shown, ticks = learning.run(
-            chunk_students, first_step, n_saves, steps_per_save, tick, ticks
+        chunk_students, shown, ticks = process.run(
+            chunk_students, first_step, n_saves, steps_per_save, adjoint, tick, ticks
         )
         return ticks, (chunk_students, shown)
 
-    parts = (jnp.arange(n_chunks), split(students), None if shared else split(teacher))
+    parts = (jnp.arange(n_chunks), split(students), split(own))
     ticks, outcome = lax.scan(run_chunk, meter.init(), parts)
     meter.close(ticks)
     students, shown = join(outcome)
@@ -110,3 +182,58 @@ def run_ensemble(
     lost = (bad >= 0) & (saved_steps[None] > bad)
     shown = {name: jnp.where(lost, jnp.nan, x.T) for name, x in shown.items()}
     return students, gather(shown, mesh)
+
+
+def run_ensemble(
+    problem: LearningProblem,
+    dynamics: AbstractDynamics,
+    students: AbstractStudents,
+    own: PyTree,
+    checkpoint: LearningCheckpoint,
+    request: Request,
+    dt: float,
+    n_inputs: Any,
+    footprint: int,
+    **known: Any,
+) -> LearningCurve:
+    """The curve of students that start at a checkpoint and move as `dynamics` says.
+
+    `own`: what each trajectory brings along, trajectory axis last; `known`: fields of the curve
+    that are there already.
+    """
+    n_saves, steps_per_save = request.saves(checkpoint, dt)
+    clock = checkpoint.clock
+    students, shown = _run(
+        dynamics,
+        students,
+        own,
+        (checkpoint.step, checkpoint.first_trajectory),
+        request.adjoint,
+        progress_meter(request.progress),
+        n_saves,
+        steps_per_save,
+        *layout(footprint, checkpoint.n_trajectories),
+    )
+    drive_square = shown.pop("drive_square")
+    where: dict[str, Any] = students.position()
+    curve = LearningCurve(
+        times=clock.time(checkpoint.step, np.arange(n_saves + 1) * steps_per_save),
+        scale_separation=clock.dt * drive_square / (2 * problem.temperature),
+        jump_loss=jump_loss(problem, n_inputs, dt, request.dtype),
+        stiffness=problem.stiffness,
+        temperature=problem.temperature,
+        initial={},
+        diverged_step=students.diverged_step,
+        checkpoint=dataclasses.replace(
+            checkpoint,
+            **where,
+            work=students.work,
+            diverged_step=students.diverged_step,
+            stiffness=problem.stiffness,
+            step=checkpoint.step + n_saves * steps_per_save,
+        ),
+        **shown,
+        **known,
+    )
+    initial = request.continued.initial if request.continued is not None else curve.at_start()
+    return dataclasses.replace(curve, initial=initial)

@@ -14,7 +14,7 @@ from ..numerics._sums import ordered_sum
 from ._model import Perceptron
 from ._problem import LearningProblem
 
-INPUTS, NOISE, _WEIGHTS, _TEACHER = range(4)  # what a trajectory's randomness is for
+INPUTS, NOISE, WEIGHTS, _TEACHER = range(4)  # what a trajectory's randomness is for
 
 
 def sphere_teacher(key: Key[Array, ""], n_inputs: int, dtype: Any = None) -> Float[Array, " N"]:
@@ -90,7 +90,7 @@ def initial_weights(
         width = jnp.sqrt(problem.temperature / problem.stiffness)
         weights = lambda k: width * jax.random.normal(k, (n_inputs,), dtype)  # noqa: E731
     if callable(weights):
-        draw = lambda i: weights(trajectory_key(key, i, _WEIGHTS))  # noqa: E731
+        draw = lambda i: weights(trajectory_key(key, i, WEIGHTS))  # noqa: E731
         weights = jax.vmap(draw)(indices)
     array = jnp.asarray(weights, dtype)
     if array.shape not in ((n_inputs,), shape):

@@ -1,6 +1,5 @@
 """`learn`: trajectories of a learning perceptron at the level of description that one asks for."""
 
-import dataclasses
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -11,18 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from ..langevin._progress import progress_meter
-from ..langevin._solution import Clock, raise_if_diverged
+from ..langevin import RecursiveCheckpoint
+from ..langevin._adjoints import AbstractAdjoint
+from ..langevin._solution import raise_if_diverged
 from ..numerics._arrays import cast_floats, default_float, is_concrete
-from ..numerics._checks import check_count, count_matches, count_saves, count_steps
-from ..numerics._sums import CompensatedSum
-from ._curve import LearningCheckpoint, LearningCurve
-from ._ensemble import layout, run_ensemble
-from ._initial import initial_weights, teacher_weights
-from ._microscopic import Microscopic, Students
+from ..numerics._checks import check_count, count_matches
+from ._curve import LearningCurve
+from ._level import AbstractLevel, Request
 from ._model import Perceptron
 from ._problem import LearningProblem
-from ._rules import force_jump
 
 _LARGE_SEPARATION = 0.1
 
@@ -45,16 +41,6 @@ def _check_rule(problem: LearningProblem, dtype: Any) -> None:
     values = jax.vmap(rule)(probes)
     if is_concrete(values) and not np.isfinite(np.asarray(values)).all():
         raise ValueError(f"rule must be finite, got F({probes}) = {values}")
-
-
-def jump_loss(problem: LearningProblem, n_inputs: int, dt: Any, dtype: Any) -> Float[Array, ""]:
-    r"""$-\frac{\tilde\nu^2N}{B} J^2 \frac{\sqrt{2T dt}}{2\pi}$: `heat_rate_bias` at ⟨Q⟩ = 1."""
-    jump = force_jump(problem.rule, dtype)
-    # Beyond any finite jump F is singular at 0 (alpha < 0), and so is the loss.
-    square = jnp.where(jnp.abs(jump) < 1e6, jump**2, jnp.inf)
-    loss = problem.learning_rate**2 * n_inputs / problem.batch * square
-    loss = loss * jnp.sqrt(2 * problem.temperature * jnp.asarray(dt, dtype)) / (2 * jnp.pi)
-    return jnp.where(jump == 0, 0, -loss)
 
 
 def check_step_size(stiffness: Any, dt: float) -> None:
@@ -100,45 +86,9 @@ def _report(curve: LearningCurve, dt: float, throw: bool) -> None:
         )
 
 
-def _begin(
-    problem: LearningProblem, weights: Float[Array, "N M"], first: Any, dt: float, dtype: Any
-) -> LearningCheckpoint:
-    """A checkpoint at step 0 with an empty ledger."""
-    n_trajectories = weights.shape[1]
-    clock = Clock.at(0, 0.0, dt, dtype)
-    return LearningCheckpoint(
-        weights.T,
-        CompensatedSum.zeros((n_trajectories,), dtype),
-        jnp.full((n_trajectories,), -1),
-        problem.stiffness,
-        clock.step_origin,
-        clock,
-        jnp.asarray(first, jnp.arange(0).dtype),
-    )
-
-
-def _resume(
-    problem: LearningProblem, curve: LearningCurve, teacher: Any, dt: float, dtype: Any
-) -> tuple[Float[Array, "N _"], LearningCheckpoint, dict[str, Array]]:
-    """Teacher, checkpoint and start of a curve; a change of stiffness since is work."""
-    if teacher is not None:
-        raise ValueError("teacher must be left out: a curve is continued with its own")
-    earlier = curve.checkpoint
-    if earlier is None or curve.teacher is None:
-        raise ValueError("weights must be a curve with its checkpoint to be continued")
-    clock = Clock.at(earlier.step, earlier.clock.time(earlier.step), dt, dtype)
-    stiffened = problem.stiffness - earlier.stiffness
-    square = jnp.sum(earlier.weights**2, axis=1)
-    quench = jnp.where(stiffened == 0, 0, stiffened * square / 2)
-    checkpoint = dataclasses.replace(
-        earlier, clock=clock.resume(earlier.clock), work=earlier.work.add(quench)
-    )
-    return jnp.atleast_2d(curve.teacher).T, checkpoint, curve.initial
-
-
 def learn(
     problem: LearningProblem,
-    level: Microscopic,
+    level: AbstractLevel,
     *,
     t1: float,
     key: Key[Array, ""] | None = None,
@@ -149,6 +99,7 @@ def learn(
     weights: Perceptron | Array | Callable | LearningCurve | None = None,
     first_trajectory: int | Int[Array, ""] = 0,
     test_inputs: Float[Array, "P N"] | None = None,
+    adjoint: AbstractAdjoint = RecursiveCheckpoint(),  # noqa: B008 (an immutable module)
     progress: Any = False,
     throw: bool = True,
 ) -> LearningCurve:
@@ -196,89 +147,36 @@ def learn(
     """
     if not isinstance(problem, LearningProblem):
         raise TypeError(f"problem must be a LearningProblem, got {problem!r}")
-    if not isinstance(level, Microscopic):
-        raise TypeError(f"level must be Microscopic(dt), got {level!r}")
-    if key is None:
-        raise TypeError("key is needed to draw inputs and noise: pass key=jax.random.key(0)")
-    if problem.n_inputs is None:
-        raise ValueError("n_inputs must be given in the problem for the microscopic level")
-    n_inputs = check_count("n_inputs", problem.n_inputs)
-    n_trajectories = check_count("n_trajectories", n_trajectories)
+    if not isinstance(level, AbstractLevel):
+        raise TypeError(f"level must be Microscopic(dt), Reduced(dt) or MeanField(), got {level!r}")
+    if not isinstance(adjoint, AbstractAdjoint):
+        raise TypeError(f"adjoint must be an instance such as ForwardMode(), got {adjoint!r}")
     given = [getattr(x, "weights", x) for x in (weights, teacher)]
+    given += [getattr(weights, "overlap", None)]
     dtypes = [x.dtype for x in given if isinstance(x, jax.Array) and x.dtype.kind == "f"]
     dtype = dtypes[0] if dtypes else default_float()
     problem = cast_floats(problem, dtype)
+    n_trajectories = check_count("n_trajectories", n_trajectories)
     if isinstance(weights, LearningCurve):
-        teacher_columns, checkpoint, initial = _resume(problem, weights, teacher, level.dt, dtype)
-        n_trajectories = count_matches("weights", n_trajectories, len(checkpoint.diverged_step))
-    else:
-        indices = jnp.arange(n_trajectories)
-        indices = indices + jnp.asarray(first_trajectory, indices.dtype)
-        teacher_columns = teacher_weights(teacher, teachers, key, indices, n_inputs, dtype)
-        begun = initial_weights(problem, weights, key, indices, n_inputs, dtype)
-        checkpoint, initial = _begin(problem, begun, first_trajectory, level.dt, dtype), None
-    if checkpoint.weights.shape[1] != n_inputs:
-        raise ValueError(
-            f"the problem's n_inputs must be {checkpoint.weights.shape[1]} as in the curve that is "
-            f"continued, got {n_inputs}"
-        )
-
-    clock = checkpoint.clock
-    n_steps = count_steps(clock.exact_time(checkpoint.step, level.dt), t1, level.dt, dtype)
-    n_saves = count_saves(n_steps, save_every)
-    check_step_size(problem.stiffness, level.dt)
+        n_trajectories = count_matches("weights", n_trajectories, weights.overlap.shape[0])
+    dt = level.dt
+    check_step_size(problem.stiffness, dt)
     _check_rule(problem, dtype)
-    if test_inputs is not None:
-        test_inputs = jnp.asarray(test_inputs, dtype)
-        if test_inputs.ndim != 2 or test_inputs.shape[1] != n_inputs:
-            raise ValueError(
-                f"test_inputs must have shape (examples, {n_inputs}), got {test_inputs.shape}"
-            )
-    students, shown = run_ensemble(
-        problem,
-        clock.dt,
-        teacher_columns,
-        Students(
-            checkpoint.weights.T,
-            checkpoint.work,
-            jnp.zeros((n_trajectories,), dtype),
-            checkpoint.diverged_step,
-        ),
-        test_inputs,
-        key,
-        checkpoint.first_trajectory,
-        checkpoint.step,
-        progress_meter(progress),
-        n_saves,
-        n_steps // n_saves,
-        *layout(problem, n_inputs, n_trajectories),
+    request = Request(
+        t1=t1,
+        key=key,
+        n_trajectories=n_trajectories,
+        save_every=save_every,
+        teacher=teacher,
+        teachers=teachers,
+        weights=weights,
+        first_trajectory=first_trajectory,
+        test_inputs=test_inputs,
+        adjoint=adjoint,
+        progress=progress,
+        dtype=dtype,
     )
-    curve = LearningCurve(
-        times=clock.time(checkpoint.step, np.arange(n_saves + 1) * (n_steps // n_saves)),
-        overlap=shown["overlap"],
-        norm=shown["norm"],
-        transverse=shown["transverse"],
-        work=shown["work"],
-        scale_separation=clock.dt * shown["drive_square"] / (2 * problem.temperature),
-        jump_loss=jump_loss(problem, n_inputs, level.dt, dtype),
-        stiffness=problem.stiffness,
-        temperature=problem.temperature,
-        initial={},
-        diverged_step=students.diverged_step,
-        teacher=teacher_columns[:, 0] if teacher_columns.shape[1] == 1 else teacher_columns.T,
-        checkpoint=LearningCheckpoint(
-            students.weights.T,
-            students.work,
-            students.diverged_step,
-            problem.stiffness,
-            checkpoint.step + n_steps,
-            clock,
-            checkpoint.first_trajectory,
-        ),
-        training_error=shown.get("training_error"),
-        test_error=shown.get("test_error"),
-    )
-    curve = dataclasses.replace(curve, initial=initial or curve.at_start())
+    curve = level.learn(problem, request)
     if is_concrete(curve.overlap):
-        _report(curve, level.dt, throw)
+        _report(curve, dt, throw)
     return curve

@@ -1,23 +1,20 @@
 """The microscopic level: every weight and every input, trajectory axis last."""
 
-import dataclasses
-from collections.abc import Callable
-from typing import Any
-
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Key
 
-from ..numerics._checks import check_bound
-from ..numerics._random import Streams
+from ..numerics._checks import check_bound, check_count
+from ..numerics._random import Streams, trajectory_streams
 from ..numerics._sums import CompensatedSum, ordered_sum
+from ._ensemble import AbstractDynamics, AbstractProcess, AbstractStudents, run_ensemble
+from ._initial import INPUTS, NOISE, initial_weights, teacher_weights
 from ._inputs import TrainingSet
+from ._level import AbstractLevel, begin, go_on
 from ._problem import LearningProblem
 
 
-class Microscopic(eqx.Module):
+class Microscopic(AbstractLevel):
     """All N weights by Euler-Maruyama steps of size dt, fresh inputs at each.
 
     Args:
@@ -30,21 +27,95 @@ class Microscopic(eqx.Module):
     def __check_init__(self):
         check_bound("dt", self.dt, ">", 0.0)
 
+    def learn(self, problem, request):
+        if problem.n_inputs is None:
+            raise ValueError("n_inputs must be given in the problem for the microscopic level")
+        n_inputs = check_count("n_inputs", problem.n_inputs)
+        key, dtype = request.drawing_key, request.dtype
+        curve = request.continued
+        if curve is not None:
+            checkpoint = go_on(problem, curve, request, self.dt)
+            if checkpoint.weights is None or curve.teacher is None:
+                raise ValueError("weights must be a curve of the microscopic level")
+            teacher = jnp.atleast_2d(curve.teacher).T
+        else:
+            indices = request.indices
+            teacher = teacher_weights(
+                request.teacher, request.teachers, key, indices, n_inputs, dtype
+            )
+            weights = initial_weights(problem, request.weights, key, indices, n_inputs, dtype)
+            checkpoint = begin(
+                problem,
+                request.n_trajectories,
+                request.first_trajectory,
+                self.dt,
+                dtype,
+                weights=weights.T,
+            )
+        assert checkpoint.weights is not None
+        if checkpoint.weights.shape[1] != n_inputs:
+            raise ValueError(
+                f"the problem's n_inputs must be {checkpoint.weights.shape[1]} as in the curve "
+                f"that is continued, got {n_inputs}"
+            )
+        test_inputs = request.test_inputs
+        if test_inputs is not None:
+            test_inputs = jnp.asarray(test_inputs, dtype)
+            if test_inputs.ndim != 2 or test_inputs.shape[1] != n_inputs:
+                raise ValueError(
+                    f"test_inputs must have shape (examples, {n_inputs}), got {test_inputs.shape}"
+                )
+        shared = teacher.shape[1] == 1
+        return run_ensemble(
+            problem,
+            _Dynamics(problem, teacher if shared else None, test_inputs, key, checkpoint.clock.dt),
+            Students(
+                weights=checkpoint.weights.T,
+                work=checkpoint.work,
+                drive_square=jnp.zeros((checkpoint.n_trajectories,), dtype),
+                diverged_step=checkpoint.diverged_step,
+            ),
+            None if shared else teacher,
+            checkpoint,
+            request,
+            self.dt,
+            n_inputs,
+            problem.inputs.footprint(problem.batch, n_inputs),
+            teacher=teacher[:, 0] if shared else teacher.T,
+        )
 
-class Students(eqx.Module):
-    """M students between two steps."""
+
+class Students(AbstractStudents):
+    """M students with all their weights."""
 
     weights: Float[Array, "N M"]
     work: CompensatedSum
-    drive_square: Float[Array, " M"]  # Σ |f|² over the steps since the last save
+    drive_square: Float[Array, " M"]
     diverged_step: Int[Array, " M"]
 
-    def with_clean_meter(self) -> "Students":
-        """These students with an empty `drive_square`, as after a save."""
-        return dataclasses.replace(self, drive_square=jnp.zeros_like(self.drive_square))
+    def position(self):
+        return {"weights": self.weights.T}
 
 
-class Learning(eqx.Module):
+class _Dynamics(AbstractDynamics):
+    problem: LearningProblem
+    teacher: Float[Array, "N 1"] | None  # None where each trajectory brings its own
+    test_inputs: Float[Array, "P N"] | None
+    key: Key[Array, ""]
+    dt: Float[Array, ""]
+
+    def process(self, indices, own):
+        return Learning(
+            self.problem,
+            own if self.teacher is None else self.teacher,
+            self.test_inputs,
+            trajectory_streams(self.key, indices, INPUTS),
+            trajectory_streams(self.key, indices, NOISE),
+            self.dt,
+        )
+
+
+class Learning(AbstractProcess):
     """One step of M students, given their random streams."""
 
     problem: LearningProblem
@@ -87,17 +158,17 @@ class Learning(eqx.Module):
         (new_fields,) = batch.project(moved)
         mean_force = signs * (force + self._force(signs, new_fields)) / 2
         work = ordered_sum(mean_force, new_fields - fields, term=jnp.multiply)
-        work = students.work.add(rate * work)
+        work = students.work.add(rate * work / weights.shape[0])
         bad = ~jnp.isfinite(work.total) & (students.diverged_step < 0)
+        met = ordered_sum(drive, term=jnp.square) / weights.shape[0]
         return Students(
-            moved,
-            work,
-            students.drive_square + ordered_sum(drive, term=jnp.square),
-            jnp.where(bad, step, students.diverged_step),
+            weights=moved,
+            work=work,
+            drive_square=students.drive_square + met,
+            diverged_step=jnp.where(bad, step, students.diverged_step),
         )
 
-    def record(self, students: Students, n_steps: int) -> dict[str, Array]:
-        """What is kept at a save, each of shape `(M,)`; `n_steps` since the last."""
+    def record(self, students: Students) -> dict[str, Array]:
         weights, n_inputs = students.weights, self.teacher.shape[0]
         product = ordered_sum(weights, self.teacher, term=jnp.multiply)
         overlap = product / n_inputs
@@ -108,8 +179,6 @@ class Learning(eqx.Module):
                 weights, self.teacher, term=lambda w, teacher: (w - overlap * teacher) ** 2
             )
             / n_inputs,
-            "work": students.work.value / n_inputs,
-            "drive_square": students.drive_square / (n_steps * n_inputs),
         }
         if isinstance(self.problem.inputs, TrainingSet):
             shown["training_error"] = self._disagreement(self.problem.inputs.examples, weights)
@@ -120,33 +189,3 @@ class Learning(eqx.Module):
     def _disagreement(self, examples: Array, weights: Array) -> Array:
         wrong = (examples @ self.teacher < 0) != (examples @ weights < 0)
         return jnp.mean(wrong, axis=0, dtype=weights.dtype)
-
-    def run(
-        self,
-        students: Students,
-        first_step: Int[Array, ""],
-        n_saves: int,
-        steps_per_save: int,
-        tick: Callable[[Any, Array], Any],
-        ticks: Any,
-    ) -> tuple[Students, dict[str, Float[Array, "save M"]], Any]:
-        """All steps; save 0 is the start. `ticks = tick(ticks, save)` goes along for progress."""
-
-        def block(carry, j):
-            students, ticks = carry
-            students = students.with_clean_meter()
-            students, _ = lax.scan(
-                lambda s, n: (self.step(s, n), None),
-                students,
-                first_step + j * steps_per_save + jnp.arange(steps_per_save),
-            )
-            return (students, tick(ticks, j)), self.record(students, steps_per_save)
-
-        # Without a barrier the start would be fused with how it was drawn, and round differently.
-        students = lax.optimization_barrier(students.with_clean_meter())
-        start = self.record(students, 1)
-        (students, ticks), shown = lax.scan(block, (students, ticks), jnp.arange(n_saves))
-        shown = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), start, shown)
-        # No step has led to the start: it shares its drive with the first interval.
-        shown["drive_square"] = shown["drive_square"].at[0].set(shown["drive_square"][1])
-        return students, shown, ticks

@@ -212,10 +212,3 @@ class CustomRule(AbstractRule):
     @property
     def smooth(self):
         return self.continuous
-
-
-def force_jump(rule: AbstractRule, dtype) -> Float[Array, ""]:
-    """F(0+) - F(0-), the jump that makes the measured heat converge like √dt."""
-    tiny = jnp.asarray(1e-30, dtype)
-    jump = jnp.asarray(rule(tiny) - rule(-tiny))
-    return jnp.where(jnp.abs(jump) < 1e-12, 0, jump)

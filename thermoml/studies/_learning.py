@@ -13,7 +13,8 @@ from jaxtyping import Array, Int
 from ..langevin import SimulationDiverged
 from ..numerics._labels import Labelled
 from ..perceptron import LearningCurve, LearningProblem, Microscopic, TrainingSet, learn
-from ..perceptron._learn import jump_loss, warn_of_separation
+from ..perceptron._jumps import jump_loss
+from ..perceptron._learn import warn_of_separation
 from ._base import AbstractStudy
 
 _EXAMPLES, _TESTS = range(2)  # what the sets are drawn for

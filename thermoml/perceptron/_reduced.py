@@ -1,0 +1,153 @@
+"""The reduced level: overlap, norm and heat without the weights, exact in law."""
+
+import dataclasses
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from ..numerics._arrays import is_concrete
+from ..numerics._checks import check_bound, check_count
+from ..numerics._random import Streams, trajectory_streams
+from ..numerics._sums import ordered_sum
+from ._ensemble import AbstractDynamics, AbstractProcess, run_ensemble
+from ._initial import NOISE
+from ._level import AbstractLevel
+from ._plane import PlaneStudents, plane_checkpoint
+from ._problem import LearningProblem
+
+
+class Reduced(AbstractLevel):
+    r"""The pair (R, Q) and the ledger alone, by Euler-Maruyama steps of size dt.
+
+    In the frame of teacher and student, $w = \sqrt N(R e_1 + P e_2)$, an input has components
+    λ*, c along e₁, e₂ and N - 2 others that enter through χ² variates only:
+
+    $$R' = (1 - k\,dt)R + \tfrac{\tilde\nu dt}{B}\sum_b d_b\lambda^*_b + \sqrt{\tfrac{2T dt}N}n_1,
+      \qquad d_b = \sigma_b F(s_b),\quad s_b = \sigma_b(R\lambda^*_b + P c_b)$$
+
+    and likewise for P with c, to which the new perpendicular part v is added in quadrature. For
+    Gaussian inputs R, Q, heat and work have exactly the law of `Microscopic(dt)` at any N >= 4;
+    for ±1 inputs they differ from it by O(1/N). Teachers do not matter and need not be given.
+
+    Cost: O(B) per step and trajectory, whatever N is, which may be an array leaf.
+
+    Args:
+        dt: time step > 0.
+
+    Source: derived by rotation invariance of the inputs; thermoml.
+    """
+
+    dt: float
+
+    def __check_init__(self):
+        check_bound("dt", self.dt, ">", 0.0)
+
+    def learn(self, problem, request):
+        n_inputs = problem.n_inputs
+        if n_inputs is None:
+            raise ValueError("n_inputs must be given in the problem for the reduced level")
+        if is_concrete(n_inputs) and jnp.ndim(n_inputs) == 0:
+            remedy = "use Microscopic(dt) for fewer"
+            check_count("n_inputs", int(n_inputs), 4, remedy)
+        n_inputs = jnp.asarray(n_inputs, request.dtype)
+        checkpoint = plane_checkpoint(problem, request, self.dt, n_inputs, "Reduced(dt)")
+        key = request.drawing_key
+        # N is a leaf here: as a Python int in the problem it would be compiled in.
+        fixed = dataclasses.replace(problem, n_inputs=n_inputs)
+        return run_ensemble(
+            problem,
+            _Dynamics(fixed, key, checkpoint.clock.dt),
+            PlaneStudents.at(checkpoint),
+            None,
+            checkpoint,
+            request,
+            self.dt,
+            n_inputs,
+            3 * problem.batch,
+            teacher=None,
+        )
+
+
+class _Dynamics(AbstractDynamics):
+    problem: LearningProblem
+    key: Key[Array, ""]
+    dt: Float[Array, ""]
+
+    def process(self, indices, own):
+        return ReducedLearning(self.problem, trajectory_streams(self.key, indices, NOISE), self.dt)
+
+
+class ReducedLearning(AbstractProcess):
+    """One step of M students in the plane, given their random streams."""
+
+    problem: LearningProblem
+    noise: Streams
+    dt: Float[Array, ""]
+
+    def _force(self, signs: Array, fields: Array) -> Array:
+        return jnp.vectorize(self.problem.rule)(signs * fields)
+
+    def step(self, students: PlaneStudents, step: Array) -> PlaneStudents:
+        problem, dt = self.problem, self.dt
+        batch, n_inputs = problem.batch, jnp.asarray(problem.n_inputs)
+        overlap, transverse = students.overlap, students.transverse
+        dtype = overlap.dtype
+
+        # Pairs of normals: λ*_b and c_b, then z_b two by two, then n₀, n₁, n₂.
+        half = -(-batch // 2)
+        first, second = self.noise.normal_pairs(step, batch + half + 2, dtype)
+        along, across = first[:batch], second[:batch]
+        z = jnp.concatenate([first[batch : batch + half], second[batch : batch + half]])[:batch]
+        n0, n1 = first[batch + half], second[batch + half]
+        n2 = first[batch + half + 1]
+        degrees = n_inputs - jnp.asarray([2, 3], dtype)
+        blocks = 2 * (batch + half + 2)  # what float64 normals take
+        inputs_chi, noise_chi = self.noise.chi_square_ratios(step, blocks, degrees, n_inputs)
+
+        signs = jnp.where(along < 0, -jnp.ones_like(along), 1)
+        fields = overlap[None] * along + transverse[None] * across
+        force = self._force(signs, fields)
+        drive = signs * force
+
+        def sums(d, a, c, z):
+            return d * a, d * c, d * d, d * z
+
+        drive_along, drive_across, square, drive_z = ordered_sum(drive, along, across, z, term=sums)
+        rate = problem.learning_rate * dt / batch
+        kick = jnp.sqrt(2 * problem.temperature * dt)
+        small = kick / jnp.sqrt(n_inputs)
+        moved = rate * drive_along - problem.stiffness * dt * overlap + small * n1
+        turned = rate * drive_across - problem.stiffness * dt * transverse + small * n2
+
+        # v/√N, the part across the plane: c g + h n with |g|²/N = |d|² χ²_{N-2}/N.
+        length = jnp.sqrt(jnp.where(square > 0, square, 1)) * (square > 0)
+        pushed = length * jnp.sqrt(inputs_chi)
+        reach = rate * jnp.sqrt(n_inputs)
+        perpendicular = (reach * pushed) ** 2 + kick**2 * noise_chi
+        perpendicular = perpendicular + small * n0 * (2 * reach * pushed + small * n0)
+        # ρ_b·v/√N = d_b (g·v)/(√N|d|²) + |v|/√N z_b, z off d
+        inverse = jnp.where(square > 0, 1 / jnp.where(square > 0, square, 1), 0)
+        common = rate * n_inputs * inputs_chi + kick * jnp.sqrt(inputs_chi) * n0 * length * inverse
+        root = jnp.sqrt(jnp.maximum(perpendicular, 0))
+        shift = (
+            moved[None] * along
+            + turned[None] * across
+            + drive * (common - root * drive_z * inverse)[None]
+            + root[None] * z
+        )
+        mean_force = signs * (force + self._force(signs, fields + shift)) / 2
+        work = ordered_sum(mean_force, shift, term=jnp.multiply)
+        work = students.work.add(problem.learning_rate / batch * work)
+        bad = ~jnp.isfinite(work.total) & (students.diverged_step < 0)
+        scale = (problem.learning_rate / batch) ** 2
+        met = scale * (drive_along**2 + drive_across**2 + n_inputs * pushed**2)
+        return PlaneStudents(
+            overlap=overlap + moved,
+            transverse=jnp.sqrt((transverse + turned) ** 2 + perpendicular),
+            work=work,
+            drive_square=students.drive_square + met,
+            diverged_step=jnp.where(bad, step, students.diverged_step),
+        )
+
+    def record(self, students: PlaneStudents) -> dict[str, Array]:
+        return students.record()
