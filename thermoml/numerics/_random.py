@@ -116,15 +116,19 @@ class Streams(eqx.Module):
         return _normal_float32(*self._blocks(step, 0, rows)).astype(dtype)
 
     def normal_pairs(
-        self, step: Array, rows: int, dtype
+        self, step: Array, first: Any, rows: int, dtype
     ) -> tuple[Float[Array, "rows trajectory"], Float[Array, "rows trajectory"]]:
-        """As `normals`, two at a time for the price of one."""
+        """As `normals`, two at a time for the price of one: pairs `first` ... `first + rows - 1`.
+
+        Pair i takes block i in float32, blocks 2i and 2i + 1 in float64.
+        """
         if dtype == jnp.float64:
-            radius = jnp.sqrt(-2 * jnp.log(_uniform_float64(*self._blocks(step, 0, rows))))
-            angle = 2 * np.pi * _uniform_float64(*self._blocks(step, rows, rows))
+            words = self._blocks(step, 2 * first, 2 * rows)
+            radius, angle = (_uniform_float64(words[0][i::2], words[1][i::2]) for i in (0, 1))
+            radius, angle = jnp.sqrt(-2 * jnp.log(radius)), 2 * np.pi * angle
             return radius * jnp.cos(angle), radius * jnp.sin(angle)
-        first, second = _normal_pair_float32(*self._blocks(step, 0, rows))
-        return first.astype(dtype), second.astype(dtype)
+        pair = _normal_pair_float32(*self._blocks(step, first, rows))
+        return pair[0].astype(dtype), pair[1].astype(dtype)
 
     def chi_square_ratios(
         self, step: Array, first: int, degrees: Float[Array, " k"], scale: Any

@@ -8,8 +8,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-# Rows added in one unrolled block: shorter blocks spend their time on memory.
+# Rows treated in one unrolled block: shorter blocks spend their time on memory.
 _ROWS_PER_BLOCK = 25
+
+
+def block_rows(count: int) -> int:
+    """Rows of a block, two blocks at least: a loop of one turn would be unrolled."""
+    return max(1, min(_ROWS_PER_BLOCK, count // 2))
 
 
 def ordered_sum(*arrays: Array, term: Callable[..., Any] = lambda row: row) -> Any:
@@ -19,7 +24,8 @@ def ordered_sum(*arrays: Array, term: Callable[..., Any] = lambda row: row) -> A
     XLA's own reductions do not give: they choose an order by the shape.
     """
     count = arrays[0].shape[0]
-    whole = count - count % _ROWS_PER_BLOCK
+    size = block_rows(count)
+    rest = count % size
 
     def add_rows(total, blocks):
         for i in range(blocks[0].shape[0]):
@@ -28,10 +34,25 @@ def ordered_sum(*arrays: Array, term: Callable[..., Any] = lambda row: row) -> A
 
     shapes = jax.eval_shape(term, *(array[0] for array in arrays))
     total = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-    if whole:
-        blocks = [a[:whole].reshape(-1, _ROWS_PER_BLOCK, *a.shape[1:]) for a in arrays]
-        total, _ = jax.lax.scan(lambda t, rows: (add_rows(t, rows), None), total, blocks)
-    return add_rows(total, [a[whole:] for a in arrays])
+    total = add_rows(total, [a[:rest] for a in arrays])
+    blocks = [a[rest:].reshape(-1, size, *a.shape[1:]) for a in arrays]
+    return jax.lax.scan(lambda t, rows: (add_rows(t, rows), None), total, blocks)[0]
+
+
+def by_blocks(function: Callable[..., Any], count: int, *arrays: Array) -> Any:
+    """function(first, a_rows, b_rows, ...) of some rows at a time, the results `(count, ...)`.
+
+    `function` gets the number of the first row and the rows of each array, and treats as many as
+    `arrays` have there, or `block_rows(count)`. A loop's results are kept, while what is merely
+    elementwise XLA makes again inside every fusion that uses it.
+    """
+    size = block_rows(count)
+    n_blocks = -(-count // size)
+    filled = [jnp.pad(a, ((0, n_blocks * size - count), (0, 0)), mode="edge") for a in arrays]
+    blocks = [a.reshape(n_blocks, size, *a.shape[1:]) for a in filled]
+    firsts = size * jnp.arange(n_blocks)
+    found = jax.lax.map(lambda rows: function(*rows), (firsts, *blocks))
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], found)
 
 
 class CompensatedSum(eqx.Module):

@@ -23,8 +23,8 @@ from ._level import Request
 from ._problem import LearningProblem
 
 _VECTOR = 16  # float32 numbers in the widest vector of a CPU
-# Trajectories of one chunk, and numbers it may hold: what a core's caches like, and what a device.
-_CHUNK = {"cpu": (128, 2**19), "other": (2**16, 2**28)}
+# Numbers that one chunk may hold: what a core's caches like, and what a device.
+_ROOM = {"cpu": 2**19, "other": 2**28}
 
 
 class AbstractStudents(eqx.Module):
@@ -102,18 +102,19 @@ class AbstractDynamics(eqx.Module):
         """The process of trajectories `indices`; `own` is what each brings along."""
 
 
-def layout(footprint: int, n_trajectories: int) -> tuple[int, Mesh | None]:
+def layout(footprint: int, widest: int, n_trajectories: int) -> tuple[int, Mesh | None]:
     """How many trajectories run side by side, and the devices that share them.
 
     A device's part of a chunk is what its memory likes, in whole vectors: the rest of one would be
     computed number by number, and round differently. Chunks follow one another. `footprint`: the
-    numbers that a trajectory keeps in memory.
+    numbers that a trajectory keeps in memory; `widest`: trajectories at most on a core.
     """
     if n_trajectories == 1:
         return 1, None
     n_devices = min(jax.local_device_count(), -(-n_trajectories // _VECTOR))
-    widest, room = _CHUNK["cpu" if jax.default_backend() == "cpu" else "other"]
-    part = max(_VECTOR, min(widest, room // footprint))
+    on_cpu = jax.default_backend() == "cpu"
+    room = _ROOM["cpu" if on_cpu else "other"]
+    part = max(_VECTOR, min(widest if on_cpu else 2**16, room // footprint))
     n_chunks = -(-n_trajectories // (part * n_devices))
     part = -(-n_trajectories // (n_chunks * n_devices))
     part = -(-part // _VECTOR) * _VECTOR
@@ -194,6 +195,7 @@ def run_ensemble(
     dt: float,
     n_inputs: Any,
     footprint: int,
+    widest: int = 128,
     **known: Any,
 ) -> LearningCurve:
     """The curve of students that start at a checkpoint and move as `dynamics` says.
@@ -212,7 +214,7 @@ def run_ensemble(
         progress_meter(request.progress),
         n_saves,
         steps_per_save,
-        *layout(footprint, checkpoint.n_trajectories),
+        *layout(footprint, widest, checkpoint.n_trajectories),
     )
     drive_square = shown.pop("drive_square")
     where: dict[str, Any] = students.position()

@@ -3,9 +3,10 @@
 import dataclasses
 from typing import Any
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Key
 
 from ..numerics._arrays import is_concrete
 from ..numerics._random import trajectory_streams
@@ -82,21 +83,24 @@ def plane_checkpoint(
         )
     else:
         width = jnp.sqrt(problem.temperature / problem.stiffness)
-        plane = width * _drawn(request, n_inputs)
+        if n_inputs is None:
+            plane = jnp.tile(width * jnp.asarray([[0, 1]], width.dtype), (len(request.indices), 1))
+        else:
+            plane = width * _drawn(request.drawing_key, request.indices, n_inputs)
     return begin(
         problem, request.n_trajectories, request.first_trajectory, dt, request.dtype, plane=plane
     )
 
 
-def _drawn(request: Request, n_inputs: Any) -> Float[Array, "trajectory 2"]:
-    """R and P of weights N(0, 1); (0, 1) as N → ∞."""
-    dtype = request.dtype
-    if n_inputs is None:
-        return jnp.tile(jnp.asarray([[0.0, 1.0]], dtype), (request.n_trajectories, 1))
-    streams = trajectory_streams(request.drawing_key, request.indices, WEIGHTS)
-    step = jnp.asarray(0)
+@eqx.filter_jit
+def _drawn(
+    key: Key[Array, ""], indices: Int[Array, " trajectory"], n_inputs: Float[Array, ""]
+) -> Float[Array, "trajectory 2"]:
+    """R and P of weights N(0, 1)."""
+    streams = trajectory_streams(key, indices, WEIGHTS)
+    step, dtype = jnp.asarray(0), n_inputs.dtype
     along = streams.normals(step, 1, dtype)[0] / jnp.sqrt(n_inputs)
-    across = streams.chi_square_ratios(step, 2, n_inputs - jnp.ones((1,), dtype), n_inputs)[0]
+    across = streams.chi_square_ratios(step, 2, n_inputs[None] - 1, n_inputs)[0]
     return jnp.stack([along, jnp.sqrt(across)], axis=1)
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Key
 from ..numerics._arrays import is_concrete
 from ..numerics._checks import check_bound, check_count
 from ..numerics._random import Streams, trajectory_streams
-from ..numerics._sums import ordered_sum
+from ..numerics._sums import block_rows, by_blocks, ordered_sum
 from ._ensemble import AbstractDynamics, AbstractProcess, run_ensemble
 from ._initial import NOISE
 from ._level import AbstractLevel
@@ -64,6 +64,7 @@ class Reduced(AbstractLevel):
             self.dt,
             n_inputs,
             3 * problem.batch,
+            widest=1024,
             teacher=None,
         )
 
@@ -93,26 +94,34 @@ class ReducedLearning(AbstractProcess):
         overlap, transverse = students.overlap, students.transverse
         dtype = overlap.dtype
 
-        # Pairs of normals: λ*_b and c_b, then z_b two by two, then n₀, n₁, n₂.
-        half = -(-batch // 2)
-        first, second = self.noise.normal_pairs(step, batch + half + 2, dtype)
-        along, across = first[:batch], second[:batch]
-        z = jnp.concatenate([first[batch : batch + half], second[batch : batch + half]])[:batch]
-        n0, n1 = first[batch + half], second[batch + half]
-        n2 = first[batch + half + 1]
+        size = block_rows(batch)
+        padded = -(-batch // size) * size  # rows of whole blocks
+
+        def draw(first):
+            pair = self.noise.normal_pairs(step, first, size, dtype)
+            beside, _ = self.noise.normal_pairs(step, padded + first, size, dtype)
+            return *pair, beside
+
+        along, across, z = by_blocks(draw, batch)
+        last = 2 * padded
+        (n0, n1), (n2, _) = self.noise.normal_pairs(step, last, 2, dtype)
         degrees = n_inputs - jnp.asarray([2, 3], dtype)
-        blocks = 2 * (batch + half + 2)  # what float64 normals take
+        blocks = 2 * (last + 2)  # float64 takes two for a pair
         inputs_chi, noise_chi = self.noise.chi_square_ratios(step, blocks, degrees, n_inputs)
 
-        signs = jnp.where(along < 0, -jnp.ones_like(along), 1)
-        fields = overlap[None] * along + transverse[None] * across
-        force = self._force(signs, fields)
-        drive = signs * force
+        def fields(a, c):
+            return overlap * a + transverse * c
 
-        def sums(d, a, c, z):
+        def sign(a):
+            return jnp.where(a < 0, -jnp.ones_like(a), 1)
+
+        force = by_blocks(lambda _, a, c: self._force(sign(a), fields(a, c)), batch, along, across)
+
+        def sums(a, c, z, f):
+            d = sign(a) * f
             return d * a, d * c, d * d, d * z
 
-        drive_along, drive_across, square, drive_z = ordered_sum(drive, along, across, z, term=sums)
+        drive_along, drive_across, square, drive_z = ordered_sum(along, across, z, force, term=sums)
         rate = problem.learning_rate * dt / batch
         kick = jnp.sqrt(2 * problem.temperature * dt)
         small = kick / jnp.sqrt(n_inputs)
@@ -129,14 +138,13 @@ class ReducedLearning(AbstractProcess):
         inverse = jnp.where(square > 0, 1 / jnp.where(square > 0, square, 1), 0)
         common = rate * n_inputs * inputs_chi + kick * jnp.sqrt(inputs_chi) * n0 * length * inverse
         root = jnp.sqrt(jnp.maximum(perpendicular, 0))
-        shift = (
-            moved[None] * along
-            + turned[None] * across
-            + drive * (common - root * drive_z * inverse)[None]
-            + root[None] * z
-        )
-        mean_force = signs * (force + self._force(signs, fields + shift)) / 2
-        work = ordered_sum(mean_force, shift, term=jnp.multiply)
+
+        def done(a, c, z, f):
+            d = sign(a) * f
+            shift = moved * a + turned * c + d * (common - root * drive_z * inverse) + root * z
+            return (d + sign(a) * self._force(sign(a), fields(a, c) + shift)) / 2 * shift
+
+        work = ordered_sum(along, across, z, force, term=done)
         work = students.work.add(problem.learning_rate / batch * work)
         bad = ~jnp.isfinite(work.total) & (students.diverged_step < 0)
         scale = (problem.learning_rate / batch) ** 2

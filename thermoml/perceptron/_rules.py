@@ -143,7 +143,8 @@ class AlphaTron(AbstractRule):
         warnings.warn(f"AlphaTron with alpha = {alpha}: {reason}", RuleWarning, stacklevel=3)
 
     def __call__(self, s):
-        right = jnp.where(s > 0, s, 1) ** self.alpha
+        # exp and log are vectorised on a CPU, where a power is not.
+        right = jnp.exp(self.alpha * jnp.log(jnp.where(s > 0, s, 1)))
         at_zero = jnp.where(self.alpha > 0, jnp.zeros_like(s), 1)
         return jnp.where(s > 0, right, jnp.where(s < 0, jnp.ones_like(s), at_zero))
 
