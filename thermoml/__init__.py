@@ -11,6 +11,7 @@ from .files import load, save
 from .langevin import *  # noqa: F403
 from .perceptron import *  # noqa: F403
 from .sweep import Grid, Labelled, SchedulerLost, StoreError, StoreWarning, sweep
+from .tuning import Tuned, tune
 
 __version__ = _version("thermoml")
 __all__ = [
@@ -19,10 +20,12 @@ __all__ = [
     "SchedulerLost",
     "StoreError",
     "StoreWarning",
+    "Tuned",
     "__version__",
     "load",
     "save",
     "sweep",
+    "tune",
 ]
 __all__ += langevin.__all__
 __all__ += perceptron.__all__

@@ -36,6 +36,7 @@ def curve(x64):
         teacher=jnp.ones(4),
         checkpoint=LearningCheckpoint(
             weights=jnp.ones((2, 4)),
+            plane=None,
             work=CompensatedSum.zeros((2,), float),
             diverged_step=jnp.asarray([-1, -1]),
             stiffness=jnp.asarray(K),

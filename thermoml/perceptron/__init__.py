@@ -1,6 +1,10 @@
 """The perceptron as a physical system: rules, problems, learning and its thermodynamics."""
 
+from ._budget import at_dissipation
 from ._curve import LearningCurve
+from ._frontier import OptimalRule, dissipation_bound
+from ._gradients import Gradient, LearningObjective
+from ._information import InformationBound, SecondLawWarning, information_bound
 from ._initial import binary_teacher, sphere_teacher
 from ._inputs import AbstractInputs, BinaryInputs, GaussianInputs, TrainingSet
 from ._learn import ScaleSeparationWarning, StepSizeWarning, learn
@@ -29,23 +33,31 @@ __all__ = [
     "BinaryInputs",
     "CustomRule",
     "GaussianInputs",
+    "Gradient",
     "Hebbian",
+    "InformationBound",
     "LearningCurve",
+    "LearningObjective",
     "LearningProblem",
     "LinearAlphaTron",
     "MeanField",
     "Microscopic",
+    "OptimalRule",
     "Perceptron",
     "PerceptronLearning",
     "PerceptronRule",
     "Reduced",
     "RuleWarning",
     "ScaleSeparationWarning",
+    "SecondLawWarning",
     "SteadyState",
     "StepSizeWarning",
     "TrainingSet",
+    "at_dissipation",
     "binary_teacher",
+    "dissipation_bound",
     "generalization_error",
+    "information_bound",
     "label_information",
     "learn",
     "sphere_teacher",

@@ -26,6 +26,8 @@ QUANTITIES = {
     "heat": ("energy/weight", "heat into the bath per weight"),
     "work": ("energy/weight", "work of the learning force per weight"),
     "energy": ("energy/weight", "energy per weight"),
+    "system_entropy": ("nat/weight", "entropy the weights gained, per weight"),
+    "environment_entropy": ("nat/weight", "entropy the bath gained, per weight"),
     "entropy_production": ("nat/weight", "entropy of weights and bath gained, per weight"),
     "information": ("nat/weight", "information of the weights about the teacher, per weight"),
     "efficiency": ("", "information gained per entropy produced"),
@@ -76,8 +78,10 @@ class LearningCurve(eqx.Module):
         error: ε = arctan2(P, R)/π, the generalization error.
         heat, work, energy: per weight; energy is kQ/2 and dU = δW - δQ.
         information: I/N = ½ ln(Q/P²), what the weights tell about the teacher (N → ∞).
-        entropy_production: ½ ln(Q_t/Q_0) + heat/T, the entropy of the weights to one who does not
-            know the teacher, plus that of the bath. NaN at T = 0.
+        system_entropy: ½ ln(Q_t/Q_0), the entropy that the weights have gained, to one who does
+            not know the teacher (N → ∞).
+        environment_entropy: heat/T, what the bath has gained. NaN at T = 0.
+        entropy_production: their sum, in nats per weight.
         efficiency: (I_t - I_0)/entropy_production, at most 1 on average; 0 at the start.
         scale_separation: dt |f|²/(2NT), f the learning force of a step, averaged over the steps
             since the last save (save 0: up to the first): what the inputs of a step add to
@@ -135,11 +139,17 @@ class LearningCurve(eqx.Module):
         return jnp.log1p(self.overlap**2 / self.transverse) / 2
 
     @property
-    def entropy_production(self) -> Float[Array, "trajectory save"]:
+    def system_entropy(self) -> Float[Array, "trajectory save"]:
+        return jnp.log(self.norm / self.initial["norm"][:, None]) / 2
+
+    @property
+    def environment_entropy(self) -> Float[Array, "trajectory save"]:
         heated = self.temperature > 0
-        flow = self.heat / jnp.where(heated, self.temperature, 1)
-        widening = jnp.log(self.norm / self.initial["norm"][:, None]) / 2
-        return widening + jnp.where(heated, flow, jnp.nan)
+        return jnp.where(heated, self.heat / jnp.where(heated, self.temperature, 1), jnp.nan)
+
+    @property
+    def entropy_production(self) -> Float[Array, "trajectory save"]:
+        return self.system_entropy + self.environment_entropy
 
     @property
     def efficiency(self) -> Float[Array, "trajectory save"]:

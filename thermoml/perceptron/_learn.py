@@ -16,6 +16,7 @@ from ..langevin._solution import raise_if_diverged
 from ..numerics._arrays import cast_floats, default_float, is_concrete
 from ..numerics._checks import check_count, count_matches
 from ._curve import LearningCurve
+from ._information import check_second_law
 from ._level import AbstractLevel, Request
 from ._model import Perceptron
 from ._problem import LearningProblem
@@ -179,4 +180,5 @@ def learn(
     curve = level.learn(problem, request)
     if is_concrete(curve.overlap):
         _report(curve, dt, throw)
+        check_second_law(curve)
     return curve

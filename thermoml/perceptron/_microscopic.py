@@ -125,7 +125,7 @@ class Learning(AbstractProcess):
     noise: Streams
     dt: Float[Array, ""]
 
-    def _lesson(self, weights: Array, step: Array):
+    def lesson(self, weights: Array, step: Array):
         """The batch of a step, its labels, the activations √N λ, and the force F on each input."""
         batch = self.problem.inputs.draw(
             self.inputs,
@@ -145,7 +145,7 @@ class Learning(AbstractProcess):
 
     def step(self, students: Students, step: Array) -> Students:
         problem, weights = self.problem, students.weights
-        batch, signs, fields, force = self._lesson(weights, step)
+        batch, signs, fields, force = self.lesson(weights, step)
         rate = problem.learning_rate * weights.shape[0] ** 0.5 / problem.batch
         drive = batch.combine(rate * signs * force)
         noise = self.noise.normals(step, weights.shape[0], weights.dtype)

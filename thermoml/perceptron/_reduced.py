@@ -2,7 +2,9 @@
 
 import dataclasses
 
+import equinox as eqx
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float, Key
 
 from ..numerics._arrays import is_concrete
@@ -33,11 +35,16 @@ class Reduced(AbstractLevel):
 
     Args:
         dt: time step > 0.
+        jump_corrected: derivatives of a rule with a jump J = F(0+) - F(0-) gain what the jump adds
+            to the mean of a step, $\\tilde\\nu J(\\delta R - R\\,\\delta Q/2Q)/\\sqrt{2\\pi Q}$ in
+            $\\delta\\dot R$ and likewise across; otherwise they lack it. Right for overlap, norm
+            and error as N → ∞; not for the heat.
 
     Source: derived by rotation invariance of the inputs; thermoml.
     """
 
     dt: float
+    jump_corrected: bool = eqx.field(default=False, static=True, kw_only=True)
 
     def __check_init__(self):
         check_bound("dt", self.dt, ">", 0.0)
@@ -56,7 +63,7 @@ class Reduced(AbstractLevel):
         fixed = dataclasses.replace(problem, n_inputs=n_inputs)
         return run_ensemble(
             problem,
-            _Dynamics(fixed, key, checkpoint.clock.dt),
+            _Dynamics(fixed, key, checkpoint.clock.dt, self.jump_corrected),
             PlaneStudents.at(checkpoint),
             None,
             checkpoint,
@@ -73,9 +80,11 @@ class _Dynamics(AbstractDynamics):
     problem: LearningProblem
     key: Key[Array, ""]
     dt: Float[Array, ""]
+    jump_corrected: bool = eqx.field(static=True)
 
     def process(self, indices, own):
-        return ReducedLearning(self.problem, trajectory_streams(self.key, indices, NOISE), self.dt)
+        streams = trajectory_streams(self.key, indices, NOISE)
+        return ReducedLearning(self.problem, streams, self.dt, self.jump_corrected)
 
 
 class ReducedLearning(AbstractProcess):
@@ -84,6 +93,24 @@ class ReducedLearning(AbstractProcess):
     problem: LearningProblem
     noise: Streams
     dt: Float[Array, ""]
+    jump_corrected: bool = eqx.field(default=False, static=True)
+
+    def _jump_tangent(self, overlap: Array, transverse: Array) -> tuple[Array, Array, Array]:
+        """Numbers that are 0 with the derivatives that jumps of F and F² give the mean drives.
+
+        Where s = σλ passes 0, E[σλ*F], E[σcF] and E[F²] change by the jump times the density of
+        λ at 0 times the means over inputs with λ = 0, where λ* = -cP/R has variance P²/Q.
+        """
+        tiny = jnp.asarray(1e-30, overlap.dtype)
+        above, below = self.problem.rule(tiny), self.problem.rule(-tiny)
+        r, p = lax.stop_gradient((overlap, transverse))
+        jumps = lax.stop_gradient((above - below, above**2 - below**2))
+        norm = r**2 + p**2
+        density = self.problem.batch / jnp.sqrt(2 * jnp.pi * norm)
+        # 0, but with the derivative of -P times the angle from the teacher
+        turn = ((overlap - r) * p - (transverse - p) * r) / norm
+        along, across = density * jumps[0] * turn * p, -density * jumps[0] * turn * r
+        return along, across, density * jumps[1] * turn * jnp.sqrt(2 * norm / jnp.pi)
 
     def _force(self, signs: Array, fields: Array) -> Array:
         return jnp.vectorize(self.problem.rule)(signs * fields)
@@ -115,13 +142,21 @@ class ReducedLearning(AbstractProcess):
         def sign(a):
             return jnp.where(a < 0, -jnp.ones_like(a), 1)
 
-        force = by_blocks(lambda _, a, c: self._force(sign(a), fields(a, c)), batch, along, across)
+        def push(_, a, c):
+            rows = jnp.broadcast_arrays(overlap[None], transverse[None], a)[:2]
+            return self._force(sign(a), rows[0] * a + rows[1] * c)
+
+        force = by_blocks(push, batch, along, across)
 
         def sums(a, c, z, f):
             d = sign(a) * f
             return d * a, d * c, d * d, d * z
 
         drive_along, drive_across, square, drive_z = ordered_sum(along, across, z, force, term=sums)
+        if self.jump_corrected:
+            jumps = self._jump_tangent(overlap, transverse)
+            drive_along, drive_across = drive_along + jumps[0], drive_across + jumps[1]
+            square = square + jumps[2]
         rate = problem.learning_rate * dt / batch
         kick = jnp.sqrt(2 * problem.temperature * dt)
         small = kick / jnp.sqrt(n_inputs)
@@ -129,13 +164,14 @@ class ReducedLearning(AbstractProcess):
         turned = rate * drive_across - problem.stiffness * dt * transverse + small * n2
 
         # v/√N, the part across the plane: c g + h n with |g|²/N = |d|² χ²_{N-2}/N.
-        length = jnp.sqrt(jnp.where(square > 0, square, 1)) * (square > 0)
+        some = square > 0
+        safe = jnp.where(some, square, 1)
+        length, inverse = jnp.where(some, jnp.sqrt(safe), 0), jnp.where(some, 1 / safe, 0)
         pushed = length * jnp.sqrt(inputs_chi)
         reach = rate * jnp.sqrt(n_inputs)
         perpendicular = (reach * pushed) ** 2 + kick**2 * noise_chi
         perpendicular = perpendicular + small * n0 * (2 * reach * pushed + small * n0)
         # ρ_b·v/√N = d_b (g·v)/(√N|d|²) + |v|/√N z_b, z off d
-        inverse = jnp.where(square > 0, 1 / jnp.where(square > 0, square, 1), 0)
         common = rate * n_inputs * inputs_chi + kick * jnp.sqrt(inputs_chi) * n0 * length * inverse
         root = jnp.sqrt(jnp.maximum(perpendicular, 0))
 

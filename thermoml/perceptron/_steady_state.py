@@ -4,11 +4,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optimistix as optx
 from jaxtyping import Array, Float
 
 from ..numerics._arrays import cast_floats, default_float, is_concrete
 from ..numerics._checks import check_bound, check_count
+from ..numerics._roots import newton_root
 from ._inputs import GaussianInputs, TrainingSet
 from ._moments import Moments, plane_moments
 from ._problem import LearningProblem
@@ -141,7 +141,7 @@ def _gained(problem: LearningProblem, places: Array) -> Array:
     return problem.learning_rate * jax.vmap(problem.rule.potential)(places)
 
 
-def _at(problem: LearningProblem, stiffness: Array) -> tuple[Array, Array, Moments]:
+def averages_at(problem: LearningProblem, stiffness: Array) -> tuple[Array, Array, Moments]:
     """R, P and the averages there, if the effective stiffness is c = `stiffness`."""
     transverse = jnp.sqrt(problem.temperature / stiffness)
     pull = plane_moments(problem.rule, jnp.zeros_like(transverse), transverse).along_teacher
@@ -149,10 +149,10 @@ def _at(problem: LearningProblem, stiffness: Array) -> tuple[Array, Array, Momen
     return overlap, transverse, plane_moments(problem.rule, overlap, transverse)
 
 
-def _mismatch(log_stiffness: Array, problem: LearningProblem) -> Array:
+def mismatch(log_stiffness: Array, problem: LearningProblem) -> Array:
     """(c - k + ν̃a)/(c + k), which vanishes at rest."""
     c = jnp.exp(log_stiffness)
-    _, _, found = _at(problem, c)
+    _, _, found = averages_at(problem, c)
     excess = c - problem.stiffness + problem.learning_rate * found.along_student
     return excess / (c + problem.stiffness)
 
@@ -175,13 +175,13 @@ def _bracket(problem: LearningProblem) -> tuple[Array, Array, Array]:
         places = ends[0] + (ends[1] - ends[0]) * jnp.linspace(0, 1, count, dtype=dtype)
 
         def at(place):
-            overlap, transverse, _ = _at(problem, jnp.exp(place))
-            return _mismatch(place, problem), overlap**2 + transverse**2
+            overlap, transverse, _ = averages_at(problem, jnp.exp(place))
+            return mismatch(place, problem), overlap**2 + transverse**2
 
-        mismatch, norm = jax.vmap(at)(places)
-        crossing = (mismatch[:-1] < 0) & (mismatch[1:] >= 0)
+        missed, norm = jax.vmap(at)(places)
+        crossing = (missed[:-1] < 0) & (missed[1:] >= 0)
         # Along these places dφ = -(c - k + ν̃a) dQ/2: no need for the potential.
-        pull = mismatch * (jnp.exp(places) + k)
+        pull = missed * (jnp.exp(places) + k)
         falls = (pull[:-1] + pull[1:]) * (norm[1:] - norm[:-1]) / 4
         level = -jnp.cumsum(jnp.where(jnp.isfinite(falls), falls, 0))
         lowest = jnp.argmin(jnp.where(crossing, level, jnp.inf))
@@ -197,20 +197,12 @@ def effective_stiffness(problem: LearningProblem) -> Float[Array, ""]:
     """c at the minimum of the free energy, with implicit derivatives; NaN where there is none."""
     arrays, rest = eqx.partition(problem, eqx.is_array)
     low, high, good = _bracket(eqx.combine(jax.lax.stop_gradient(arrays), rest))
-    tolerance = 1e-13 if low.dtype == jnp.float64 else 1e-6
-    solution = optx.root_find(
-        _mismatch,
-        optx.Newton(rtol=tolerance, atol=tolerance),
-        (low + high) / 2,
-        args=problem,
-        options={"lower": low, "upper": high},
-        max_steps=50,
-        throw=False,
-    )
-    return jnp.where(good, jnp.exp(solution.value), jnp.nan)
+    options = {"lower": low, "upper": high}
+    root = newton_root(lambda place: mismatch(place, problem), (low + high) / 2, options)
+    return jnp.where(good, jnp.exp(root), jnp.nan)
 
 
-def _rates(problem: LearningProblem, found: Moments) -> tuple[Array, Array | None]:
+def rates(problem: LearningProblem, found: Moments) -> tuple[Array, Array | None]:
     """Dissipation and excess rate."""
     rate, n_inputs = problem.learning_rate, problem.n_inputs
     if n_inputs is None:
@@ -225,8 +217,8 @@ def _rates(problem: LearningProblem, found: Moments) -> tuple[Array, Array | Non
 
 @eqx.filter_jit
 def _mean_field(problem: LearningProblem) -> SteadyState:
-    overlap, transverse, found = _at(problem, effective_stiffness(problem))
-    dissipation, excess = _rates(problem, found)
+    overlap, transverse, found = averages_at(problem, effective_stiffness(problem))
+    dissipation, excess = rates(problem, found)
     return SteadyState(
         overlap=overlap,
         norm=overlap**2 + transverse**2,
@@ -272,7 +264,7 @@ def _exact(problem: LearningProblem) -> SteadyState:
         return found
 
     c = effective_stiffness(problem)
-    overlap, transverse, _ = _at(problem, c)
+    overlap, transverse, _ = averages_at(problem, c)
     wide = 60 * jnp.sqrt(problem.temperature / (n_inputs * c))
     left, right = 45 / (n_inputs - 1) + 45 / jnp.sqrt(n_inputs), 2 + 20 / jnp.sqrt(n_inputs)
     right = jnp.minimum(right, 60 / jnp.sqrt(n_inputs))
@@ -288,7 +280,7 @@ def _exact(problem: LearningProblem) -> SteadyState:
 
     def shown(overlap, log_transverse):
         transverse = jnp.exp(log_transverse)
-        dissipation, excess = _rates(problem, plane_moments(problem.rule, overlap, transverse))
+        dissipation, excess = rates(problem, plane_moments(problem.rule, overlap, transverse))
         angle = jnp.arctan2(transverse, overlap)
         return overlap, overlap**2 + transverse**2, angle / jnp.pi, dissipation, excess
 

@@ -1,0 +1,113 @@
+"""The least dissipation for an error, and the rule that reaches it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.stats import norm
+
+import thermoml as tml
+
+ERRORS = [0.1, 0.25, 0.4]
+
+
+@pytest.fixture(autouse=True)
+def _float64(x64):
+    """All of this in float64."""
+
+
+def mean_square_alignment(rho):
+    """g(ρ) by quadrature of SciPy."""
+
+    def term(y):
+        x = rho / np.sqrt(1 - rho**2) * y
+        hazard = np.exp(norm.logpdf(x) - norm.logcdf(x))
+        given = rho * y + np.sqrt(1 - rho**2) * hazard
+        return 2 * norm.pdf(y) * norm.cdf(x) * given**2
+
+    return quad(term, -12, 0, epsabs=1e-13)[0] + quad(term, 0, 12, epsabs=1e-13)[0]
+
+
+@pytest.mark.parametrize("error", [0.02, *ERRORS, 0.45])
+def test_bound_against_another_quadrature(error):
+    rho = np.cos(np.pi * error)
+    expected = 2 * ((1 - rho**2 / mean_square_alignment(rho)) ** -0.5 - 1)
+    np.testing.assert_allclose(tml.dissipation_bound(error), expected, rtol=1e-8)
+
+
+def test_bound_scales_with_stiffness_and_temperature_and_is_symmetric():
+    errors = jnp.asarray([0.2, 0.8])
+    found = tml.dissipation_bound(errors, stiffness=2.0, temperature=3.0)
+    np.testing.assert_allclose(found, 6 * tml.dissipation_bound(0.2), rtol=1e-12)
+    np.testing.assert_allclose(tml.dissipation_bound(0.5), 0, atol=1e-12)
+
+
+def test_bound_is_differentiable():
+    slope = jax.grad(tml.dissipation_bound)(jnp.asarray(0.25))
+    ahead, behind = tml.dissipation_bound(0.25 + 1e-5), tml.dissipation_bound(0.25 - 1e-5)
+    np.testing.assert_allclose(slope, (ahead - behind) / 2e-5, rtol=1e-8)
+
+
+def at_rest(error):
+    problem = tml.LearningProblem(tml.OptimalRule(error), learning_rate=1.0)
+    return tml.steady_state(problem)
+
+
+def test_optimal_rule_reaches_the_bound():
+    errors = jnp.asarray(ERRORS)
+    state = jax.jit(jax.vmap(at_rest))(errors)
+    bound = tml.dissipation_bound(errors)
+    np.testing.assert_allclose(state.error, errors, rtol=1e-9)
+    np.testing.assert_allclose(state.dissipation, bound, rtol=1e-9)
+    np.testing.assert_allclose(state.norm, 1 + bound / 2, rtol=1e-9)
+
+
+def test_potential_of_the_optimal_rule_is_its_integral():
+    rule = tml.OptimalRule(0.2)
+    for s in (-2.0, 0.7, 3.0):
+        expected = quad(lambda x: float(rule(jnp.asarray(x))), 0, s, epsabs=1e-12)[0]
+        np.testing.assert_allclose(rule.potential(jnp.asarray(s)), expected, rtol=1e-9)
+
+
+def test_no_rule_beats_the_bound():
+    rates = jnp.asarray([0.1, 0.5, 1.0, 2.0])
+    for make in (
+        lambda rate: (tml.Hebbian(), rate),
+        lambda rate: (tml.PerceptronRule(), rate),
+        lambda rate: (tml.AdaTron(), rate),
+        lambda rate: (tml.AlphaTron(0.5), rate),
+        lambda rate: (tml.LinearAlphaTron(0.3), rate),
+    ):
+
+        def state(rate, make=make):
+            rule, rate = make(rate)
+            return tml.steady_state(tml.LearningProblem(rule, learning_rate=rate))
+
+        found = jax.jit(jax.vmap(state))(rates)
+        assert (tml.dissipation_bound(found.error) <= found.dissipation * (1 + 1e-12)).all()
+
+
+def test_weak_hebbian_learning_touches_the_frontier():
+    state = tml.steady_state(tml.LearningProblem(tml.Hebbian(), learning_rate=0.01))
+    ratio = tml.dissipation_bound(state.error) / state.dissipation
+    assert 0.999 < ratio < 1
+
+
+@pytest.mark.parametrize("error", [0.0, 1.0, -0.1, float("nan")])
+def test_errors_out_of_range(error):
+    with pytest.raises(ValueError, match="error must be finite and [<>]"):
+        tml.dissipation_bound(error)
+    with pytest.raises(ValueError, match="error must be"):
+        tml.OptimalRule(error)
+
+
+def test_at_dissipation():
+    problem = tml.LearningProblem(tml.AlphaTron(0.3), learning_rate=1.0)
+    same = tml.at_dissipation(problem, 1.5)
+    np.testing.assert_allclose(tml.steady_state(same).dissipation, 1.5, rtol=1e-11)
+    idle = tml.LearningProblem(lambda s: 0 * s, learning_rate=1.0)
+    with pytest.raises(ValueError, match="the rule cannot dissipate 2 at rest"):
+        tml.at_dissipation(idle, 2.0)
+    with pytest.raises(ValueError, match="dissipation must be finite and > 0"):
+        tml.at_dissipation(problem, -1.0)

@@ -1,0 +1,100 @@
+"""Tuning: known minima, constraints, noise, and what cannot be done."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import thermoml as tml
+
+
+@pytest.fixture(autouse=True)
+def _float64(x64):
+    """All of this in float64."""
+
+
+def rosenbrock(p):
+    return (1 - p["a"]) ** 2 + 100 * (p["b"] - p["a"] ** 2) ** 2
+
+
+def test_a_known_minimum():
+    found = tml.tune(rosenbrock, {"a": -1.2, "b": 1.0})
+    assert found.converged
+    np.testing.assert_allclose([found.parameters["a"], found.parameters["b"]], 1, rtol=1e-7)
+    assert found.value < 1e-15
+    assert found.values[0] > 20
+    assert "converged" in str(found)
+
+
+def test_a_constraint():
+    """The point of the line a + b = 2 nearest to (3, 0) is (2.5, -0.5)."""
+    found = tml.tune(
+        lambda p: jnp.sum((p - jnp.asarray([3.0, 0.0])) ** 2),
+        jnp.zeros(2),
+        constraint=lambda p: p.sum() - 2,
+    )
+    np.testing.assert_allclose(found.parameters, [2.5, -0.5], rtol=1e-6)
+    assert abs(found.constraint[0]) < 1e-8
+
+
+def test_stays_where_the_objective_is_finite():
+    found = tml.tune(lambda p: p - jnp.log(p), 0.01)
+    np.testing.assert_allclose(found.parameters, 1, rtol=1e-6)
+
+
+def test_another_optimiser():
+    found = tml.tune(lambda p: (p - 2) ** 2, 0.0, optimiser=optax.sgd(0.3), max_steps=100)
+    np.testing.assert_allclose(found.parameters, 2, rtol=1e-6)
+
+
+def test_alpha_at_fixed_rate_from_a_bad_start():
+    """A scan beside the optimum is highest there, to 1e-5 in α."""
+
+    def error(alpha):
+        return tml.steady_state(tml.LearningProblem(tml.AlphaTron(alpha), learning_rate=0.5)).error
+
+    # At fixed rate the error has its maximum near α = 0.1 (see the scan), so maximise it.
+    found = tml.tune(lambda alpha: -error(alpha), -0.2)
+    assert found.converged
+    at = float(found.parameters)
+    scan = jax.jit(jax.vmap(error))(at + jnp.asarray([-1e-3, 0.0, 1e-3]))
+    assert scan[1] > scan[0]
+    assert scan[1] > scan[2]
+    curvature = (scan[0] - 2 * scan[1] + scan[2]) / 1e-6
+    slope = (scan[2] - scan[0]) / 2e-3
+    assert abs(slope / curvature) < 1e-5
+
+
+class Noisy:
+    """|p - 3|² with noise in its gradient."""
+
+    stochastic = True
+
+    def value_and_gradient(self, parameters, key):
+        noise = jax.random.normal(key)
+        one = jnp.ones(())
+        value = (parameters - 3) ** 2
+        return tml.Gradient(value, 0.1 * one, 2 * (parameters - 3) + noise, one)
+
+
+def test_noise():
+    found = tml.tune(Noisy(), 1.0, key=jax.random.key(0), max_steps=400)
+    assert abs(found.parameters - 3) < 0.2
+    with pytest.raises(TypeError, match="key is needed"):
+        tml.tune(Noisy(), 1.0)
+    with pytest.raises(ValueError, match="constraint must be left out"):
+        tml.tune(Noisy(), 1.0, key=jax.random.key(0), constraint=lambda p: p)
+
+
+def test_what_cannot_be_done():
+    with pytest.raises(ValueError, match="the objective must be finite where it begins"):
+        tml.tune(jnp.log, -1.0)
+    with pytest.raises(ValueError, match="the constraint cannot be met"):
+        tml.tune(lambda p: p**2, 1.0, constraint=lambda p: p**2 + 1, max_steps=60)
+    with pytest.raises(TypeError, match="at least one float to tune"):
+        tml.tune(lambda p: 0.0, {"name": "alpha"})
+    with pytest.raises(ValueError, match="objective must return a scalar"):
+        tml.tune(lambda p: p, jnp.ones(2))
+    with pytest.raises(ValueError, match="tolerance must be"):
+        tml.tune(lambda p: p**2, 1.0, tolerance=0.0)

@@ -1,0 +1,136 @@
+"""The second law of learning: what is learned costs at least as much entropy."""
+
+import warnings
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ..numerics._arrays import cast_floats
+from ..numerics._statistics import mean_and_error
+from ._curve import LearningCurve
+from ._model import label_information
+from ._moments import moments
+from ._problem import LearningProblem
+
+_ERRORS = 4.0  # standard errors beyond which a violation is one
+_SEPARATED = 0.1  # scale separation up to which the inputs are no bath of their own
+
+
+class SecondLawWarning(UserWarning):
+    """More was learned than the entropy produced allows: a bug in the library."""
+
+
+class InformationBound(eqx.Module):
+    r"""$I_t - I_0 \le \Delta S(w) + \Delta Q/T$ along a run, per weight in nats, at each save.
+
+    Means over the trajectories; `*_error` are their standard errors (NaN for one trajectory).
+
+    Attributes:
+        times: `(save,)`.
+        information, information_error: $I_t - I_0$ with $I/N = \tfrac12\ln[Q/(Q-R^2)]$, what the
+            weights learned about the teacher.
+        label_information: $\ln 2 - H_b(\varepsilon)$ per label at the mean error, at most what the
+            weights know.
+        entropy_production, entropy_production_error: ½ ln(Q_t/Q_0) + heat/T as measured, the heat
+            of the inputs' fluctuations (the excess) included.
+        averaged_entropy_production: the same with the heat of the averaged force alone,
+            $\bar V_0 - \bar V_t$ with $\bar V = kQ/2 - \tilde\nu E[\Phi]$ at the mean R and Q: the
+            tighter bound. Where the excess goes on at rest, the other loosens with time.
+        efficiency, efficiency_error: gained information over entropy production, 0 at the start.
+        averaged_efficiency: the same without the excess.
+    """
+
+    times: Float[Array, " save"]
+    information: Float[Array, " save"]
+    information_error: Float[Array, " save"]
+    label_information: Float[Array, " save"]
+    entropy_production: Float[Array, " save"]
+    entropy_production_error: Float[Array, " save"]
+    averaged_entropy_production: Float[Array, " save"]
+    efficiency: Float[Array, " save"]
+    efficiency_error: Float[Array, " save"]
+    averaged_efficiency: Float[Array, " save"]
+
+
+@eqx.filter_jit
+def _averaged_potential(problem: LearningProblem, overlap: Array, norm: Array) -> Array:
+    """V̄ per weight at each of some R and Q."""
+    found = jax.vmap(lambda r, q: moments(problem.rule, r, q).potential)(overlap, norm)
+    return problem.stiffness * norm / 2 - problem.learning_rate * found
+
+
+def _ratio(part: Array, whole: Array) -> Array:
+    return jnp.where(whole == 0, 0, part / jnp.where(whole == 0, 1, whole))
+
+
+def information_bound(problem: LearningProblem, curve: LearningCurve) -> InformationBound:
+    """What was learned along a run against what it cost, with and without the excess heat.
+
+    Args:
+        problem: the problem that the curve is of.
+        curve: of any level, from its very start (save 0), at T > 0.
+
+    Returns:
+        An `InformationBound`.
+
+    Raises:
+        ValueError: T = 0.
+
+    Source: Goldt and Seifert 2017, arXiv:1611.09428; for the weights and without the excess
+    thermoml.
+    """
+    if not float(problem.temperature) > 0:
+        raise ValueError("temperature must be > 0: without a bath entropy is not defined, got 0")
+    dtype = curve.norm.dtype
+
+    def mean(values):
+        return (jnp.asarray(x, dtype) for x in mean_and_error(values))
+
+    gained = curve.information - curve.information[:, :1]
+    produced = curve.entropy_production - curve.entropy_production[:, :1]
+    information, information_error = mean(gained)
+    entropy, entropy_error = mean(produced)
+    overlap, norm = curve.overlap.mean(axis=0), curve.norm.mean(axis=0)
+    potential = _averaged_potential(cast_floats(problem, dtype), overlap, norm)
+    averaged = jnp.log(norm / norm[0]) / 2 + (potential[0] - potential) / curve.temperature
+    efficiency = _ratio(information, entropy)
+    # The error of a ratio of means, from the deviation of each trajectory.
+    _, error = mean(_ratio(gained - efficiency[None] * produced, entropy[None]))
+    return InformationBound(
+        curve.times,
+        information,
+        information_error,
+        label_information(curve.error.mean(axis=0)),
+        entropy,
+        entropy_error,
+        averaged,
+        efficiency,
+        error,
+        _ratio(information, averaged),
+    )
+
+
+def check_second_law(curve: LearningCurve) -> None:
+    """A SecondLawWarning where a concrete curve learned more than it paid for, beyond error."""
+    slack = np.asarray(curve.entropy_production - curve.information, float)
+    slack = slack + np.asarray(curve.initial["information"], float)[:, None]
+    slack = slack[:, np.asarray(curve.scale_separation).mean(axis=0) < _SEPARATED]
+    if slack.size == 0 or not np.isfinite(slack).all():
+        return
+    mean, error = mean_and_error(slack)
+    exact = bool((curve.scale_separation == 0).all())
+    # Per weight the formulas for the entropies hold up to O(1/N), and N is not known here.
+    rounding = 1e-4 if exact else 1e-2
+    error = np.zeros_like(mean) if exact else error
+    broken = mean < -_ERRORS * error - rounding
+    if broken.any():
+        place = int(np.argmax(broken))
+        warnings.warn(
+            f"{-mean[place]:.3g} ± {error[place]:.2g} nats per weight were learned that no entropy "
+            "production paid for: this must not be; please report it as a bug of thermoml",
+            SecondLawWarning,
+            stacklevel=4,
+        )
