@@ -47,14 +47,13 @@ def timed(run):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="The levels of description beside each other.")
     parser.add_argument("--n-trajectories", type=int, default=4096)
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     cores = os.cpu_count() or 1
-    if jax.default_backend() == "cpu":
-        jax.config.update("jax_num_cpu_devices", cores)
+    jax.config.update("jax_num_cpu_devices", cores)
     count, steps = options.n_trajectories, options.steps
     slope = jax.value_and_grad(at_rest)
     one, many = jax.jit(slope), jax.jit(jax.vmap(slope))

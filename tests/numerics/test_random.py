@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from thermoml.numerics._random import threefry_2x32, trajectory_key, trajectory_streams
+from thermoml.numerics._random import (
+    _log1p_remainder,
+    threefry_2x32,
+    trajectory_key,
+    trajectory_streams,
+)
 
 TRAJECTORIES, STEPS, ROWS = 100, 40, 25
 
@@ -131,3 +136,104 @@ def test_trajectory_keys_are_distinct():
         for purpose in range(3)
     ]
     assert len(set(data)) == len(data)
+
+
+def test_both_of_a_pair_are_normal_and_independent(dtype):
+    """KS, p > 1e-4 each; correlations of the values and of their squares to 4 standard errors."""
+    pairs = draw("normal_pairs", 0, ROWS, dtype)
+    assert pairs.dtype == dtype
+    assert pairs.shape == (2, STEPS, ROWS, TRAJECTORIES)
+    first, second = pairs.reshape(2, -1).astype(float)
+    for z in (first, second):
+        assert stats.kstest(z, "norm").pvalue > 1e-4
+        assert abs(np.mean(z**4) - 3) < 4 * np.sqrt(96 / z.size)
+    for a, b in ((first, second), (first**2, second**2), (first, second**2), (first**2, second)):
+        assert abs(np.corrcoef(a, b)[0, 1]) < 4 / np.sqrt(a.size)
+    neighbours = pairs[:, :, 1:].ravel(), pairs[:, :, :-1].ravel()
+    assert abs(np.corrcoef(*neighbours)[0, 1]) < 4 / np.sqrt(neighbours[0].size)
+
+
+def test_pairs_are_numbered(dtype):
+    """Pairs 3 ... 12 are the same whether they are drawn with the others or alone."""
+    everyone = draw("normal_pairs", 0, ROWS, dtype)
+    some = draw("normal_pairs", 3, 10, dtype)
+    np.testing.assert_array_equal(some, everyone[:, :, 3:13])
+    assert (some != everyone[:, :, :10]).mean() > 0.999
+
+
+DEGREES = (1.0, 2.0, 3.0, 7.0, 98.0, 1e9 - 2)
+
+
+@functools.cache
+def chi_squares(dtype, indices=tuple(range(TRAJECTORIES)), steps=200, first=0):
+    """`[degrees, step, trajectory]` of χ²_n/n, as NumPy."""
+
+    @jax.jit
+    def run(key):
+        streams = trajectory_streams(key, jnp.asarray(indices), 1)
+        degrees = jnp.asarray(DEGREES, dtype)
+
+        def ratios(step):
+            return streams.chi_square_ratios(step, first, degrees, degrees[:, None])
+
+        return jnp.moveaxis(jax.lax.map(ratios, jnp.arange(steps)), 1, 0)
+
+    return np.asarray(run(jax.random.key(21)))
+
+
+@pytest.mark.parametrize("i", range(len(DEGREES)))
+def test_chi_squares_follow_their_law(dtype, i):
+    """20000 of each by Kolmogorov and Smirnov; a false alarm has probability 1e-4 each."""
+    n = float(np.asarray(DEGREES[i], dtype))
+    ratios = chi_squares(dtype)[i].ravel()
+    assert ratios.dtype == dtype
+    law = stats.chi2(n, scale=1 / n)
+    assert stats.kstest(ratios.astype(float), law.cdf).pvalue > 1e-4
+
+
+def test_chi_squares_of_a_billion_degrees_keep_their_width(dtype):
+    """(χ²_n/n - 1)/√(2/n) has mean 0 and variance 1, to 4 standard errors, in float32 too."""
+    deviation = (chi_squares(dtype)[-1].ravel().astype(float) - 1) / np.sqrt(2e-9)
+    assert abs(deviation.mean()) < 4 / np.sqrt(deviation.size)
+    assert abs(deviation.var() - 1) < 4 * np.sqrt(2 / deviation.size)
+
+
+def test_chi_squares_are_independent_of_each_other(dtype):
+    """Rank correlations of rows, neighbouring steps and trajectories to 4.5 standard errors."""
+    ranks = stats.rankdata(chi_squares(dtype).reshape(len(DEGREES), -1), axis=1)
+    cross = np.corrcoef(ranks) - np.eye(len(DEGREES))
+    assert np.abs(cross).max() < 4.5 / np.sqrt(ranks.shape[1])
+    ranks = ranks.reshape(len(DEGREES), 200, TRAJECTORIES)
+    for axis in (1, 2):
+        for row in ranks:
+            a, b = np.delete(row, 0, axis - 1), np.delete(row, -1, axis - 1)
+            assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 4.5 / np.sqrt(a.size)
+
+
+def test_a_chi_square_is_the_same_whatever_the_others(dtype):
+    """However many attempts the others need: bit for bit."""
+    indices = (93, 5, *range(20, 34))
+    np.testing.assert_array_equal(chi_squares(dtype, indices), chi_squares(dtype)[..., indices])
+
+
+def test_chi_squares_carry_no_derivative():
+    streams = trajectory_streams(jax.random.key(0), jnp.arange(3), 1)
+
+    def total(degrees):
+        return jnp.sum(streams.chi_square_ratios(jnp.asarray(0), 0, degrees, degrees[0]))
+
+    assert (jax.jit(jax.grad(total))(jnp.asarray([5.0, 1.5])) == 0).all()
+
+
+def test_the_remainder_of_the_logarithm_does_not_cancel(dtype):
+    """ln(1 + t) - t + t²/2 - t³/3 against its series, or its formula where |t| > ½."""
+    size = np.concatenate([np.geomspace(1e-6, 0.9, 300), [0.2999999, 0.3, 0.3000001]])
+    t = np.concatenate([-size, size, [2.0, 30.0, -0.999]]).astype(dtype)
+    x, power = t.astype(float), np.arange(80, 3, -1)[:, None]
+    series = np.sum(-((-np.where(np.abs(x) < 0.5, x, 0.0)) ** power) / power, axis=0)
+    formula = np.log1p(x) - x + x**2 / 2 - x**3 / 3
+    exact = np.where(np.abs(x) < 0.5, series, formula)
+    found = jax.jit(_log1p_remainder)(jnp.asarray(t))
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, exact, rtol=5e-5 if dtype == np.float32 else 1e-9)
+    assert _log1p_remainder(jnp.zeros((), dtype)) == 0

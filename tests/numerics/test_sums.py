@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from jax import lax
 
-from thermoml.numerics._sums import _ROWS_PER_BLOCK, CompensatedSum, ordered_sum
+from thermoml.numerics._sums import (
+    _ROWS_PER_BLOCK,
+    CompensatedSum,
+    block_rows,
+    by_blocks,
+    ordered_sum,
+)
 
 
 def accumulate(terms):
@@ -59,7 +65,7 @@ def product(rows, dtype=np.float32, columns=3):
 BLOCK = _ROWS_PER_BLOCK
 
 
-@pytest.mark.parametrize("rows", [1, BLOCK - 1, BLOCK, BLOCK + 1, 4 * BLOCK + 7])
+@pytest.mark.parametrize("rows", [1, 2, 5, 30, 61, BLOCK - 1, BLOCK, BLOCK + 1, 4 * BLOCK + 7])
 def test_an_ordered_sum_is_the_sum_of_all_rows(dtype, rows):
     a, b, expected = product(rows, dtype)
     total = jax.jit(lambda a, b: ordered_sum(a, b, term=jnp.multiply))(a, b)
@@ -101,3 +107,30 @@ def test_an_ordered_sum_has_the_derivative_of_a_sum(x64):
     expected = jax.jit(jax.grad(plain))(a)
     np.testing.assert_allclose(jax.jit(jax.grad(ours))(a), expected, rtol=1e-12)
     np.testing.assert_allclose(jax.jit(jax.jacfwd(ours))(a), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 30, 61])
+def test_a_function_by_blocks_is_that_of_all_rows(dtype, rows):
+    """Rows of its arrays and their numbers, or, without arrays, the numbers alone."""
+    a, b, _ = product(rows, dtype)
+    numbers = np.arange(rows)[:, None]
+
+    def function(first, a, b):
+        return {"ab": a * b, "n": first + jnp.arange(len(a))[:, None]}
+
+    found = jax.jit(lambda a, b: by_blocks(function, rows, a, b))(a, b)
+    assert found["ab"].dtype == dtype
+    np.testing.assert_array_equal(found["ab"], a * b)
+    np.testing.assert_array_equal(found["n"], numbers)
+    alone = by_blocks(lambda first: first + jnp.arange(block_rows(rows))[:, None], rows)
+    np.testing.assert_array_equal(alone, numbers)
+
+
+@pytest.mark.parametrize("rows", [1, 61])
+def test_a_function_by_blocks_has_its_derivative(x64, rows):
+    """The filled-up rows of the last block add nothing."""
+    a, b, _ = product(rows, float)
+    ours = lambda a: jnp.sum(by_blocks(lambda _, x, y: jnp.sin(x) * y, rows, a, b) ** 2)
+    plain = lambda a: jnp.sum((jnp.sin(a) * b) ** 2)
+    found, expected = jax.jit(lambda a: (jax.grad(ours)(a), jax.grad(plain)(a)))(a)
+    np.testing.assert_allclose(found, expected, rtol=1e-13)

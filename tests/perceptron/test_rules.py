@@ -7,8 +7,8 @@ import pytest
 from scipy.integrate import quad
 
 import thermoml as tml
-from thermoml.perceptron._problem import mean_drive
 from thermoml.perceptron._jumps import force_jump
+from thermoml.perceptron._problem import mean_drive
 
 S = np.array([-4.0, -1.3, -1e-3, 0.0, 1e-3, 0.4, 2.5])
 

@@ -25,6 +25,7 @@ from ._problem import LearningProblem
 _VECTOR = 16  # float32 numbers in the widest vector of a CPU
 # Numbers that one chunk may hold: what a core's caches like, and what a device.
 _ROOM = {"cpu": 2**19, "other": 2**28}
+_SMALL = 2**12  # and up to which a lone trajectory is made a whole vector of them
 
 
 class AbstractStudents(eqx.Module):
@@ -107,9 +108,10 @@ def layout(footprint: int, widest: int, n_trajectories: int) -> tuple[int, Mesh 
 
     A device's part of a chunk is what its memory likes, in whole vectors: the rest of one would be
     computed number by number, and round differently. Chunks follow one another. `footprint`: the
-    numbers that a trajectory keeps in memory; `widest`: trajectories at most on a core.
+    numbers that a trajectory keeps in memory; `widest`: trajectories at most on a core. A lone
+    trajectory of many numbers is computed alone.
     """
-    if n_trajectories == 1:
+    if n_trajectories == 1 and footprint * _VECTOR > _SMALL:
         return 1, None
     n_devices = min(jax.local_device_count(), -(-n_trajectories // _VECTOR))
     on_cpu = jax.default_backend() == "cpu"

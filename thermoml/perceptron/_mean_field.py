@@ -63,22 +63,23 @@ class MeanField(AbstractLevel):
         check_bound("dt", self.dt, ">", 0.0)
 
     def learn(self, problem, request):
-        # Where nothing is drawn, all trajectories are one.
-        count = 1 if request.weights is None else request.n_trajectories
-        request = dataclasses.replace(request, n_trajectories=count)
+        # Nothing is drawn: unless each is given a start of its own, all trajectories are one.
+        count = request.n_trajectories
+        alone = 1 if request.weights is None else count
+        request = dataclasses.replace(request, n_trajectories=alone)
         checkpoint = plane_checkpoint(problem, request, self.dt, None, "MeanField()")
         n_inputs = problem.n_inputs
         if n_inputs is not None:  # a leaf: as a Python int it would be compiled in
             n_inputs = jnp.asarray(n_inputs, request.dtype)
         problem = dataclasses.replace(problem, n_inputs=n_inputs)
         if not self.finite_step:
-            return _by_time(problem, request, checkpoint, self.dt)
+            return _repeated(_by_time(problem, request, checkpoint, self.dt), count // alone)
         if n_inputs is None:
             raise ValueError(
                 "n_inputs must be given in the problem with finite_step: what a step adds goes "
                 "with n_inputs · dt / batch"
             )
-        return run_ensemble(
+        curve = run_ensemble(
             problem,
             _Dynamics(problem, checkpoint.clock.dt),
             PlaneStudents.at(checkpoint),
@@ -90,6 +91,26 @@ class MeanField(AbstractLevel):
             2**12,
             teacher=None,
         )
+        return _repeated(curve, count // alone)
+
+
+def _repeated(curve: LearningCurve, count: int) -> LearningCurve:
+    """One trajectory as `count` equal ones."""
+
+    def copies(value):
+        return jax.tree.map(lambda x: jnp.repeat(x, count, axis=0), value)
+
+    def copied(module, *names):
+        return dataclasses.replace(
+            module, **{name: copies(getattr(module, name)) for name in names}
+        )
+
+    if count == 1:
+        return curve
+    shown = ("overlap", "norm", "transverse", "work", "scale_separation")
+    curve = copied(curve, *shown, "initial", "diverged_step")
+    checkpoint = copied(curve.checkpoint, "plane", "work", "diverged_step")
+    return dataclasses.replace(curve, checkpoint=checkpoint)
 
 
 def fluctuation_square(problem: LearningProblem, found: Moments) -> Float[Array, "..."]:

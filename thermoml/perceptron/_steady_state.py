@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float
 
 from ..numerics._arrays import cast_floats, default_float, is_concrete
@@ -15,7 +16,8 @@ from ._problem import LearningProblem
 from ._rules import AlphaTron
 
 # Places where the effective stiffness is tried: first everywhere, then about the minimum.
-_COARSE, _FINE = 65, 9
+_COARSE, _FINE, _CROWD = 129, 9, 6.0
+_MINIMA = 4  # of the free energy that are told apart
 _GRID = 81  # points along each axis of the exact state
 
 
@@ -109,36 +111,36 @@ def steady_state(problem: LearningProblem, *, exact: bool = False) -> SteadyStat
     return state
 
 
-def _refuse_runaway(problem: LearningProblem) -> None:
-    """ValueError where -ν̃Φ(s) falls faster than ks²/2 rises, so that no state is normalisable."""
-    far = 1e15 if problem.stiffness.dtype == jnp.float64 else 1e8
-    places = np.asarray([far / 10, far, -far / 10, -far])
-    gained = np.asarray(_gained(problem, jnp.asarray(places, problem.stiffness.dtype)), float)
-    held = float(problem.stiffness) * places**2 / 2
-    for near, away in ((0, 1), (2, 3)):
-        if not np.isfinite(gained[[near, away]]).all():
-            raise ValueError(
-                f"rule must be finite, got a potential {gained[away]} at s = {places[away]:g}"
-            )
-        # A power below 2 is held in the end; a power of 2 by a larger stiffness only.
-        growing = gained[away] > 0 and gained[near] > 0
-        power = np.log10(gained[away] / gained[near]) if growing else 0.0
-        if power > 2.001 or (power > 1.999 and gained[away] >= held[away]):
-            reason = (
-                "alpha must be below 1, or 1 with learning_rate < stiffness"
-                if isinstance(problem.rule, AlphaTron)
-                else "F(s) must grow more slowly than stiffness/learning_rate · s"
-            )
-            raise ValueError(
-                f"there is no steady state: the weights run away, since the learning force "
-                f"exceeds their decay at large s; {reason}"
-            )
-
-
 @eqx.filter_jit
-def _gained(problem: LearningProblem, places: Array) -> Array:
-    """ν̃Φ(s)."""
-    return problem.learning_rate * jax.vmap(problem.rule.potential)(places)
+def _runs_away(problem: LearningProblem) -> tuple[Array, Array]:
+    """Whether -ν̃Φ(s) falls faster than ks²/2 rises, so that no state is normalisable; Φ far out."""
+    dtype = problem.stiffness.dtype
+    far = jnp.asarray([1.0, -1.0], dtype) * (1e15 if dtype == jnp.float64 else 1e8)
+    near, away = (
+        problem.learning_rate * jax.vmap(problem.rule.potential)(x) for x in (far / 10, far)
+    )
+    growing = (away > 0) & (near > 0)
+    power = jnp.log10(jnp.where(growing, away, 1) / jnp.where(growing, near, 1))
+    # A power below 2 is held in the end; a power of 2 by a larger stiffness only.
+    beyond = (power > 2.001) | ((power > 1.999) & (away >= problem.stiffness * far**2 / 2))
+    return jnp.any(beyond | (away == jnp.inf)), away
+
+
+def _refuse_runaway(problem: LearningProblem) -> None:
+    """ValueError where a concrete problem has no steady state."""
+    beyond, away = _runs_away(problem)
+    if np.isnan(np.asarray(away)).any():
+        raise ValueError("rule must be finite, got a potential that is nan far from s = 0")
+    if beyond:
+        reason = (
+            "alpha must be below 1, or 1 with learning_rate < stiffness"
+            if isinstance(problem.rule, AlphaTron)
+            else "F(s) must grow more slowly than stiffness/learning_rate · s"
+        )
+        raise ValueError(
+            "there is no steady state: the weights run away, since the learning force exceeds "
+            f"their decay at large s; {reason}"
+        )
 
 
 def averages_at(problem: LearningProblem, stiffness: Array) -> tuple[Array, Array, Moments]:
@@ -168,29 +170,41 @@ def _bracket(problem: LearningProblem) -> tuple[Array, Array, Array]:
     dtype = problem.stiffness.dtype
     k, rate, bath = problem.stiffness, problem.learning_rate, problem.temperature
     softest = 80.0 if dtype == jnp.float64 else 15.0
-    low = jnp.log(k) - softest
-    high = jnp.log(k + rate + rate**2 / bath) + 12.0
+    stiffest = jnp.log1p((rate + rate**2 / bath) / k) + 12.0
+    # Dense where minima crowd, within a few powers of e about k, and sparse far out.
+    x = jnp.linspace(-1, 1, _COARSE, dtype=dtype)
+    reach = jnp.where(x < 0, softest, stiffest)
+    everywhere = jnp.log(k) + x * (_CROWD + (reach - _CROWD) * x**4)
 
-    def look(ends, count):
-        places = ends[0] + (ends[1] - ends[0]) * jnp.linspace(0, 1, count, dtype=dtype)
+    def between(low, high):
+        return low + (high - low) * jnp.linspace(0, 1, _FINE, dtype=dtype)
 
-        def at(place):
-            overlap, transverse, _ = averages_at(problem, jnp.exp(place))
-            return mismatch(place, problem), overlap**2 + transverse**2
-
-        missed, norm = jax.vmap(at)(places)
+    def look(places):
+        """The first crossings among some places, each as an interval, and which there are."""
+        count = places.shape[0]
+        missed = jax.vmap(lambda place: mismatch(place, problem))(places)
         crossing = (missed[:-1] < 0) & (missed[1:] >= 0)
-        # Along these places dφ = -(c - k + ν̃a) dQ/2: no need for the potential.
-        pull = missed * (jnp.exp(places) + k)
-        falls = (pull[:-1] + pull[1:]) * (norm[1:] - norm[:-1]) / 4
-        level = -jnp.cumsum(jnp.where(jnp.isfinite(falls), falls, 0))
-        lowest = jnp.argmin(jnp.where(crossing, level, jnp.inf))
-        return places[lowest], places[lowest + 1], jnp.any(crossing)
+        (found,) = jnp.nonzero(crossing, size=_MINIMA, fill_value=count)
+        there = found < count
+        start = jnp.where(there, found, 0)
+        return (places[start], places[start + 1]), there
 
-    coarse = look((low, high), _COARSE)
-    fine = look(coarse[:2], _FINE)
-    good = coarse[2] & fine[2]
-    return jnp.where(good, fine[0], 0), jnp.where(good, fine[1], 0), good
+    (low, high), there = look(everywhere)
+
+    def energy(place):
+        overlap, transverse, found = averages_at(problem, jnp.exp(place))
+        return _free_energy(problem, overlap, transverse, found.potential)
+
+    def lowest():
+        first = lambda a, b: jax.tree.map(lambda x: x[0], look(between(a, b))[0])  # noqa: E731
+        ends = jax.vmap(first)(low, high)
+        energies = jax.vmap(energy)((ends[0] + ends[1]) / 2)
+        return jnp.argmin(jnp.where(there, energies, jnp.inf))
+
+    chosen = lax.cond(there[1], lowest, lambda: jnp.argmax(there))
+    (low, high), again = look(between(low[chosen], high[chosen]))
+    good = there[0] & again[0] & ~_runs_away(problem)[0]
+    return jnp.where(good, low[0], 0), jnp.where(good, high[0], 0), good
 
 
 def effective_stiffness(problem: LearningProblem) -> Float[Array, ""]:

@@ -1,0 +1,381 @@
+"""The reduced process: the law of the microscopic one, whatever N, and bits that do not change."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+import thermoml as tml
+from thermoml.perceptron._reduced import ReducedLearning
+
+pytestmark = pytest.mark.filterwarnings("ignore::thermoml.ScaleSeparationWarning")
+
+DT, T1, M = 0.05, 1.0, 2100
+LEVEL = tml.Reduced(DT)
+KEY = jax.random.key(12)
+K, TEMPERATURE, RATE, BATCH = 1.2, 0.6, 1.2, 3
+TEACHER = np.array([1.0, -0.4, 0.3, 1.1, 0.8, -0.2, 0.1, 2.0, -1.0, 0.5])
+STUDENT = np.array([0.5, 1.0, 0.2, 0.0, 2.0, -0.3, -1.2, 0.4, 0.1, 0.9])
+GIVEN = {"weights": STUDENT, "teacher": TEACHER}
+
+
+def alpha_tron():
+    return tml.AlphaTron(0.5)
+
+
+def problem_of(rule=None, **changes):
+    settings = {"n_inputs": 10, "batch": BATCH, "inputs": "gaussian", "learning_rate": RATE}
+    settings |= {"stiffness": K, "temperature": TEMPERATURE} | changes
+    return tml.LearningProblem(alpha_tron() if rule is None else rule, **settings)
+
+
+def run(problem=None, level=LEVEL, *, t1=T1, key=KEY, **options):
+    """20 steps and 5 saves of 2100 trajectories, two chunks, in the loop that compiles fastest."""
+    settings = {"n_trajectories": M, "save_every": 5, "adjoint": tml.ForwardMode()} | options
+    problem = problem_of() if problem is None else problem
+    return tml.learn(problem, level, t1=t1, key=key, **settings)
+
+
+def by_hand(force, n, batch, rate, draw, seed):
+    """All weights of 2100 perceptrons from equilibrium in plain NumPy, `[trajectory, save]`."""
+    rng = np.random.default_rng(seed)
+    teacher = np.ones(n)
+    w = (TEMPERATURE / K) ** 0.5 * rng.normal(size=(M, n))
+    nu, start, work, met, rows = rate * n**0.5, (w**2).mean(axis=1), np.zeros(M), [], []
+    for step in range(21):
+        if step % 5 == 0:
+            overlap, norm = w.mean(axis=1), (w**2).mean(axis=1)
+            error = np.arccos(overlap / norm**0.5) / np.pi
+            separation = DT / (2 * TEMPERATURE) * np.mean(met, axis=0) if met else np.zeros(M)
+            rows.append((overlap, norm, error, work - K / 2 * (norm - start), separation))
+            met = []
+        inputs = draw(rng, (M, batch, n))
+        sign = np.where(inputs @ teacher < 0, -1.0, 1.0)
+
+        def drive(w, inputs=inputs, sign=sign):
+            f = force(sign * np.einsum("mbn,mn->mb", inputs, w) / n**0.5)
+            return nu / batch * np.einsum("mb,mbn->mn", sign * f, inputs)
+
+        before = drive(w)
+        moved = w + DT * (before - K * w) + (2 * TEMPERATURE * DT) ** 0.5 * rng.normal(size=w.shape)
+        work = work + np.mean((before + drive(moved)) / 2 * (moved - w), axis=1)
+        met.append((before**2).mean(axis=1))
+        w = moved
+    return dict(zip(QUANTITIES, np.transpose(rows, (1, 2, 0)), strict=True))
+
+
+QUANTITIES = ("overlap", "norm", "error", "heat", "scale_separation")
+# N, B, the rule and F in NumPy; Hebbian is the alpha-tron of 0, whose code is compiled already
+CASES = {
+    "perceptron": (4, 7, tml.PerceptronRule, lambda s: 1.0 * (s < 0)),
+    "adatron": (40, 7, tml.AdaTron, lambda s: np.maximum(-s, 0)),
+    "hebbian": (200, BATCH, lambda: tml.AlphaTron(0.0), np.ones_like),
+    "alpha-tron": (10, BATCH, alpha_tron, None),
+    "alpha-tron from given weights": (10, BATCH, alpha_tron, None),
+}
+
+
+def gaussian(rng, shape):
+    return rng.normal(size=shape)
+
+
+def binary(rng, shape):
+    return rng.choice([-1.0, 1.0], size=shape)
+
+
+@pytest.fixture(scope="module", params=CASES)
+def both(request):
+    """By all weights, in NumPy or by `Microscopic`, and by two components; the first free save."""
+    n, batch, build, force = CASES[request.param]
+    problem = problem_of(build(), n_inputs=n, batch=batch)
+    if force is not None:
+        return by_hand(force, n, batch, RATE, gaussian, n), run(problem), 0
+    start = GIVEN if "given" in request.param else {}
+    full = run(problem, tml.Microscopic(DT), key=jax.random.key(1), **start)
+    return full.quantities(), run(problem, **start), 1 if start else 0
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES)
+def test_it_has_the_law_of_all_the_weights(both, quantity):
+    """Two samples of 2100 by Kolmogorov and Smirnov at each save.
+
+    At most 125 tests in all: a false alarm in any of them has probability 1e-4.
+    """
+    full, reduced, first = both
+    for save in range(1 if quantity in ("heat", "scale_separation") else first, 5):
+        a, b = (np.asarray(x[quantity])[:, save] for x in (full, reduced.quantities()))
+        assert stats.ks_2samp(a, b).pvalue > 1e-4 / 125, save
+
+
+def test_given_weights_are_where_it_starts():
+    curve = run(**GIVEN)
+    unit = TEACHER / np.linalg.norm(TEACHER)
+    np.testing.assert_allclose(curve.overlap[:, 0], STUDENT @ unit / 10**0.5, rtol=1e-6)
+    np.testing.assert_allclose(curve.norm[:, 0], STUDENT @ STUDENT / 10, rtol=1e-6)
+    each = jnp.asarray(np.random.default_rng(0).normal(size=(M, 10)), jnp.float32)
+    start = run(weights=each, teacher=tml.Perceptron(TEACHER.astype(np.float32)))
+    np.testing.assert_allclose(start.overlap[:, 0], each @ unit / 10**0.5, atol=1e-6)
+    np.testing.assert_allclose(start.norm[:, 0], (each**2).mean(axis=1), rtol=1e-5)
+    assert curve.weights is None
+    assert curve.teacher is None
+
+
+@pytest.mark.parametrize("n_inputs", [4, 10, 1000, 10**9])
+def test_hebbian_moments_are_exact(within, n_inputs):
+    """E|f|² = ν²[N + (B - 1) 2/π]/B with Gaussian inputs: moments of a step from those before.
+
+    Learning at a rate that leaves ν̃²N dt/B = 1/4 for large N.
+    """
+    n, rate, k, c = n_inputs, RATE * min(1.0, (10 / n_inputs) ** 0.5), K, 1 - K * DT
+    curve = run(problem_of(tml.AlphaTron(0.0), n_inputs=n, learning_rate=rate))
+    overlap, norm, work = 0.0, TEMPERATURE / K, 0.0
+    force_square = rate**2 * (n + (BATCH - 1) * 2 / np.pi) / BATCH
+    moments = []
+    for step in range(21):
+        if step % 5 == 0:
+            moments.append((overlap, norm, work, work - k / 2 * (norm - TEMPERATURE / K)))
+        pull = rate * (2 / np.pi) ** 0.5
+        work += DT * (force_square - k * pull * overlap)
+        norm = c**2 * norm + 2 * c * pull * DT * overlap + DT**2 * force_square
+        norm += 2 * TEMPERATURE * DT
+        overlap = c * overlap + pull * DT
+    moments = np.array(moments).T
+    for name, exact in zip(("overlap", "norm", "work", "heat"), moments, strict=True):
+        within(getattr(curve, name), exact)
+    within(curve.scale_separation, DT * force_square / (2 * TEMPERATURE))
+
+
+@pytest.fixture(scope="module")
+def excess():
+    """N -> by how much, relatively, E|f|² of ±1 inputs exceeds that of the process, and its error.
+
+    AdaTrons, whose E[|ξ|²F²] is (N + 2)E[F²] with Gaussian inputs and N E[F²] with ±1.
+    """
+
+    def measure(n):
+        problem = problem_of(tml.AdaTron(), n_inputs=n, batch=7)
+        force = CASES["adatron"][-1]
+        others = by_hand(force, n, 7, RATE, binary, n + 1)["scale_separation"][:, 1:].mean(axis=1)
+        found = others, np.asarray(run(problem).scale_separation[:, 1:]).mean(axis=1)
+        means, errors = np.transpose([(x.mean(), x.std() / M**0.5) for x in found])
+        ratio = means[0] / means[1]
+        return ratio - 1, ratio * np.hypot(*(errors / means))
+
+    return [measure(n) for n in (4, 40)]
+
+
+def test_binary_inputs_differ_by_the_inverse_of_their_number(excess):
+    (few, error), (many, other) = excess
+    assert few < -6 * error
+    assert abs(many) < 1.5 * abs(few) / 10 + 4 * np.hypot(other, error / 10)
+
+
+@pytest.fixture(scope="module")
+def billion():
+    """N = 10⁹ at ν̃²N dt/B = 1, in float32 and in float64: the quantities as NumPy arrays."""
+
+    def learn(dtype):
+        curve = run(problem_of(n_inputs=10**9, learning_rate=2.5e-4))
+        assert curve.overlap.dtype == curve.heat.dtype == dtype
+        return {name: np.asarray(x, float) for name, x in curve.quantities().items()}
+
+    single = learn("float32")
+    with jax.enable_x64(True):
+        return single, learn("float64")
+
+
+@pytest.mark.parametrize("quantity", ["overlap", "norm", "information", "heat"])
+def test_a_billion_inputs_in_float32_are_those_in_float64(billion, quantity):
+    """Means to 4 standard errors and 5e-7 for rounding, widths to 4 of their errors."""
+    single, double = (values[quantity][:, 1:] for values in billion)
+    widths = single.std(axis=0), double.std(axis=0)
+    distance = np.abs(single.mean(axis=0) - double.mean(axis=0))
+    rounding = 5e-7 * np.abs(double).mean(axis=0)
+    assert (distance < 4 * np.hypot(*widths) / M**0.5 + rounding).all()
+    spread = 4 * np.sqrt((stats.kurtosis(double, axis=0, fisher=False) - 1) / 2 / M)
+    assert (np.abs(widths[0] / widths[1] - 1) < spread).all()
+
+
+def test_a_billion_inputs_start_as_narrowly_as_they_should(billion):
+    """R √N and (Q - 1)√(N/2) have width 1 in units of T/k."""
+    for values in billion:
+        overlap = values["overlap"][:, 0] * (1e9 * K / TEMPERATURE) ** 0.5
+        norm = (values["norm"][:, 0] * K / TEMPERATURE - 1) * (1e9 / 2) ** 0.5
+        for x in (overlap, norm):
+            assert abs(x.mean()) < 4 / M**0.5
+            assert abs(x.std() - 1) < 4 / (2 * M) ** 0.5
+
+
+def final(problem, **options):
+    curve = run(problem, **options)
+    return jnp.stack([curve.overlap[:, -1], curve.norm[:, -1], curve.heat[:, -1]])
+
+
+def test_the_number_of_inputs_is_a_leaf():
+    """Inside jit it is traced, once for all values; the same run outside, but for rounding."""
+
+    def traced(n_inputs):
+        return final(problem_of(n_inputs=n_inputs), n_trajectories=5)
+
+    inside = eqx.filter_jit(eqx.debug.assert_max_traces(traced, max_traces=1))
+    for n_inputs in (10, 10**9):
+        outside = final(problem_of(n_inputs=n_inputs))[:, :5]
+        found = inside(jnp.asarray(float(n_inputs)))
+        np.testing.assert_allclose(found, outside, rtol=2e-5, atol=2e-6)
+
+
+def test_values_do_not_recompile(monkeypatch):
+    count, original = [], ReducedLearning.run
+    monkeypatch.setattr(ReducedLearning, "run", lambda *a: count.append(1) or original(*a))
+    for value, n_inputs in zip(
+        (0.3, np.float64(0.4), jnp.asarray(0.5), 0.6),
+        (5, np.int64(50), jnp.asarray(40.0), 10**6),
+        strict=True,
+    ):
+        settings = {"learning_rate": value, "temperature": value, "stiffness": value}
+        problem = problem_of(tml.AlphaTron(value), n_inputs=n_inputs, **settings)
+        run(problem, n_trajectories=5)
+    run(level=tml.Reduced(0.02), t1=0.4, n_trajectories=5)
+    assert len(count) <= 1
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return run()
+
+
+def assert_same(a, b, rows=slice(None)):
+    """Every quantity of `a` is that of the trajectories `rows` of `b`, bit for bit."""
+    for name, values in a.quantities().items():
+        np.testing.assert_array_equal(values, b.quantities()[name][rows], name)
+    np.testing.assert_array_equal(a.checkpoint.plane, b.checkpoint.plane[rows])
+
+
+@pytest.mark.parametrize("count", [5, 1])
+def test_a_trajectory_is_the_same_in_any_company(whole, count):
+    """In other parts of the ensemble, and whichever chunk of the whole it is in: bit for bit."""
+    assert len(np.unique(whole.overlap[:, -1])) > 0.99 * M
+    for first in (0, 1500, M - count):
+        part = run(n_trajectories=count, first_trajectory=first)
+        assert_same(part, whole, slice(first, first + count))
+
+
+@pytest.fixture(scope="module")
+def halves(tmp_path_factory):
+    """From 0 to 0.5 and, by way of a file, from there to 1, without a save between."""
+    path = tmp_path_factory.mktemp("reduced") / "half.tml"
+    tml.save(path, run(t1=0.5, save_every=None))
+    first = tml.load(path)
+    return first, run(weights=first, save_every=None)
+
+
+def test_a_continued_run_is_one_long_run_bit_for_bit(whole, halves):
+    """Whatever was saved on the way."""
+    first, second = halves
+    for curve, save in ((first, 2), (second, 4)):
+        for name in ("overlap", "norm", "transverse", "work", "heat", "error", "information"):
+            values = np.asarray(getattr(whole, name))[:, [save - 2, save]]
+            np.testing.assert_array_equal(getattr(curve, name), values, name)
+        np.testing.assert_array_equal(curve.times, whole.times[save - 2 : save + 1 : 2])
+        np.testing.assert_allclose(
+            curve.scale_separation[:, 1],
+            whole.scale_separation[:, save - 1 : save + 1].mean(axis=1),
+            rtol=1e-5,
+        )
+    ends = [jax.tree.leaves(curve.checkpoint) for curve in (whole, second)]
+    for a, b in zip(*ends, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert whole.checkpoint.step == 20
+
+
+def test_the_ledger_closes(whole, halves):
+    """dU = δW - δQ, from the state at the end and the very start; a new stiffness is work."""
+    first, _ = halves
+    stored = K / 2 * (np.sum(whole.checkpoint.plane**2, axis=1) - whole.norm[:, 0])
+    np.testing.assert_allclose(whole.work[:, -1] - whole.heat[:, -1], stored, atol=2e-6)
+    assert jnp.abs(stored).mean() > 0.05
+    assert (whole.heat[:, 0] == 0).all()
+    stiff = run(problem_of(stiffness=K + 2), weights=first, save_every=None)
+    np.testing.assert_allclose(stiff.work[:, 0] - first.work[:, -1], first.norm[:, -1], atol=2e-6)
+    np.testing.assert_allclose(stiff.heat[:, 0], first.heat[:, -1], atol=2e-6)
+
+
+@pytest.fixture(scope="module")
+def derivatives():
+    """Forward, reverse and difference quotient of final error + heat of AdaTrons in ν̃."""
+
+    def objective(rate, adjoint):
+        problem = problem_of(tml.AdaTron(), n_inputs=20, learning_rate=rate)
+        options = {"n_trajectories": 4, "save_every": None, "t1": 0.5, "adjoint": adjoint}
+        curve = run(problem, **options)
+        return jnp.mean(curve.error[:, -1] + curve.heat[:, -1])
+
+    with jax.enable_x64(True):
+        at, h = jnp.asarray(0.8), 1e-5
+        push = jax.jit(
+            lambda x: jax.jvp(lambda r: objective(r, tml.ForwardMode()), (x,), (at / at,))
+        )
+        reverse = jax.grad(lambda x: objective(x, tml.RecursiveCheckpoint()))(at)
+        forward = push(at)[1]
+        return forward, reverse, (push(at + h)[0] - push(at - h)[0]) / (2 * h)
+
+
+def test_derivatives_agree_in_both_modes_and_with_differences(derivatives):
+    forward, reverse, difference = map(float, derivatives)
+    assert abs(forward) > 0.01
+    np.testing.assert_allclose(forward, reverse, rtol=1e-10)
+    np.testing.assert_allclose(forward, difference, rtol=1e-6)
+
+
+def test_cold_perceptrons_run():
+    """T = 0 from given weights: the drive alone moves them."""
+    cold = problem_of(temperature=0.0)
+    curve = run(cold, **GIVEN)
+    for values in (curve.overlap, curve.norm, curve.heat):
+        assert jnp.isfinite(values).all()
+    assert jnp.isnan(curve.entropy_production).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        (
+            {"problem": problem_of(n_inputs=3)},
+            ValueError,
+            "n_inputs must be at least 4, got 3; use",
+        ),
+        ({"problem": problem_of(n_inputs=None)}, ValueError, "n_inputs must be given"),
+        ({"key": None}, TypeError, "key is needed"),
+        (
+            {"problem": problem_of(n_inputs=None, inputs=tml.TrainingSet(np.ones((9, 10))))},
+            ValueError,
+            "inputs must be",
+        ),
+        ({"test_inputs": np.ones((2, 10))}, ValueError, "test_inputs must be left out"),
+        ({"weights": lambda key: jnp.ones(10)}, ValueError, "weights must be left out"),
+        ({"weights": STUDENT}, ValueError, "weights must be left out"),
+        ({"weights": STUDENT, "teacher": tml.sphere_teacher}, ValueError, "weights must be left"),
+        ({"weights": STUDENT, "teacher": np.ones(9)}, ValueError, "weights and teacher must have"),
+        ({"weights": np.ones((2, 10)), "teacher": TEACHER}, ValueError, "weights and teacher"),
+        ({"weights": STUDENT, "teacher": np.zeros(10)}, ValueError, "teacher must not be zero"),
+        ({"problem": problem_of(stiffness=0.0)}, ValueError, "weights must be given"),
+        ({"t1": 0.51}, ValueError, "dt must divide"),
+        ({"save_every": 3}, ValueError, "save_every must"),
+        (
+            {"level": tml.Reduced(2.0), "t1": 4.0, "save_every": None},
+            ValueError,
+            "dt must be below",
+        ),
+    ],
+)
+def test_impossible_runs_are_refused(options, error, message):
+    with pytest.raises(error, match=f"^{message}"):
+        run(**options)
+
+
+@pytest.mark.parametrize("dt", [0.0, -0.1, np.nan])
+def test_impossible_steps_are_refused(dt):
+    with pytest.raises(ValueError, match="^dt must"):
+        tml.Reduced(dt)
