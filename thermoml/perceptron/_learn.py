@@ -113,9 +113,9 @@ def learn(
     Args:
         problem: the `LearningProblem`; its floats are cast to the dtype of the run, which is that
             of `weights` or `teacher` where one is an array of floats, else JAX's default.
-        level: `Microscopic(dt)`.
+        level: `Microscopic(dt)`, `Reduced(dt)` or `MeanField()`: all give the same observables.
         t1: the end; t1/dt must be a whole number of steps.
-        key: `jax.random.key(...)`.
+        key: `jax.random.key(...)`; `MeanField()` draws nothing and needs none.
         n_trajectories: M.
         save_every: steps between saves; None saves start and end.
         teacher: a `Perceptron` or weights `(N,)` or `(M, N)`, scaled to |T|² = N; or a function
@@ -128,7 +128,9 @@ def learn(
             the result is that of one long run. If the stiffness has changed, the change of energy
             is work.
         first_trajectory: the number of the first one, so that an ensemble can be run in parts.
-        test_inputs: `(P, N)`, on which `test_error` is counted at the saves.
+        test_inputs: `(P, N)`, on which `test_error` is counted at the saves (microscopic level).
+        adjoint: `RecursiveCheckpoint()`, `Direct()` or `ForwardMode()`, as in `simulate`. Where F
+            jumps, derivatives along the path of a simulation are biased: see `LearningObjective`.
         progress: True for a bar, or a diffrax progress meter.
         throw: raise `SimulationDiverged` when a trajectory turns non-finite; inside jit, vmap or
             grad, and with False, the curve holds NaN from there on.
@@ -142,9 +144,10 @@ def learn(
 
     Warns:
         ScaleSeparationWarning: the inputs' noise is not small beside the bath's.
+        SecondLawWarning: more was learned than the entropy production allows; report it as a bug.
 
-    Cost: O(M N B) per step (training sets of P <= 32 B examples O(M N P)); memory
-    O(M (N + saves)), whatever the number of steps.
+    Cost: microscopic O(M N B) per step (training sets of P <= 32 B examples O(M N P)) and memory
+    O(M (N + saves)), whatever the number of steps; reduced O(M B) per step; mean field O(1).
     """
     if not isinstance(problem, LearningProblem):
         raise TypeError(f"problem must be a LearningProblem, got {problem!r}")

@@ -36,8 +36,8 @@ class Reduced(AbstractLevel):
     Args:
         dt: time step > 0.
         jump_corrected: derivatives of a rule with a jump J = F(0+) - F(0-) gain what the jump adds
-            to the mean of a step, $\\tilde\\nu J(\\delta R - R\\,\\delta Q/2Q)/\\sqrt{2\\pi Q}$ in
-            $\\delta\\dot R$ and likewise across; otherwise they lack it. Right for overlap, norm
+            to the mean of a step, $\tilde\nu J(\delta R - R\,\delta Q/2Q)/\sqrt{2\pi Q}$ in
+            $\delta\dot R$ and likewise across; otherwise they lack it. Right for overlap, norm
             and error as N → ∞; not for the heat.
 
     Source: derived by rotation invariance of the inputs; thermoml.
