@@ -6,16 +6,17 @@ from pathlib import Path
 os.environ["THERMOML_QUICK"] = "1"  # read by the first cell of each notebook
 os.environ["JAX_PLATFORMS"] = os.environ.get("JAX_PLATFORMS", "cpu")
 os.environ["MPLBACKEND"] = "agg"
-# What one process has compiled, the others and the next run of the tests need not compile again.
-os.environ.setdefault(
-    "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".pytest_cache" / "jax")
-)
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import jax
 import pytest
 
+# What a test worker has compiled it need not compile again, nor in the next run of the tests.
+# Workers do not share: entries are not written atomically.
+_worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+_cache = Path(__file__).parent.parent / ".pytest_cache" / "jax" / _worker
+jax.config.update("jax_compilation_cache_dir", str(_cache))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
