@@ -2,18 +2,20 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key, PyTree
 
 from .numerics._arrays import as_parameters
 from .numerics._checks import check_bound, check_count
+
+if TYPE_CHECKING:
+    import optax
 
 _OUTER = 30  # rounds of the method of multipliers
 
@@ -60,7 +62,7 @@ def tune(
     objective: Callable[[Any], Array] | NoisyObjective,
     parameters: PyTree,
     *,
-    optimiser: optax.GradientTransformation | None = None,
+    optimiser: "optax.GradientTransformation | None" = None,
     constraint: Callable[[Any], Array] | None = None,
     key: Key[Array, ""] | None = None,
     max_steps: int = 500,
@@ -132,6 +134,8 @@ def _optax_promotes() -> Iterator[None]:
 def _by_adam(
     objective: Any, flat: Array, rebuild: Any, optimiser: Any, key: Any, max_steps: int
 ) -> Tuned:
+    import optax
+
     rate = optax.cosine_decay_schedule(0.05, max_steps)
     optimiser = optimiser or optax.adam(rate)
     state, values, places = optimiser.init(flat), [], []
@@ -160,6 +164,8 @@ class _Deterministic:
     """Steps on the augmented Lagrangian; without a constraint in one round."""
 
     def __init__(self, objective, constraint, rebuild, optimiser, tolerance):
+        import optax  # takes a while, and few need it
+
         self.rebuild, self.tolerance = rebuild, tolerance
         self.constrained = constraint is not None
         optimiser = optax.with_extra_args_support(optimiser or optax.lbfgs())

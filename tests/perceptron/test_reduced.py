@@ -49,7 +49,7 @@ def by_hand(force, n, batch, rate, draw, seed):
             overlap, norm = w.mean(axis=1), (w**2).mean(axis=1)
             error = np.arccos(overlap / norm**0.5) / np.pi
             separation = DT / (2 * TEMPERATURE) * np.mean(met, axis=0) if met else np.zeros(M)
-            rows.append((overlap, norm, error, work - K / 2 * (norm - start), separation))
+            rows.append((overlap, norm, error, work, work - K / 2 * (norm - start), separation))
             met = []
         inputs = draw(rng, (M, batch, n))
         sign = np.where(inputs @ teacher < 0, -1.0, 1.0)
@@ -66,7 +66,7 @@ def by_hand(force, n, batch, rate, draw, seed):
     return dict(zip(QUANTITIES, np.transpose(rows, (1, 2, 0)), strict=True))
 
 
-QUANTITIES = ("overlap", "norm", "error", "heat", "scale_separation")
+QUANTITIES = ("overlap", "norm", "error", "work", "heat", "scale_separation")
 # N, B, the rule and F in NumPy; Hebbian is the alpha-tron of 0, whose code is compiled already
 CASES = {
     "perceptron": (4, 7, tml.PerceptronRule, lambda s: 1.0 * (s < 0)),
@@ -101,12 +101,25 @@ def both(request):
 def test_it_has_the_law_of_all_the_weights(both, quantity):
     """Two samples of 2100 by Kolmogorov and Smirnov at each save.
 
-    At most 125 tests in all: a false alarm in any of them has probability 1e-4.
+    At most 150 tests in all: a false alarm in any of them has probability 1e-4.
     """
     full, reduced, first = both
-    for save in range(1 if quantity in ("heat", "scale_separation") else first, 5):
+    for save in range(first if quantity in ("overlap", "norm", "error") else 1, 5):
         a, b = (np.asarray(x[quantity])[:, save] for x in (full, reduced.quantities()))
-        assert stats.ks_2samp(a, b).pvalue > 1e-4 / 125, save
+        assert stats.ks_2samp(a, b).pvalue > 1e-4 / 150, save
+
+
+def test_it_has_the_covariances_of_all_the_weights(both):
+    """Of each two of six quantities at the end, to 4.5 standard errors: in all 1e-3."""
+    deviations = []
+    for curve in (both[0], both[1].quantities()):
+        values = np.stack([np.asarray(curve[name], float)[:, -1] for name in QUANTITIES])
+        deviations.append(values - values.mean(axis=1, keepdims=True))
+    for i, name in enumerate(QUANTITIES):
+        for j, other in enumerate(QUANTITIES[: i + 1]):
+            a, b = (x[i] * x[j] for x in deviations)
+            distance = abs(a.mean() - b.mean())
+            assert distance < 4.5 * np.hypot(a.std(), b.std()) / M**0.5, (name, other)
 
 
 def test_given_weights_are_where_it_starts():
