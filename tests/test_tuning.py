@@ -88,7 +88,7 @@ def test_noise():
 
 
 def test_what_cannot_be_done():
-    with pytest.raises(ValueError, match="the objective must be finite where it begins"):
+    with pytest.raises(ValueError, match="must be finite where tuning begins"):
         tml.tune(jnp.log, -1.0)
     with pytest.raises(ValueError, match="the constraint cannot be met"):
         tml.tune(lambda p: p**2, 1.0, constraint=lambda p: p**2 + 1, max_steps=60)

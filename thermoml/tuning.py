@@ -1,23 +1,20 @@
 """`tune`: minimise an objective over any leaves of a problem, an activation or a protocol."""
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from .numerics._arrays import as_parameters
+from .numerics._arrays import as_parameters, is_concrete
 from .numerics._checks import check_bound, check_count
+from .numerics._descent import descend, optax_promotes
 
 if TYPE_CHECKING:
     import optax
-
-_OUTER = 30  # rounds of the method of multipliers
 
 
 @runtime_checkable
@@ -38,7 +35,8 @@ class Tuned(eqx.Module):
         value: the objective there; `value_error` is its standard error, 0 without noise.
         gradient_norm: the largest component of the gradient (of the Lagrangian, with a constraint).
         constraint: its values there, which are to be 0; None without.
-        values: the objective at each step, shape `(steps,)`.
+        values: the objective at each step, shape `(steps,)`; inside jit or vmap `(max_steps + 1,)`
+            with NaN beyond the last.
         converged: whether the gradient fell below the tolerance (with noise: the steps were made).
     """
 
@@ -47,10 +45,12 @@ class Tuned(eqx.Module):
     value_error: Float[Array, ""]
     gradient_norm: Float[Array, ""]
     constraint: Float[Array, " constraint"] | None
-    values: Float[np.ndarray, " step"]
-    converged: bool
+    values: Float[Array, " step"]
+    converged: Bool[Array, ""]
 
     def __str__(self) -> str:
+        if not is_concrete(self.value):
+            return "Tuned (traced)"
         state = "converged" if self.converged else "not converged"
         return (
             f"Tuned in {len(self.values)} steps ({state}): objective {float(self.value):.8g}, "
@@ -70,8 +70,8 @@ def tune(
 ) -> Tuned:
     r"""Minimise an objective by gradient.
 
-    Without noise by L-BFGS with a line search, which stays where the objective is finite; with a
-    constraint c(θ) = 0 by the method of multipliers, minimising
+    Without noise by L-BFGS (optax) with a line search, which stays where the objective is finite;
+    with a constraint c(θ) = 0 by the method of multipliers, minimising
     $f + \lambda\cdot c + \tfrac r2|c|^2$ in rounds with $\lambda \leftarrow \lambda + rc$. With
     noise by Adam with fresh noise at each step and a rate that falls to 0, and the mean of the last
     quarter of the steps.
@@ -84,7 +84,7 @@ def tune(
         optimiser: another optax transformation.
         constraint: parameters -> array that is to be 0. Not together with noise.
         key: for objectives that draw noise.
-        max_steps: steps in all.
+        max_steps: gradients in all.
         tolerance: largest component of the gradient, beside max(1, |objective|), and of the
             constraint, at which to stop; by default 1e-9 in float64 and 1e-5 in float32.
 
@@ -93,9 +93,10 @@ def tune(
 
     Raises:
         ValueError: the objective is not finite at the start, or the constraint cannot be met.
+            Inside jit or vmap (many starts or budgets at once) see `converged` instead.
         TypeError: no key where one is needed, nothing to tune.
 
-    Cost: a gradient and a few values a step.
+    Cost: one compilation of the gradient, and one or two gradients a step.
 
     Source: Nocedal and Wright 2006, chapters 7 and 17; Kingma and Ba 2015.
     """
@@ -121,136 +122,87 @@ def tune(
         if key is None:
             raise TypeError("key is needed to draw noise: pass key=jax.random.key(0)")
         return _by_adam(objective, flat, rebuild, optimiser, key, max_steps)
-    return _Deterministic(objective, constraint, rebuild, optimiser, tolerance).run(flat, max_steps)
-
-
-@contextlib.contextmanager
-def _optax_promotes() -> Iterator[None]:
-    """optax relies on JAX's promotion of dtypes and ranks, which a user may have made strict."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
+    return _by_descent(objective, constraint, flat, rebuild, optimiser, tolerance, max_steps)
 
 
 def _by_adam(
     objective: Any, flat: Array, rebuild: Any, optimiser: Any, key: Any, max_steps: int
 ) -> Tuned:
-    import optax
+    import optax  # takes a while, and few need it
 
-    rate = optax.cosine_decay_schedule(0.05, max_steps)
-    optimiser = optimiser or optax.adam(rate)
-    state, values, places = optimiser.init(flat), [], []
-    for step in range(max_steps):
-        found = objective.value_and_gradient(rebuild(flat), jax.random.fold_in(key, step))
-        slope = ravel_pytree(found.gradient)[0]
-        if not (np.isfinite(found.value) and np.isfinite(np.asarray(slope)).all()):
-            raise ValueError(
-                f"the objective is not finite at {rebuild(flat)} (step {step}); begin elsewhere, "
-                "or tune a transformed parameter that stays in its domain"
-            )
-        values.append(float(found.value))
-        with _optax_promotes():
-            updates, state = optimiser.update(slope, state, flat)
-        flat = jnp.asarray(optax.apply_updates(flat, updates))
-        places.append(flat)
-    last = jnp.mean(jnp.stack(places[-max(1, max_steps // 4) :]), axis=0)
-    found = objective.value_and_gradient(rebuild(last), jax.random.fold_in(key, max_steps))
-    norm = jnp.max(jnp.abs(ravel_pytree(found.gradient)[0]))
-    return Tuned(
-        rebuild(last), found.value, found.value_error, norm, None, np.asarray(values), True
-    )
+    optimiser = optimiser or optax.adam(optax.cosine_decay_schedule(0.05, max_steps))
 
+    def look(vector, step):
+        found = objective.value_and_gradient(rebuild(vector), jax.random.fold_in(key, step))
+        return found, jnp.asarray(ravel_pytree(found.gradient)[0], flat.dtype)
 
-class _Deterministic:
-    """Steps on the augmented Lagrangian; without a constraint in one round."""
+    @eqx.filter_jit
+    def run(start):
+        def move(carry, step):
+            vector, state = carry
+            found, slope = look(vector, step)
+            with optax_promotes():
+                updates, state = optimiser.update(slope, state, vector)
+                vector = jnp.asarray(optax.apply_updates(vector, updates), flat.dtype)
+            return (vector, state), (vector, found.value, slope)
 
-    def __init__(self, objective, constraint, rebuild, optimiser, tolerance):
-        import optax  # takes a while, and few need it
+        steps = jnp.arange(max_steps)
+        _, (places, values, slopes) = jax.lax.scan(move, (start, optimiser.init(start)), steps)
+        last = jnp.mean(places[-max(1, max_steps // 4) :], axis=0)
+        found, slope = look(last, max_steps)
+        good = jnp.isfinite(values) & jnp.all(jnp.isfinite(slopes), axis=1)
+        return last, found, jnp.max(jnp.abs(slope)), values, good
 
-        self.rebuild, self.tolerance = rebuild, tolerance
-        self.constrained = constraint is not None
-        optimiser = optax.with_extra_args_support(optimiser or optax.lbfgs())
-
-        def value(vector, multipliers, weight):
-            built = rebuild(vector)
-            cost = jnp.asarray(objective(built))
-            if cost.shape != ():
-                raise ValueError(f"objective must return a scalar, got shape {cost.shape}")
-            broken = jnp.ravel(constraint(built)) if self.constrained else jnp.zeros((0,))
-            penalty = jnp.sum(multipliers * broken) + weight * jnp.sum(broken**2) / 2
-            return cost + penalty, (cost, broken)
-
-        @eqx.filter_jit
-        def look(vector, multipliers, weight):
-            return jax.value_and_grad(value, has_aux=True)(vector, multipliers, weight)
-
-        @eqx.filter_jit
-        def move(vector, state, found, multipliers, weight):
-            def total(vector):
-                reached = value(vector, multipliers, weight)[0]
-                return jnp.where(jnp.isfinite(reached), reached, jnp.inf)
-
-            (reached, _), slope = found
-            with _optax_promotes():
-                updates, state = optimiser.update(
-                    slope, state, vector, value=reached, grad=slope, value_fn=total
-                )
-            return jnp.asarray(optax.apply_updates(vector, updates)), state
-
-        self.look, self.move, self.begin = look, move, optimiser.init
-
-    def run(self, flat: Array, max_steps: int) -> Tuned:
-        multipliers = jnp.zeros((), flat.dtype)
-        weight = jnp.asarray(1.0 if self.constrained else 0.0, flat.dtype)
-        found = self.look(flat, multipliers, weight)
-        (_, (cost, broken)), slope = found
-        if not (np.isfinite(cost) and np.isfinite(np.asarray(slope)).all()):
-            raise ValueError(
-                f"the objective must be finite where it begins, got {float(cost)} with a gradient "
-                f"{np.asarray(slope)}; begin elsewhere"
-            )
-        values, converged, missed, worst = [float(cost)], False, 0.0, np.inf
-        for number in range(_OUTER if self.constrained else 1):
-            # Early multipliers are rough: no need to follow them to the last digit.
-            loose = max(self.tolerance, 0.1 ** (number + 2)) if self.constrained else self.tolerance
-            flat, found = self._settle(flat, found, multipliers, weight, values, max_steps, loose)
-            (_, (cost, broken)), slope = found
-            missed = float(jnp.max(jnp.abs(broken), initial=0.0))
-            converged = missed <= self.tolerance and self._calm(found, self.tolerance)
-            if converged or not self.constrained or len(values) > max_steps:
-                break
-            multipliers = multipliers + weight * broken
-            if missed > worst / 4:
-                weight = weight * 4
-            worst = missed
-            found = self.look(flat, multipliers, weight)
-        if missed > max(1e-4, 1e3 * self.tolerance):
-            raise ValueError(
-                f"the constraint cannot be met: it is {np.asarray(broken)} after {len(values)} "
-                "steps; ask for less, begin closer to it, or raise max_steps"
-            )
-        return Tuned(
-            self.rebuild(flat),
-            cost,
-            jnp.zeros_like(cost),
-            jnp.max(jnp.abs(slope)),
-            broken if self.constrained else None,
-            np.asarray(values),
-            converged,
+    last, found, norm, values, good = run(flat)
+    if is_concrete(good) and not good.all():
+        step = int(jnp.argmin(good))
+        raise ValueError(
+            f"the objective is not finite at step {step}; begin elsewhere, or tune a transformed "
+            "parameter that stays in its domain"
         )
+    return Tuned(rebuild(last), found.value, found.value_error, norm, None, values, jnp.all(good))
 
-    def _calm(self, found, tolerance: float) -> bool:
-        (_, (cost, _)), slope = found
-        return float(jnp.max(jnp.abs(slope))) <= tolerance * max(1.0, abs(float(cost)))
 
-    def _settle(self, flat, found, multipliers, weight, values, max_steps, tolerance):
-        """Steps until the gradient is small, or no step lowers the value any more."""
-        state, still = self.begin(flat), 0
-        while len(values) <= max_steps and still < 3 and not self._calm(found, tolerance):
-            moved, state = self.move(flat, state, found, multipliers, weight)
-            after = self.look(moved, multipliers, weight)
-            if not np.isfinite(float(after[0][0])):
-                break
-            still = still + 1 if float(after[0][0]) >= float(found[0][0]) else 0
-            flat, found = moved, after
-            values.append(float(found[0][1][0]))
-        return flat, found
+def _by_descent(
+    objective: Any,
+    constraint: Any,
+    flat: Array,
+    rebuild: Any,
+    optimiser: Any,
+    tolerance: float,
+    max_steps: int,
+) -> Tuned:
+    def both(vector):
+        built = rebuild(vector)
+        cost = jnp.asarray(objective(built))
+        if cost.shape != ():
+            raise ValueError(f"objective must return a scalar, got shape {cost.shape}")
+        broken = jnp.zeros((0,), flat.dtype) if constraint is None else constraint(built)
+        return cost.astype(flat.dtype), jnp.ravel(broken).astype(flat.dtype)
+
+    n_constraints = eqx.filter_eval_shape(both, flat)[1].size
+    found = eqx.filter_jit(
+        lambda start: descend(both, start, n_constraints, max_steps, tolerance, optimiser)
+    )(flat)
+    values = found.values
+    if is_concrete(found):
+        if not found.steps:
+            raise ValueError(
+                "the objective and its gradient must be finite where tuning begins; begin elsewhere"
+            )
+        missed = jnp.max(jnp.abs(found.broken), initial=0)
+        if missed > max(1e-4, 1e3 * tolerance):
+            raise ValueError(
+                f"the constraint cannot be met: it is {found.broken} after {found.count} "
+                "gradients; ask for less, begin closer to it, or raise max_steps"
+            )
+        values = values[: int(found.steps)]
+    return Tuned(
+        rebuild(found.vector),
+        found.cost,
+        jnp.zeros_like(found.cost),
+        jnp.max(jnp.abs(found.slope)),
+        None if constraint is None else found.broken,
+        values,
+        found.converged,
+    )

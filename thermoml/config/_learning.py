@@ -1,0 +1,63 @@
+"""Settings of learning perceptrons, which every study takes."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from ..numerics._checks import count_saves, count_steps
+from ..perceptron._learn import check_step_size
+from ..sweep import parse_size
+from ._parts import Inputs, Rule, Strict, by_kind, by_name
+
+
+class Learning(Strict):
+    """What every study of learning perceptrons takes."""
+
+    title: str = ""
+    n_inputs: int = Field(default=100, ge=1)
+    learning_rate: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    stiffness: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    temperature: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    batch: int = Field(default=30, ge=1)
+    inputs: Annotated[Inputs, BeforeValidator(by_kind)] = Inputs()
+    teachers: Literal["single", "ensemble"] = "ensemble"
+    n_trajectories: int = Field(default=1000, ge=1)
+    t1: float = Field(default=20.0, gt=0, allow_inf_nan=False)
+    dt: float = Field(default=0.01, gt=0, allow_inf_nan=False)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    precision: Literal["float32", "float64"] = "float32"
+    trajectories: bool = False
+    memory: int | str = "1GB"
+    per_unit: int | None = Field(default=None, ge=1)
+
+    def steps(self, dt: float) -> int:
+        """Steps of a run."""
+        return count_steps(0.0, self.t1, dt, self.precision)
+
+    @model_validator(mode="after")
+    def _check_memory(self):
+        parse_size(self.memory)
+        return self
+
+
+class Run(Learning):
+    """A run at one point, with all checks that need several of its settings."""
+
+    rule: Annotated[Rule, BeforeValidator(by_name)]
+    save_every: int = Field(default=20, ge=1)
+
+    @model_validator(mode="after")
+    def _check_run(self):
+        count_saves(self.steps(self.dt), self.save_every)
+        check_step_size(self.stiffness, self.dt)
+        examples = self.inputs.examples
+        if examples is not None and self.batch > examples:
+            raise ValueError(
+                f"batch must not exceed the {examples} examples of the training set, "
+                f"got {self.batch}"
+            )
+        return self
+
+
+def shared(config: Learning) -> dict[str, Any]:
+    return {name: getattr(config, name) for name in Learning.model_fields}
