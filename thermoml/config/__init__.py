@@ -1,5 +1,7 @@
 """The schema of the YAML configs: every mistake is named with its field, value and remedy."""
 
+from ._at_rest import AlphaSweep, DissipationBudget, EntropyProduction, Frontier
+from ._learning_efficiency import LearningEfficiency
 from ._learning_rules import LearningRules
 from ._parameter_sweep import ParameterSweep
 from ._parts import RULES, ConfigError
@@ -13,13 +15,20 @@ from ._read import (
     read_config,
     shipped_configs,
 )
+from ._tune_alpha import TuneAlpha
 
 __all__ = [
     "RULES",
     "SCHEMAS",
+    "AlphaSweep",
     "ConfigError",
+    "DissipationBudget",
+    "EntropyProduction",
+    "Frontier",
+    "LearningEfficiency",
     "LearningRules",
     "ParameterSweep",
+    "TuneAlpha",
     "apply_override",
     "config_from_json",
     "config_json",

@@ -10,20 +10,14 @@ from ..sweep import parse_size
 from ._parts import Inputs, Rule, Strict, by_kind, by_name
 
 
-class Learning(Strict):
-    """What every study of learning perceptrons takes."""
+class Ensemble(Strict):
+    """Trajectories and their bath."""
 
     title: str = ""
-    n_inputs: int = Field(default=100, ge=1)
-    learning_rate: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     stiffness: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     temperature: float = Field(default=1.0, ge=0, allow_inf_nan=False)
-    batch: int = Field(default=30, ge=1)
-    inputs: Annotated[Inputs, BeforeValidator(by_kind)] = Inputs()
-    teachers: Literal["single", "ensemble"] = "ensemble"
     n_trajectories: int = Field(default=1000, ge=1)
     t1: float = Field(default=20.0, gt=0, allow_inf_nan=False)
-    dt: float = Field(default=0.01, gt=0, allow_inf_nan=False)
     seed: int = Field(default=0, ge=0, lt=2**32)
     precision: Literal["float32", "float64"] = "float32"
     trajectories: bool = False
@@ -38,6 +32,22 @@ class Learning(Strict):
     def _check_memory(self):
         parse_size(self.memory)
         return self
+
+
+class OneSize(Ensemble):
+    """An ensemble of one width, batch and step."""
+
+    n_inputs: int = Field(default=100, ge=1)
+    batch: int = Field(default=30, ge=1)
+    dt: float = Field(default=0.01, gt=0, allow_inf_nan=False)
+
+
+class Learning(OneSize):
+    """An ensemble that learns at one rate."""
+
+    learning_rate: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    inputs: Annotated[Inputs, BeforeValidator(by_kind)] = Inputs()
+    teachers: Literal["single", "ensemble"] = "ensemble"
 
 
 class Run(Learning):
@@ -60,4 +70,5 @@ class Run(Learning):
 
 
 def shared(config: Learning) -> dict[str, Any]:
+    """What `Run` takes of a config."""
     return {name: getattr(config, name) for name in Learning.model_fields}

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from ._learning import Learning, Run, shared
-from ._parts import Rule, by_name
+from ._parts import Rule, by_name, check_different
 
 
 class LearningRules(Learning):
@@ -18,8 +18,5 @@ class LearningRules(Learning):
     @model_validator(mode="after")
     def _check_run(self):
         Run(**shared(self), rule=self.rules[0], save_every=self.save_every)
-        labels = [rule.label for rule in self.rules]
-        for label in labels:
-            if labels.count(label) > 1:
-                raise ValueError(f"rules must differ, got {label} {labels.count(label)} times")
+        check_different("rules", [rule.label for rule in self.rules])
         return self

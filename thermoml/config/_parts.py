@@ -1,6 +1,7 @@
 """What configs are made of: rules, inputs, and how their mistakes are named."""
 
 import difflib
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -12,7 +13,7 @@ class ConfigError(ValueError):
     """A config that cannot be run; the message is one line that says what to change."""
 
 
-RULES: dict[str, type[perceptron.AbstractRule]] = {
+RULES: dict[str, Callable[..., perceptron.AbstractRule]] = {
     "hebbian": perceptron.Hebbian,
     "perceptron": perceptron.PerceptronRule,
     "adatron": perceptron.AdaTron,
@@ -88,6 +89,90 @@ class Inputs(Strict):
         return f"{self.examples} {self.distribution} examples"
 
 
+Level = Literal["reduced", "microscopic"]
+
+
+def check_width(level: str, n_inputs: int) -> None:
+    """ValueError where a level cannot have so few inputs."""
+    if level == "reduced" and n_inputs < 4:
+        raise ValueError(f"n_inputs must be at least 4 for the reduced level, got {n_inputs}")
+
+
+class Network(Strict):
+    """A rule F(s) that is a multilayer perceptron with tanh units."""
+
+    width: int = Field(default=8, ge=1)
+    depth: int = Field(default=2, ge=1)
+    max_steps: int = Field(default=300, ge=1)
+
+
+class Setting(Strict):
+    """Where entropy production is measured."""
+
+    n_inputs: int = Field(ge=1)
+    batch: int = Field(ge=1)
+    inputs: Literal["binary", "gaussian"] = "gaussian"
+    level: Level | None = None
+
+    @model_validator(mode="after")
+    def _check_level(self):
+        check_width(self.level_used, self.n_inputs)
+        return self
+
+    @property
+    def level_used(self) -> Level:
+        """The level: by itself that which is exact."""
+        return self.level or ("reduced" if self.inputs == "gaussian" else "microscopic")
+
+    @property
+    def label(self) -> str:
+        """How figures and tables call it."""
+        return f"{self.inputs}, N = {self.n_inputs}, B = {self.batch}" + (
+            "" if self.level is None else f", {self.level}"
+        )
+
+
+class Way(Strict):
+    """A level of description, how gradients are found there, and how many steps to tune by them."""
+
+    level: Literal["mean_field", "reduced", "microscopic"] = "mean_field"
+    method: Literal[
+        "auto", "pathwise", "finite_difference", "likelihood_ratio", "jump_corrected"
+    ] = "auto"
+    steps: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _check_method(self):
+        needed = {"likelihood_ratio": "microscopic", "jump_corrected": "reduced"}
+        if self.level != needed.get(self.method, self.level):
+            raise ValueError(f"{self.method} needs level: {needed[self.method]}, got {self.level}")
+        return self
+
+    @property
+    def label(self) -> str:
+        """How figures and tables call it."""
+        method = "" if self.method == "auto" else f", {self.method}"
+        return f"{self.level}{method}".replace("_", " ")
+
+
+# What the parts of a config that are mappings hold.
+NESTED = {
+    "rule": Rule,
+    "rules": Rule,
+    "inputs": Inputs,
+    "network": Network,
+    "settings": Setting,
+    "ways": Way,
+}
+
+
+def check_different(name: str, labels: list[str]) -> None:
+    """ValueError where two are called the same."""
+    for label in labels:
+        if labels.count(label) > 1:
+            raise ValueError(f"{name} must differ, got {label} {labels.count(label)} times")
+
+
 def nearest(word: Any, choices: Any) -> str:
     close = difflib.get_close_matches(str(word), [str(c) for c in choices], n=1, cutoff=0.5)
     return f'; did you mean "{close[0]}"?' if close else f"; choose from {', '.join(choices)}"
@@ -100,7 +185,7 @@ def describe(error: Any, schema: type[BaseModel]) -> str:
     if kind == "extra_forbidden":
         known = schema.model_fields
         if len(error["loc"]) > 1:
-            known = (Rule if error["loc"][0] in ("rule", "rules") else Inputs).model_fields
+            known = NESTED[error["loc"][0]].model_fields
         return f"unknown key {field}{nearest(error['loc'][-1], known)}"
     if kind == "missing":
         return f"{field} is missing; add it to the config"

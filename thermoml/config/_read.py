@@ -9,13 +9,23 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from ._at_rest import AlphaSweep, DissipationBudget, EntropyProduction, Frontier
+from ._learning import Ensemble
+from ._learning_efficiency import LearningEfficiency
 from ._learning_rules import LearningRules
 from ._parameter_sweep import ParameterSweep
 from ._parts import ConfigError, describe, nearest
+from ._tune_alpha import TuneAlpha
 
-SCHEMAS: dict[str, type[LearningRules | ParameterSweep]] = {
+SCHEMAS: dict[str, type[Ensemble]] = {
     "learning_rules": LearningRules,
     "sweep": ParameterSweep,
+    "alpha_sweep": AlphaSweep,
+    "dissipation_budget": DissipationBudget,
+    "entropy_production": EntropyProduction,
+    "tune_alpha": TuneAlpha,
+    "learning_efficiency": LearningEfficiency,
+    "frontier": Frontier,
 }
 
 
@@ -83,7 +93,7 @@ def apply_override(content: dict[str, Any], assignment: str) -> None:
         raise ConfigError(f"--set {key}: the config has no such place") from None
 
 
-def parse_config(content: dict[str, Any]) -> LearningRules | ParameterSweep:
+def parse_config(content: dict[str, Any]) -> Ensemble:
     """A checked config.
 
     Raises:

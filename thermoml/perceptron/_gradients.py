@@ -107,7 +107,9 @@ class LearningObjective(eqx.Module):
         smooth = isinstance(self.level, MeanField) or self.build(parameters).rule.smooth
         return "pathwise" if smooth else "finite_difference"
 
-    def _values(self, parameters: PyTree, key: Any, adjoint: Any, **changes: Any) -> Array:
+    def _values(
+        self, parameters: PyTree, key: Any, adjoint: Any, first: Any = 0, **changes: Any
+    ) -> Array:
         curve = learn(
             self.build(parameters),
             dataclasses.replace(self.level, **changes),
@@ -116,6 +118,7 @@ class LearningObjective(eqx.Module):
             n_trajectories=self.n_trajectories,
             teachers=self.teachers,
             adjoint=adjoint,
+            first_trajectory=first,
             throw=False,
         )
         values = self.measure(curve)
@@ -141,6 +144,22 @@ class LearningObjective(eqx.Module):
             raise TypeError("key is needed to draw inputs and noise: pass key=jax.random.key(0)")
         return _estimate(self, as_parameters(parameters), key, self.method_for(parameters))
 
+    def samples(
+        self, parameters: PyTree, key: Key[Array, ""] | None = None, first_trajectory: Any = 0
+    ) -> tuple[Float[Array, " trajectory"], Float[Array, "trajectory n"]]:
+        """Of each trajectory the measurement and its gradient in all parameters, flattened.
+
+        Their means are those of `value_and_gradient`. In reverse mode (pathwise with more than 8
+        parameters) all rows hold the mean gradient. `first_trajectory` is as of `learn`.
+        """
+        if self.stochastic and key is None:
+            raise TypeError("key is needed to draw inputs and noise: pass key=jax.random.key(0)")
+        parameters = as_parameters(parameters)
+        values, slopes = _samples(
+            self, parameters, key, self.method_for(parameters), first_trajectory
+        )
+        return values, jnp.broadcast_to(slopes, (*values.shape, slopes.shape[1]))
+
 
 @eqx.filter_jit
 def _measure(objective: LearningObjective, parameters: PyTree, key: Any) -> Array:
@@ -149,25 +168,42 @@ def _measure(objective: LearningObjective, parameters: PyTree, key: Any) -> Arra
 
 @eqx.filter_jit
 def _estimate(objective: LearningObjective, parameters: PyTree, key: Any, method: str) -> Gradient:
+    _, unravel = ravel_pytree(eqx.filter(parameters, eqx.is_inexact_array))
+    found, slopes = _samples(objective, parameters, key, method)
+    return Gradient(
+        jnp.mean(found),
+        _standard_error(found),
+        unravel(jnp.mean(slopes, axis=0)),
+        unravel(_standard_error(slopes)),
+    )
+
+
+@eqx.filter_jit
+def _samples(
+    objective: LearningObjective, parameters: PyTree, key: Any, method: str, first: Any = 0
+) -> tuple[Array, Array]:
+    """Measurements `(trajectory,)` and slopes `(trajectory, n)`; in reverse mode `(1, n)`."""
     arrays, rest = eqx.partition(parameters, eqx.is_inexact_array)
     flat, unravel = ravel_pytree(arrays)
     changes = {"jump_corrected": True} if method == "jump_corrected" else {}
 
     def values(vector: Array, adjoint: Any) -> Array:
-        return objective._values(eqx.combine(unravel(vector), rest), key, adjoint, **changes)
+        built = eqx.combine(unravel(vector), rest)
+        return objective._values(built, key, adjoint, first, **changes)
 
     if method == "likelihood_ratio":
 
         def build(vector):
             return objective.build(eqx.combine(unravel(vector), rest))
 
+        indices = jnp.arange(objective.n_trajectories)
         found, score = score_of_learning(
             build,
             flat,
             objective.level.dt,
             key,
             objective.t1,
-            objective.n_trajectories,
+            indices + jnp.asarray(first, indices.dtype),
             objective.teachers,
             objective.measure,
         )
@@ -190,12 +226,7 @@ def _estimate(objective: LearningObjective, parameters: PyTree, key: Any, method
 
         (_, found), slope = jax.value_and_grad(mean, has_aux=True)(flat)
         slopes = slope[None]
-    return Gradient(
-        jnp.mean(found),
-        _standard_error(found),
-        unravel(jnp.mean(slopes, axis=0)),
-        unravel(_standard_error(slopes)),
-    )
+    return found, slopes
 
 
 def _standard_error(values: Array) -> Array:

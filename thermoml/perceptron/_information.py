@@ -37,7 +37,7 @@ class InformationBound(eqx.Module):
         entropy_production, entropy_production_error: ½ ln(Q_t/Q_0) + heat/T as measured, the heat
             of the inputs' fluctuations (the excess) included.
         averaged_entropy_production: the same with the heat of the averaged force alone,
-            $\bar V_0 - \bar V_t$ with $\bar V = kQ/2 - \tilde\nu E[\Phi]$ at the mean R and Q: the
+            $\bar V_0 - \bar V_t$ with $\bar V = kQ/2 - \tilde\nu E[\Phi]$ at each R and Q: the
             tighter bound. Where the excess goes on at rest, the other loosens with time.
         efficiency, efficiency_error: gained information over entropy production, 0 at the start.
         averaged_efficiency: the same without the excess.
@@ -56,10 +56,19 @@ class InformationBound(eqx.Module):
 
 
 @eqx.filter_jit
-def _averaged_potential(problem: LearningProblem, overlap: Array, norm: Array) -> Array:
-    """V̄ per weight at each of some R and Q."""
-    found = jax.vmap(lambda r, q: moments(problem.rule, r, q).potential)(overlap, norm)
-    return problem.stiffness * norm / 2 - problem.learning_rate * found
+def averaged_entropy_production(
+    problem: LearningProblem, curve: LearningCurve
+) -> Float[Array, "trajectory save"]:
+    """½ ln(Q_t/Q_0) + (V̄_0 - V̄_t)/T, what the averaged force alone produces along each run."""
+    problem = cast_floats(problem, curve.norm.dtype)
+
+    def potential(overlap, norm):
+        found = moments(problem.rule, overlap, norm).potential
+        return problem.stiffness * norm / 2 - problem.learning_rate * found
+
+    height = jax.vmap(jax.vmap(potential))(curve.overlap, curve.norm)
+    gained = jnp.log(curve.norm / curve.norm[:, :1]) / 2
+    return gained + (height[:, :1] - height) / curve.temperature
 
 
 def _ratio(part: Array, whole: Array) -> Array:
@@ -93,9 +102,7 @@ def information_bound(problem: LearningProblem, curve: LearningCurve) -> Informa
     produced = curve.entropy_production - curve.entropy_production[:, :1]
     information, information_error = mean(gained)
     entropy, entropy_error = mean(produced)
-    overlap, norm = curve.overlap.mean(axis=0), curve.norm.mean(axis=0)
-    potential = _averaged_potential(cast_floats(problem, dtype), overlap, norm)
-    averaged = jnp.log(norm / norm[0]) / 2 + (potential[0] - potential) / curve.temperature
+    averaged = jnp.mean(averaged_entropy_production(problem, curve), axis=0)
     efficiency = _ratio(information, entropy)
     # The error of a ratio of means, from the deviation of each trajectory.
     _, error = mean(_ratio(gained - efficiency[None] * produced, entropy[None]))

@@ -13,6 +13,7 @@ from ..numerics._random import trajectory_key
 from ..numerics._sums import ordered_sum
 from ._model import Perceptron
 from ._problem import LearningProblem
+from ._steady_state import SteadyState
 
 INPUTS, NOISE, WEIGHTS, _TEACHER = range(4)  # what a trajectory's randomness is for
 
@@ -75,11 +76,17 @@ def initial_weights(
     weights: Any,
     key: Key[Array, ""],
     indices: Int[Array, " trajectory"],
-    n_inputs: int,
-    dtype: Any,
+    teacher: Float[Array, "N _"],
 ) -> Float[Array, "N M"]:
     """The students at the start; by default in the bath's equilibrium, N(0, T/k)."""
+    n_inputs, dtype = teacher.shape[0], teacher.dtype
     shape = (indices.shape[0], n_inputs)
+    if isinstance(weights, SteadyState):
+        normal = lambda k: jax.random.normal(k, (n_inputs,), dtype)  # noqa: E731
+        drawn = initial_weights(problem, normal, key, indices, teacher)
+        along = ordered_sum(drawn, teacher, term=jnp.multiply) / n_inputs
+        overlap, transverse = (jnp.asarray(x, dtype) for x in weights.plane)
+        return overlap * teacher + transverse * (drawn - along * teacher)
     if isinstance(weights, Perceptron):
         weights = weights.weights
     if weights is None:

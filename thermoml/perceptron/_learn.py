@@ -20,6 +20,7 @@ from ._information import check_second_law
 from ._level import AbstractLevel, Request
 from ._model import Perceptron
 from ._problem import LearningProblem
+from ._steady_state import SteadyState
 
 _LARGE_SEPARATION = 0.1
 
@@ -97,7 +98,7 @@ def learn(
     save_every: int | None = None,
     teacher: Perceptron | Array | Callable | None = None,
     teachers: str = "single",
-    weights: Perceptron | Array | Callable | LearningCurve | None = None,
+    weights: Perceptron | Array | Callable | SteadyState | LearningCurve | None = None,
     first_trajectory: int | Int[Array, ""] = 0,
     test_inputs: Float[Array, "P N"] | None = None,
     adjoint: AbstractAdjoint = RecursiveCheckpoint(),  # noqa: B008 (an immutable module)
@@ -123,7 +124,8 @@ def learn(
         teachers: where `teacher` is drawn, "single" draws one per run and "ensemble" one per
             trajectory.
         weights: the students at the start: `(N,)`, `(M, N)`, a `Perceptron`, or a function
-            `key -> (N,)`; by default the bath's equilibrium N(0, T/k). A `LearningCurve` is
+            `key -> (N,)`; by default the bath's equilibrium N(0, T/k). A `SteadyState` begins with
+            its overlap and norm, where learning has come to rest. A `LearningCurve` is
             continued: teacher, step numbers and ledger go on, and with the same key, dt and problem
             the result is that of one long run. If the stiffness has changed, the change of energy
             is work.

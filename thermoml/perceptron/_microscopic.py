@@ -43,7 +43,7 @@ class Microscopic(AbstractLevel):
             teacher = teacher_weights(
                 request.teacher, request.teachers, key, indices, n_inputs, dtype
             )
-            weights = initial_weights(problem, request.weights, key, indices, n_inputs, dtype)
+            weights = initial_weights(problem, request.weights, key, indices, teacher)
             checkpoint = begin(
                 problem,
                 request.n_trajectories,

@@ -18,6 +18,7 @@ from ._inputs import TrainingSet
 from ._level import Request, begin, go_on
 from ._model import Perceptron
 from ._problem import LearningProblem
+from ._steady_state import SteadyState
 
 
 class PlaneStudents(AbstractStudents):
@@ -75,7 +76,10 @@ def plane_checkpoint(
             return checkpoint
         plane = jnp.stack([curve.overlap[:, -1], jnp.sqrt(curve.transverse[:, -1])], axis=1)
         return dataclasses.replace(checkpoint, weights=None, plane=plane)
-    if request.weights is not None:
+    if isinstance(request.weights, SteadyState):
+        place = jnp.asarray(request.weights.plane, request.dtype)
+        plane = jnp.tile(place[None], (request.n_trajectories, 1))
+    elif request.weights is not None:
         plane = _projected(request, name)
     elif is_concrete(problem.stiffness) and not float(problem.stiffness) > 0:
         raise ValueError(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from ..numerics._arrays import cast_floats
 from ..numerics._checks import count_steps
@@ -23,7 +23,7 @@ def score_of_learning(
     dt: float,
     key: Key[Array, ""],
     t1: float,
-    n_trajectories: int,
+    indices: Int[Array, " trajectory"],
     teachers: str,
     measure: Callable[[LearningCurve], Array],
 ) -> tuple[Float[Array, " trajectory"], Float[Array, "trajectory k"]]:
@@ -45,9 +45,8 @@ def score_of_learning(
     if not isinstance(n_inputs, int):
         raise ValueError("n_inputs must be given in the problem for the microscopic level")
     n_steps = count_steps(0.0, t1, dt, dtype)
-    indices = jnp.arange(n_trajectories)
     teacher = teacher_weights(sphere_teacher, teachers, key, indices, n_inputs, dtype)
-    weights = initial_weights(problem, None, key, indices, n_inputs, dtype)
+    weights = initial_weights(problem, None, key, indices, teacher)
     weights = jax.lax.stop_gradient(weights)
     length = jnp.asarray(dt, dtype)
     inputs, noises = (trajectory_streams(key, indices, use) for use in (INPUTS, NOISE))
@@ -78,18 +77,18 @@ def score_of_learning(
         score = score + jnp.sqrt(length / (2 * problem.temperature)) * slopes
         return (learning(parameters).step(students, step), score), None
 
-    zeros = jnp.zeros((n_trajectories,), dtype)
+    zeros = jnp.zeros(indices.shape, dtype)
     students = Students(
         weights=weights,
-        work=CompensatedSum.zeros((n_trajectories,), dtype),
+        work=CompensatedSum.zeros(indices.shape, dtype),
         drive_square=zeros,
-        diverged_step=jnp.full((n_trajectories,), -1),
+        diverged_step=jnp.full(indices.shape, -1),
     )
     heated = jax.jacfwd(lambda vector: made(vector).temperature)(parameters)
     first = jax.jacfwd(start)(parameters) + jnp.where(heated == 0, 0, jnp.nan)[None]
     (students, score), _ = jax.lax.scan(body, (students, first), jnp.arange(n_steps))
     shown = learning(parameters).record(students)
-    unknown = jnp.full((n_trajectories, 1), jnp.nan, dtype)
+    unknown = jnp.full((*indices.shape, 1), jnp.nan, dtype)
     curve = LearningCurve(
         times=jnp.asarray([t1], dtype),
         **{name: value[:, None] for name, value in shown.items()},

@@ -45,6 +45,11 @@ class SteadyState(eqx.Module):
     housekeeping: Float[Array, ""]
     free_energy: Float[Array, ""]
 
+    @property
+    def plane(self) -> Float[Array, " 2"]:
+        """R and P = √(Q - R²)."""
+        return jnp.stack([self.overlap, jnp.sqrt(self.norm - self.overlap**2)])
+
     def __str__(self) -> str:
         if not is_concrete(self.overlap):
             return "SteadyState (traced)"

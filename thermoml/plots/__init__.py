@@ -1,11 +1,20 @@
 """Figures from labelled results. Nothing is computed here that a reader would quote."""
 
+from ._at_rest import entropy_production, error_at_dissipation, frontier, measured_against_alpha
+from ._learning_efficiency import efficiency_of_learning
 from ._learning_rules import error_against_dissipation, heat_and_energy, learning_curves
 from ._parameter_sweep import error_and_dissipation
+from ._tune_alpha import gradients_and_optima
 
 __all__ = [
+    "efficiency_of_learning",
+    "entropy_production",
     "error_against_dissipation",
     "error_and_dissipation",
+    "error_at_dissipation",
+    "frontier",
+    "gradients_and_optima",
     "heat_and_energy",
     "learning_curves",
+    "measured_against_alpha",
 ]

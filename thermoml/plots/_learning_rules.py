@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._style import band, line_style, new_figure
+from ._style import MARKERS, band, caption, legend_beside, line_style, new_figure
 
 if TYPE_CHECKING:
     import xarray
@@ -40,9 +40,8 @@ def learning_curves(results: "xarray.Dataset", title: str, hebbian_limit: float 
         )
     ax.set_ylabel(r"generalization error $\varepsilon$")
     ax.set_ylim(top=min(1.0, float(results.error.max()) * 1.03))
-    ax.set_title(f"{title}\n" if title else "", fontsize=11, loc="left")
-    ax.text(0, 1.015, _caption(results), transform=ax.transAxes, fontsize=8, color="0.35")
-    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+    caption(ax, title, _caption(results))
+    legend_beside(ax)
     return figure
 
 
@@ -53,9 +52,8 @@ def heat_and_energy(results: "xarray.Dataset", title: str) -> "Figure":
     left.set_ylabel(r"heat into the bath  $Q/N$  [energy, $k_\mathrm{B}=1$]")
     _curves(right, results, "energy")
     right.set_ylabel(r"energy  $k|w|^2/2N$  [energy, $k_\mathrm{B}=1$]")
-    right.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
-    left.set_title(f"{title}\n" if title else "", fontsize=11, loc="left")
-    left.text(0, 1.015, _caption(results), transform=left.transAxes, fontsize=8, color="0.35")
+    legend_beside(right)
+    caption(left, title, _caption(results))
     return figure
 
 
@@ -70,7 +68,7 @@ def error_against_dissipation(results: "xarray.Dataset", title: str) -> "Figure"
             entry.error,
             xerr=2 * np.nan_to_num(entry.dissipation_rate_standard_error),
             yerr=2 * np.nan_to_num(entry.error_standard_error),
-            fmt="os^Dv<>p"[index % 8],
+            fmt=MARKERS[index % len(MARKERS)],
             color=line_style(index)["color"],
             markersize=5,
             capsize=3,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._style import line_style, new_figure
+from ._style import MARKERS, caption, legend_beside, line_style, new_figure
 
 if TYPE_CHECKING:
     import xarray
@@ -83,7 +83,7 @@ def _panels(final: "xarray.Dataset", horizontal: str, curves: str | None, title:
                 ticks,
                 entry[name].values,
                 yerr=2 * np.nan_to_num(entry[f"{name}_standard_error"].values),
-                marker="os^Dv<>p"[(index or 0) % 8],
+                marker=MARKERS[(index or 0) % len(MARKERS)],
                 markersize=4,
                 capsize=2.5,
                 label=label,
@@ -97,12 +97,11 @@ def _panels(final: "xarray.Dataset", horizontal: str, curves: str | None, title:
             ax.set_yscale("log")
         if not named and _even_in_log(positions):
             ax.set_xscale("log")
-    axes[0].set_title(f"{title}\n" if title else "", fontsize=11, loc="left")
     shown = final.error_standard_error.values
-    caption = "bars: 2 standard errors" if np.isfinite(shown).any() else "one trajectory each"
-    axes[0].text(0, 1.015, caption, transform=axes[0].transAxes, fontsize=8, color="0.35")
+    words = "bars: 2 standard errors" if np.isfinite(shown).any() else "one trajectory each"
+    caption(axes[0], title, words)
     if curves is not None:
-        axes[1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+        legend_beside(axes[1])
     return figure
 
 

@@ -1,8 +1,10 @@
 """What every study offers: a function over a grid, a summary, a table and figures."""
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..sweep import Grid
 
@@ -27,6 +29,12 @@ class AbstractStudy(abc.ABC):
     @abc.abstractmethod
     def point(self, ensemble: Mapping[str, Any], **parameters: Any) -> Any:
         """The results at one point of the grid, as `sweep` takes them."""
+
+    def points(self, results: "xarray.Dataset") -> Iterator[tuple[str, dict[str, Any], Any]]:
+        """Label, parameters and results of each point."""
+        for index in np.ndindex(self.grid.shape):
+            entry = results.isel(dict(zip(self.grid.dims, index, strict=True)))
+            yield self.grid.label(index), self.grid.point(index), entry
 
     @abc.abstractmethod
     def check(self, results: "xarray.Dataset") -> None:

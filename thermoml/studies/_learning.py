@@ -1,7 +1,6 @@
 """What the studies of learning perceptrons share: the run at one point, and what it tells."""
 
 import abc
-from collections.abc import Iterator
 from typing import Any
 
 import equinox as eqx
@@ -101,12 +100,6 @@ class LearningStudy(AbstractStudy):
             **ensemble,
         )
         return _Learned(curve.light())
-
-    def points(self, results: Any) -> Iterator[tuple[str, dict[str, Any], Any]]:
-        """Label, parameters and results of each point."""
-        for index in np.ndindex(self.grid.shape):
-            entry = results.isel(dict(zip(self.grid.dims, index, strict=True)))
-            yield self.grid.label(index), self.grid.point(index), entry
 
     def heat_rate_bias(self, parameters: dict[str, Any], entry: Any) -> float:
         """Heat per weight and time that a jump of F loses to the step, over the last half."""
