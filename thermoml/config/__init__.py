@@ -4,7 +4,7 @@ from ._at_rest import AlphaSweep, DissipationBudget, EntropyProduction, Frontier
 from ._learning_efficiency import LearningEfficiency
 from ._learning_rules import LearningRules
 from ._parameter_sweep import ParameterSweep
-from ._parts import RULES, ConfigError
+from ._parts import RULES, ConfigError, Setting
 from ._read import (
     SCHEMAS,
     apply_override,
@@ -28,6 +28,7 @@ __all__ = [
     "LearningEfficiency",
     "LearningRules",
     "ParameterSweep",
+    "Setting",
     "TuneAlpha",
     "apply_override",
     "config_from_json",

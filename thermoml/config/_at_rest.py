@@ -87,9 +87,9 @@ class DissipationBudget(OneLevel):
     @model_validator(mode="after")
     def _check_alpha(self):
         for alpha in self.alpha:
-            Rule(name=self.rule, alpha=alpha)
             if alpha <= -0.5:
                 raise ValueError(f"alpha must be above -1/2 to dissipate finitely, got {alpha:g}")
+            Rule(name=self.rule, alpha=alpha)
         return self
 
 

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_serializer, model_validator
 
 from ..numerics._checks import divide_steps
 from ..sweep import Grid
@@ -49,7 +49,7 @@ class ParameterSweep(Learning):
                 runs.append(self.run_at(points.point(index)))
             except (TypeError, ValueError) as error:
                 wrong = isinstance(error, ValidationError)
-                message = describe(error.errors()[0], Run) if wrong else error
+                message = describe(error.errors(), Run) if wrong else error
                 raise ValueError(f"at {points.label(index)}: {message}") from None
         for name in {"rule", "inputs"} & set(points.names):
             labels = {getattr(run, name).label for run in runs}
@@ -59,6 +59,11 @@ class ParameterSweep(Learning):
         sets = [run.inputs for run in runs]
         if len({(x.examples is None, bool(x.examples and x.test_examples)) for x in sets}) > 1:
             raise ValueError("inputs must have training and test errors at all points or at none")
+
+    @model_serializer(mode="wrap")
+    def _without_grid(self, dump: Any) -> dict[str, Any]:
+        """What the grid sets is not set beside it, also when the config is read back."""
+        return {name: value for name, value in dump(self).items() if name not in self.points.names}
 
     @property
     def points(self) -> Grid:

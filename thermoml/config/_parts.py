@@ -178,8 +178,9 @@ def nearest(word: Any, choices: Any) -> str:
     return f'; did you mean "{close[0]}"?' if close else f"; choose from {', '.join(choices)}"
 
 
-def describe(error: Any, schema: type[BaseModel]) -> str:
-    """The first mistake of a ValidationError in one line."""
+def describe(errors: Any, schema: type[BaseModel]) -> str:
+    """The first mistake of a ValidationError, a misspelt key before a missing one, in a line."""
+    error = min(errors, key=lambda entry: entry["type"] != "extra_forbidden")
     field = ".".join(str(part) for part in error["loc"])
     value, kind = error["input"], error["type"]
     if kind == "extra_forbidden":

@@ -108,7 +108,7 @@ def parse_config(content: dict[str, Any]) -> Ensemble:
     try:
         return schema.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(describe(error.errors()[0], schema)) from None
+        raise ConfigError(describe(error.errors(), schema)) from None
 
 
 def load_config(source: str, *, overrides: list[str] | None = None, quick: bool = False) -> Any:

@@ -78,16 +78,8 @@ def error_at_dissipation(results: "xarray.Dataset", title: str) -> "Figure":
                 zorder=5,
             )
         ax.set_xlabel(r"$\alpha$")
-        ax.text(
-            0.5,
-            0.97,
-            rf"$\tilde\nu^2\mathrm{{E}}[F^2]$ = {budget:g}",
-            transform=ax.transAxes,
-            ha="center",
-            va="top",
-            fontsize=9,
-        )
-        ax.legend(frameon=False, fontsize=8, loc="center")
+        words = rf"$\tilde\nu^2\mathrm{{E}}[F^2]$ = {budget:g}"
+        ax.legend(frameon=False, fontsize=8, title=words, loc="upper center")
     axes[0].set_ylabel(ERROR)
     caption(axes[0], title, f"{_MEASURED}; dotted, and star: $N\\to\\infty$, $dt\\to 0$")
     return figure

@@ -27,7 +27,8 @@ def new_figure(
 def caption(ax: Axes, title: str, words: str) -> None:
     """The title above the axes, and below it, smaller, how to read them."""
     ax.set_title(f"{title}\n" if title else "", fontsize=11, loc="left")
-    ax.text(0, 1.015, words, transform=ax.transAxes, fontsize=8, color="0.35")
+    text = ax.text(0, 1.015, words, transform=ax.transAxes, fontsize=8, color="0.35")
+    text.set_in_layout(not title)  # it may run on above the next axes
 
 
 def legend_beside(ax: Axes) -> None:

@@ -30,10 +30,16 @@ class RestStudy(ProblemStudy):
     """Ensembles of perceptrons that have learned, at each point of a grid."""
 
     def measure(
-        self, problem: LearningProblem, ensemble: Mapping[str, Any], dt: float, level: str
+        self,
+        problem: LearningProblem,
+        ensemble: Mapping[str, Any],
+        dt: float,
+        level: str,
+        state: SteadyState | None = None,
     ) -> dict[str, Labelled]:
         """Averages over the last half of a run that begins at rest, one row a trajectory."""
-        curve = self._run(problem, LEVELS[level](dt), dt, steady_state(problem), **ensemble)
+        state = steady_state(problem) if state is None else state
+        curve = self._run(problem, LEVELS[level](dt), dt, state, **ensemble)
         found = _late(problem, curve)
         return {
             **{name: per_trajectory(x, *_WORDS[name]) for name, x in found.items()},

@@ -1,9 +1,13 @@
 """The study `entropy_production`: each rule after convergence, measured against predicted."""
 
+import functools
+
+import equinox as eqx
+import jax
 import numpy as np
 
-from ..config import EntropyProduction
-from ..perceptron import steady_state
+from ..config import EntropyProduction, Setting
+from ..perceptron import AbstractRule, SteadyState, steady_state
 from ..perceptron._jumps import force_jump
 from ..plots import entropy_production
 from ..sweep import Grid
@@ -12,29 +16,44 @@ from ._problems import pair, per_trajectory
 from ._table import sample_text, table_text, with_error
 
 
+class Case(eqx.Module):
+    """A rule in a setting, and the steady state where its runs begin."""
+
+    rule: AbstractRule
+    setting: Setting = eqx.field(static=True)
+    start: SteadyState
+
+
 class EntropyProductionStudy(RestStudy):
-    """Rules, settings of N, B and inputs, and step sizes."""
+    """Rules in settings of N, B and inputs, and step sizes."""
 
     config: EntropyProduction
     static = ("dt",)
 
     @property
     def grid(self):
-        config = self.config
-        return Grid(
-            rule={rule.label: rule.build() for rule in config.rules},
-            setting={setting.label: setting for setting in config.settings},
-            dt=config.dt,
-        )
+        return Grid(case=self._cases, dt=self.config.dt)
+
+    @functools.cached_property
+    def _cases(self) -> dict[str, Case]:
+        # Found once here: inside of the points it would be compiled for every case and step.
+        found = {}
+        for rule in self.config.rules:
+            for setting in self.config.settings:
+                start = jax.device_get(steady_state(self._problem(rule.build(), setting)))
+                label = f"{rule.label}; {setting.label}"
+                found[label] = Case(jax.device_get(rule.build()), setting, start)
+        return found
 
     def _problem(self, rule, setting):
         kept = {name: getattr(setting, name) for name in ("n_inputs", "batch", "inputs")}
         return self.problem(rule, self.config.learning_rate, **kept)
 
     def point(self, ensemble, **parameters):
-        rule, setting, dt = parameters["rule"], parameters["setting"], parameters["dt"]
-        problem = self._problem(rule, setting)
-        found = self.measure(problem, ensemble, dt, setting.level_used)
+        case, dt = parameters["case"], parameters["dt"]
+        setting = case.setting
+        problem = self._problem(case.rule, setting)
+        found = self.measure(problem, ensemble, dt, setting.level_used, case.start)
         per_weight = setting.n_inputs / setting.batch / self.config.temperature
         rate = per_trajectory(
             found.pop("dissipation").values * per_weight,
@@ -56,7 +75,7 @@ class EntropyProductionStudy(RestStudy):
                 problem = self._problem(rule.build(), setting)
                 state = steady_state(problem, exact=True)
                 assert state.excess_rate is not None
-                entry = results.sel(rule=rule.label, setting=setting.label)
+                entry = results.sel(case=f"{rule.label}; {setting.label}")
                 measured = entry.entropy_rate.values
                 error = entry.entropy_rate_standard_error.values
                 steps = np.asarray(entry.dt.values, float)
