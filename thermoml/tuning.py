@@ -112,8 +112,8 @@ def tune(
     def rebuild(vector: Array) -> Any:
         return eqx.combine(unravel(vector), rest)
 
-    noisy = isinstance(objective, NoisyObjective)
-    if noisy and objective.stochastic:
+    own_gradient = isinstance(objective, NoisyObjective)
+    if own_gradient and objective.stochastic:
         if constraint is not None:
             raise ValueError(
                 "constraint must be left out with a noisy objective; put it into the parameters, "
@@ -122,6 +122,8 @@ def tune(
         if key is None:
             raise TypeError("key is needed to draw noise: pass key=jax.random.key(0)")
         return _by_adam(objective, flat, rebuild, optimiser, key, max_steps)
+    if own_gradient:
+        objective = _without_noise(objective)
     return _by_descent(objective, constraint, flat, rebuild, optimiser, tolerance, max_steps)
 
 
@@ -161,6 +163,24 @@ def _by_adam(
             "parameter that stays in its domain"
         )
     return Tuned(rebuild(last), found.value, found.value_error, norm, None, values, jnp.all(good))
+
+
+def _without_noise(objective: Any) -> Callable[[Any], Array]:
+    """The objective with the gradient that it finds by itself, in forward mode for a few floats."""
+
+    @jax.custom_vjp
+    def value(parameters):
+        return objective.value_and_gradient(parameters).value
+
+    def forward(parameters):
+        found = objective.value_and_gradient(parameters)
+        return found.value, found.gradient
+
+    def backward(gradient, scale):
+        return (jax.tree.map(lambda slope: scale * slope, gradient),)
+
+    value.defvjp(forward, backward)
+    return value
 
 
 def _by_descent(

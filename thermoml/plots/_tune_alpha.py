@@ -20,7 +20,7 @@ def gradients_and_optima(results: "xarray.Dataset", title: str) -> "Figure":
         entry = results.sel(way=way)
         style = line_style(index)
         marker = MARKERS[index % len(MARKERS)]
-        exact = not (entry.error_standard_error.values > 0).any()
+        exact = not (entry.error_standard_error.values > 1e-12).any()
         shift = 0 if exact else apart * (index - 1)
         for ax, name in ((left, "error"), (right, "slope")):
             ax.errorbar(
