@@ -16,11 +16,11 @@ from ..numerics._checks import check_bound
 from ..numerics._sums import CompensatedSum
 from ._curve import LearningCheckpoint, LearningCurve
 from ._ensemble import AbstractDynamics, AbstractProcess, run_ensemble
-from ._inputs import GaussianInputs
 from ._level import AbstractLevel, Request
-from ._moments import Moments, plane_moments
+from ._moments import plane_moments
 from ._plane import PlaneStudents, plane_checkpoint
 from ._problem import LearningProblem
+from ._steady_state import fluctuation_square
 from ._stepped_work import drive_square, stepped_work_rate
 
 _MAX_STEPS = 2**16
@@ -111,15 +111,6 @@ def _repeated(curve: LearningCurve, count: int) -> LearningCurve:
     curve = copied(curve, *shown, "initial", "diverged_step")
     checkpoint = copied(curve.checkpoint, "plane", "work", "diverged_step")
     return dataclasses.replace(curve, checkpoint=checkpoint)
-
-
-def fluctuation_square(problem: LearningProblem, found: Moments) -> Float[Array, "..."]:
-    """(E|ξ|²F² - |E ξσF|²)/N, what the inputs' fluctuations dissipate, times B/(ν̃²N)."""
-    n_inputs = jnp.asarray(problem.n_inputs, found.force_square.dtype)
-    beside = -found.mean_force_square
-    if isinstance(problem.inputs, GaussianInputs):
-        beside = beside + found.input_square
-    return found.force_square + beside / n_inputs
 
 
 def _by_time(

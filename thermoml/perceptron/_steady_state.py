@@ -221,16 +221,23 @@ def effective_stiffness(problem: LearningProblem) -> Float[Array, ""]:
     return jnp.where(good, jnp.exp(root), jnp.nan)
 
 
+def fluctuation_square(problem: LearningProblem, found: Moments) -> Float[Array, "..."]:
+    """(E|ξ|²F² - |E ξσF|²)/N, what the inputs' fluctuations dissipate, times B/(ν̃²N)."""
+    n_inputs = jnp.asarray(problem.n_inputs, found.force_square.dtype)
+    beside = -found.mean_force_square
+    if isinstance(problem.inputs, GaussianInputs):
+        beside = beside + found.input_square
+    return found.force_square + beside / n_inputs
+
+
 def rates(problem: LearningProblem, found: Moments) -> tuple[Array, Array | None]:
     """Dissipation and excess rate."""
     rate, n_inputs = problem.learning_rate, problem.n_inputs
     if n_inputs is None:
         return rate**2 * found.force_square, None
-    n_inputs = jnp.asarray(n_inputs)
+    n_inputs = jnp.asarray(n_inputs, found.force_square.dtype)
     dissipation = rate**2 * (found.force_square - found.mean_force_square / n_inputs)
-    per_weight = dissipation
-    if isinstance(problem.inputs, GaussianInputs):
-        per_weight = per_weight + rate**2 * found.input_square / n_inputs
+    per_weight = rate**2 * fluctuation_square(problem, found)
     return dissipation, n_inputs**2 / problem.batch * per_weight / problem.temperature
 
 
