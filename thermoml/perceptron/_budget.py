@@ -12,9 +12,9 @@ from ..numerics._arrays import as_parameter, cast_floats, default_float, is_conc
 from ..numerics._checks import check_bound
 from ..numerics._roots import newton_root
 from ._problem import LearningProblem
-from ._steady_state import averages_at, effective_stiffness, mismatch, rates
+from ._steady_state import averages_at, mismatch, rates, stiffness_bracket
 
-_PLACES = 17  # of the learning rate, looked at three times
+_PLACES, _LOOKS = 9, 4  # of the learning rate, each look within the step of the last
 
 
 def at_dissipation(problem: LearningProblem, dissipation: float) -> LearningProblem:
@@ -50,10 +50,14 @@ def at_dissipation(problem: LearningProblem, dissipation: float) -> LearningProb
 
 
 def _missing(log_rate: Array, problem: LearningProblem, wanted: Array) -> tuple[Array, Array]:
-    """ln D/D₀ in the steady state of a learning rate, and ln of its effective stiffness."""
+    """ln D/D₀ in the steady state of a learning rate, and ln of its effective stiffness.
+
+    To the width of a bracket, which is enough to begin with.
+    """
     problem = dataclasses.replace(problem, learning_rate=jnp.exp(log_rate))
-    stiffness = effective_stiffness(problem)
-    return _surplus(problem, stiffness, wanted), jnp.log(stiffness)
+    low, high, good = stiffness_bracket(problem)
+    middle = jnp.where(good, (low + high) / 2, jnp.nan)
+    return _surplus(problem, jnp.exp(middle), wanted), middle
 
 
 def _surplus(problem: LearningProblem, stiffness: Array, wanted: Array) -> Array:
@@ -83,7 +87,7 @@ def _learning_rate(problem: LearningProblem, wanted: Float[Array, ""]) -> Float[
         return (places[first], places[first + 1]), shown
 
     middle = jnp.log(aim) / 2
-    (low, _), (found, stiffness) = jax.lax.scan(look, (middle - 12, middle + 12), length=3)
+    (low, _), (found, stiffness) = jax.lax.scan(look, (middle - 12, middle + 12), length=_LOOKS)
     good = jnp.all(found)
     start = jnp.where(good, jnp.stack([low, stiffness[-1]]), 0)
     root = newton_root(lambda logs: _at_rest(logs, problem, wanted), start)

@@ -62,6 +62,10 @@ class LearningObjective(eqx.Module):
       measurements of overlap, norm and error.
     * "auto": pathwise where that is right, else finite differences.
 
+    Pathwise in a simulation, jump-corrected or not, differentiates F along each path: for the
+    α-tron F' ~ s^(α-1) beside s = 0, whose mean diverges for α < 0 and whose variance for α <= 1/2.
+    There its errors mean nothing; use finite differences.
+
     Args:
         build: parameters -> `LearningProblem`.
         level: `MeanField()`, `Reduced(dt)` or `Microscopic(dt)`.
@@ -216,8 +220,7 @@ def _samples(
         slopes = ((ahead - behind) / (2 * steps[:, None])).T
         found = values(flat, ForwardMode())
     elif flat.size <= _FEW:
-        slopes = jax.jacfwd(lambda v: values(v, ForwardMode()))(flat)
-        found = values(flat, ForwardMode())
+        slopes, found = jax.jacfwd(lambda v: (values(v, ForwardMode()),) * 2, has_aux=True)(flat)
     else:
 
         def mean(vector):

@@ -197,6 +197,9 @@ def _integrate(
         )
 
     rtol, atol = (1e-10, 1e-12) if times.dtype == jnp.float64 else (1e-6, 1e-7)
+    # Where it runs away or is not finite, steps shrink to this and it ends.
+    dtmin = 16 * jnp.finfo(times.dtype).eps * jnp.maximum(jnp.abs(times[0]), jnp.abs(times[-1]))
+    controller = diffrax.PIDController(rtol=rtol, atol=atol, dtmin=dtmin, force_dtmin=False)
 
     def solve(start):
         nothing = jnp.zeros_like(start[0])
@@ -208,7 +211,7 @@ def _integrate(
             None,
             (start[0], start[1] ** 2, nothing),
             saveat=diffrax.SaveAt(ts=times),
-            stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol),
+            stepsize_controller=controller,
             adjoint=_ADJOINTS[type(adjoint)](),
             max_steps=_MAX_STEPS,
             throw=False,

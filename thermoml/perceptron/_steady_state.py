@@ -15,8 +15,8 @@ from ._moments import Moments, plane_moments
 from ._problem import LearningProblem
 from ._rules import AlphaTron
 
-# Places where the effective stiffness is tried: first everywhere, then about the minimum.
-_COARSE, _FINE, _CROWD = 129, 9, 6.0
+# The effective stiffness is tried at so many places, dense about k; the minima are then closed in.
+_PLACES, _CROWD, _HALVINGS = 129, 6.0, 10
 _MINIMA = 4  # of the free energy that are told apart
 _GRID = 81  # points along each axis of the exact state
 
@@ -159,7 +159,10 @@ def averages_at(problem: LearningProblem, stiffness: Array) -> tuple[Array, Arra
 def mismatch(log_stiffness: Array, problem: LearningProblem) -> Array:
     """(c - k + ν̃a)/(c + k), which vanishes at rest."""
     c = jnp.exp(log_stiffness)
-    _, _, found = averages_at(problem, c)
+    return _mismatch(problem, c, averages_at(problem, c)[2])
+
+
+def _mismatch(problem: LearningProblem, c: Array, found: Moments) -> Array:
     excess = c - problem.stiffness + problem.learning_rate * found.along_student
     return excess / (c + problem.stiffness)
 
@@ -170,52 +173,43 @@ def _free_energy(problem: LearningProblem, overlap: Array, transverse: Array, po
     return energy - problem.learning_rate * potential - entropy
 
 
-def _bracket(problem: LearningProblem) -> tuple[Array, Array, Array]:
+def stiffness_bracket(problem: LearningProblem) -> tuple[Array, Array, Array]:
     """Ends of an interval of ln c with the lowest of the minima, and whether there is one."""
     dtype = problem.stiffness.dtype
     k, rate, bath = problem.stiffness, problem.learning_rate, problem.temperature
     softest = 80.0 if dtype == jnp.float64 else 15.0
     stiffest = jnp.log1p((rate + rate**2 / bath) / k) + 12.0
     # Dense where minima crowd, within a few powers of e about k, and sparse far out.
-    x = jnp.linspace(-1, 1, _COARSE, dtype=dtype)
+    x = jnp.linspace(-1, 1, _PLACES, dtype=dtype)
     reach = jnp.where(x < 0, softest, stiffest)
-    everywhere = jnp.log(k) + x * (_CROWD + (reach - _CROWD) * x**4)
+    places = jnp.log(k) + x * (_CROWD + (reach - _CROWD) * x**4)
+    missed = jax.vmap(lambda place: mismatch(place, problem))(places)
+    crossing = (missed[:-1] < 0) & (missed[1:] >= 0)
+    (found,) = jnp.nonzero(crossing, size=_MINIMA, fill_value=_PLACES - 2)
+    there = crossing[found]
 
-    def between(low, high):
-        return low + (high - low) * jnp.linspace(0, 1, _FINE, dtype=dtype)
+    def halve(ends, _):
+        low, high = ends
+        middle = (low + high) / 2
+        overlap, transverse, averages = averages_at(problem, jnp.exp(middle))
+        beyond = _mismatch(problem, jnp.exp(middle), averages) >= 0
+        energy = _free_energy(problem, overlap, transverse, averages.potential)
+        return (jnp.where(beyond, low, middle), jnp.where(beyond, middle, high)), energy
 
-    def look(places):
-        """The first crossings among some places, each as an interval, and which there are."""
-        count = places.shape[0]
-        missed = jax.vmap(lambda place: mismatch(place, problem))(places)
-        crossing = (missed[:-1] < 0) & (missed[1:] >= 0)
-        (found,) = jnp.nonzero(crossing, size=_MINIMA, fill_value=count)
-        there = found < count
-        start = jnp.where(there, found, 0)
-        return (places[start], places[start + 1]), there
+    def refine(low, high):
+        ends, energies = lax.scan(halve, (low, high), length=_HALVINGS)
+        return *ends, energies[-1]
 
-    (low, high), there = look(everywhere)
-
-    def energy(place):
-        overlap, transverse, found = averages_at(problem, jnp.exp(place))
-        return _free_energy(problem, overlap, transverse, found.potential)
-
-    def lowest():
-        first = lambda a, b: jax.tree.map(lambda x: x[0], look(between(a, b))[0])  # noqa: E731
-        ends = jax.vmap(first)(low, high)
-        energies = jax.vmap(energy)((ends[0] + ends[1]) / 2)
-        return jnp.argmin(jnp.where(there, energies, jnp.inf))
-
-    chosen = lax.cond(there[1], lowest, lambda: jnp.argmax(there))
-    (low, high), again = look(between(low[chosen], high[chosen]))
-    good = there[0] & again[0] & ~_runs_away(problem)[0]
-    return jnp.where(good, low[0], 0), jnp.where(good, high[0], 0), good
+    low, high, energy = jax.vmap(refine)(places[found], places[found + 1])
+    chosen = jnp.argmin(jnp.where(there, energy, jnp.inf))
+    good = there[chosen] & ~_runs_away(problem)[0]
+    return jnp.where(good, low[chosen], 0), jnp.where(good, high[chosen], 0), good
 
 
 def effective_stiffness(problem: LearningProblem) -> Float[Array, ""]:
     """c at the minimum of the free energy, with implicit derivatives; NaN where there is none."""
     arrays, rest = eqx.partition(problem, eqx.is_array)
-    low, high, good = _bracket(eqx.combine(jax.lax.stop_gradient(arrays), rest))
+    low, high, good = stiffness_bracket(eqx.combine(jax.lax.stop_gradient(arrays), rest))
     options = {"lower": low, "upper": high}
     root = newton_root(lambda place: mismatch(place, problem), (low + high) / 2, options)
     return jnp.where(good, jnp.exp(root), jnp.nan)
