@@ -93,6 +93,27 @@ def test_smooth_rules_go_along_the_path():
     np.testing.assert_allclose(path.gradient["rate"], difference.gradient["rate"], rtol=5e-3)
 
 
+def test_samples_are_what_the_means_are_made_of():
+    """And those of some trajectories are those of a run that begins with them."""
+
+    def made(p):
+        return tml.LearningProblem(tml.AdaTron(), learning_rate=p[0], stiffness=p[1], n_inputs=50)
+
+    objective = tml.LearningObjective(made, tml.Reduced(0.05), t1=0.2, n_trajectories=8)
+    place = jnp.asarray([1.0, 1.2])
+    values, slopes = objective.samples(place, KEY, jnp.asarray(0))
+    assert values.shape == (8,)
+    assert slopes.shape == (8, 2)
+    found = objective.value_and_gradient(place, KEY)
+    np.testing.assert_allclose(values.mean(), found.value, rtol=1e-5)
+    np.testing.assert_allclose(slopes.mean(axis=0), found.gradient, rtol=1e-4)
+    error = slopes.std(axis=0, ddof=1) / 8**0.5
+    np.testing.assert_allclose(error, found.gradient_error, rtol=1e-3)
+    later, their_slopes = objective.samples(place, KEY, jnp.asarray(5))
+    np.testing.assert_allclose(later[:3], values[5:], rtol=1e-5)
+    np.testing.assert_allclose(their_slopes[:3], slopes[5:], rtol=1e-3, atol=1e-5)
+
+
 def test_bad_arguments():
     with pytest.raises(ValueError, match="method must be one of auto, pathwise"):
         tml.LearningObjective(build, tml.Reduced(0.01), t1=1.0, method="best")

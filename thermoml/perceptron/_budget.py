@@ -14,7 +14,7 @@ from ..numerics._roots import newton_root
 from ._problem import LearningProblem
 from ._steady_state import averages_at, mismatch, rates, stiffness_bracket
 
-_PLACES, _LOOKS = 9, 4  # of the learning rate, each look within the step of the last
+_PLACES, _LOOKS = 9, 6  # of the learning rate, each look within the step of the last
 
 
 def at_dissipation(problem: LearningProblem, dissipation: float) -> LearningProblem:
@@ -81,6 +81,8 @@ def _learning_rate(problem: LearningProblem, wanted: Float[Array, ""]) -> Float[
         low, high = ends
         places = low + (high - low) * jnp.linspace(0, 1, _PLACES, dtype=wanted.dtype)
         missing, stiffness = jax.vmap(lambda place: _missing(place, fixed, aim))(places)
+        # Rules that run away beyond some rate may dissipate any amount just before.
+        missing = jnp.where(jnp.isnan(missing), jnp.inf, missing)
         crossing = (missing[:-1] < 0) & (missing[1:] >= 0)
         first = jnp.argmax(crossing)
         shown = (jnp.any(crossing), stiffness[first])
@@ -91,4 +93,6 @@ def _learning_rate(problem: LearningProblem, wanted: Float[Array, ""]) -> Float[
     good = jnp.all(found)
     start = jnp.where(good, jnp.stack([low, stiffness[-1]]), 0)
     root = newton_root(lambda logs: _at_rest(logs, problem, wanted), start)
+    missed = jnp.max(jnp.abs(_at_rest(jax.lax.stop_gradient(root), fixed, aim)))
+    good = good & (missed < 1e-3)  # else it runs away before it dissipates as much
     return jnp.where(good, jnp.exp(root[0]), jnp.nan)

@@ -86,7 +86,9 @@ def initial_weights(
         drawn = initial_weights(problem, normal, key, indices, teacher)
         along = ordered_sum(drawn, teacher, term=jnp.multiply) / n_inputs
         overlap, transverse = (jnp.asarray(x, dtype) for x in weights.plane)
-        return overlap * teacher + transverse * (drawn - along * teacher)
+        across = drawn - along[None] * teacher
+        square = ordered_sum(across, term=jnp.square)
+        return overlap * teacher + across * (transverse * jnp.sqrt(n_inputs / square))[None]
     if isinstance(weights, Perceptron):
         weights = weights.weights
     if weights is None:

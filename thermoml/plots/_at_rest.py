@@ -110,6 +110,8 @@ def frontier(results: "xarray.Dataset", errors: Any, least: Any, title: str) -> 
             linewidth=1,
             color=style["color"],
         )
+    costs = results.limit_dissipation.values
+    left.set_xlim(0.6 * np.nanmin(costs), 1.5 * np.nanmax(costs))
     left.set_ylim(errors.min(), errors.max())
     for ax in (left, right):
         ax.set_xscale("log")
