@@ -6,11 +6,12 @@ positive when it flows from the system into its bath, work when it is done on th
 
 from importlib.metadata import version as _version
 
-from . import langevin, perceptron
+from . import langevin, perceptron, thermodynamics
 from .files import load, save
 from .langevin import *  # noqa: F403
 from .perceptron import *  # noqa: F403
 from .sweep import Grid, Labelled, SchedulerLost, StoreError, StoreWarning, sweep
+from .thermodynamics import *  # noqa: F403
 from .tuning import Tuned, tune
 
 __version__ = _version("thermoml")
@@ -29,3 +30,4 @@ __all__ = [
 ]
 __all__ += langevin.__all__
 __all__ += perceptron.__all__
+__all__ += thermodynamics.__all__

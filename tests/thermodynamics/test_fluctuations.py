@@ -1,0 +1,109 @@
+"""Crooks, the integral theorem and the uncertainty relation where all is known."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import expit
+
+import thermoml as tml
+
+T, DF = 0.7, 1.3
+
+
+def gaussian_work(spread, counts, seed=5):
+    rng, loss = np.random.default_rng(seed), spread**2 * T / 2
+    forward, reverse = (rng.normal(size=n) * spread * T + loss for n in counts)
+    return forward + DF, reverse - DF
+
+
+def test_crooks_of_gaussian_work(x64):
+    found = tml.crooks(*gaussian_work(1.2, (3000, 5000)), T)
+    assert abs(found.slope - 1) < 4 * found.slope_error < 0.2
+    assert abs(found.free_energy_difference - DF) < 4 * found.standard_error < 0.1
+
+
+def test_crooks_sees_a_wrong_temperature(x64):
+    found = tml.crooks(*gaussian_work(1.2, (3000, 5000)), 1.5 * T)
+    assert abs(found.slope - 1.5) < 4 * found.slope_error
+    assert found.slope - 1 > 8 * found.slope_error
+
+
+def test_crooks_is_a_maximum_of_the_likelihood(x64):
+    """Where both sums of the logistic regression vanish."""
+    forward, reverse = gaussian_work(1.0, (40, 60))
+    found = tml.crooks(forward, reverse, T)
+    works, labels = np.concatenate([forward, -reverse]) / T, np.repeat([1.0, 0.0], [40, 60])
+    logits = np.log(40 / 60) + found.slope * (works - found.free_energy_difference / T)
+    missed = labels - expit(np.asarray(logits))
+    np.testing.assert_allclose([missed.sum(), missed @ works], 0, atol=1e-9)
+
+
+def test_errors_of_crooks_are_the_spread_of_estimates(x64):
+    """400 estimates: 15 % are four errors of their spread."""
+    samples = [gaussian_work(1.0, (300, 500), seed) for seed in range(400)]
+    forward, reverse = (jnp.asarray(x) for x in zip(*samples, strict=True))
+    found = jax.vmap(lambda w, v: tml.crooks(w, v, T))(forward, reverse)
+    for value, error in (
+        (found.slope, found.slope_error),
+        (found.free_energy_difference, found.standard_error),
+    ):
+        stated = jnp.sqrt(jnp.mean(error**2))
+        np.testing.assert_allclose(stated, value.std(ddof=1), rtol=0.15)
+
+
+def test_integral_theorem_of_a_gaussian():
+    entropy = 0.5 + np.random.default_rng(0).normal(size=5000)
+    found = tml.integral_fluctuation(entropy)
+    assert abs(found.average - 1) < 4 * found.standard_error < 0.2
+    assert found.trustworthy
+    assert abs(tml.integral_fluctuation(entropy - 0.2).average - 1) > 4 * found.standard_error
+
+
+def test_uncertainty_product_of_drift_is_two(x64):
+    """x_t ~ N(vt, 2Dt) with Σ = v²t/D: the relation is an equality."""
+    drift, diffusion, t = 0.8, 0.3, 5.0
+    noise = np.random.default_rng(1).normal(size=20_000)
+    current = drift * t + (2 * diffusion * t) ** 0.5 * noise
+    for produced in (drift**2 * t / diffusion, drift * current / diffusion):
+        found = tml.uncertainty_product(current, produced)
+        assert abs(found.product - 2) < 4 * found.standard_error < 0.2
+
+
+def test_jackknife_by_leaving_out(x64):
+    rng = np.random.default_rng(2)
+    current, produced = rng.normal(2, 1, size=7), rng.normal(3, 1, size=7)
+
+    def product(j, s):
+        return j.var(ddof=1) * s.mean() / j.mean() ** 2
+
+    without = [product(np.delete(current, i), np.delete(produced, i)) for i in range(7)]
+    error = (6 / 7 * np.sum((without - np.mean(without)) ** 2)) ** 0.5
+    found = tml.uncertainty_product(current, produced)
+    np.testing.assert_allclose(found.product, product(current, produced), rtol=1e-12)
+    np.testing.assert_allclose(found.standard_error, error, rtol=1e-10)
+
+
+def test_a_driven_ring_obeys_both():
+    """Constant force on a flat ring: entropy production f x/T, in float32 from the ledger."""
+    force, bath, t1 = 0.7, 0.5, 2.0
+    system = tml.Langevin(
+        lambda x, _: 0 * jnp.sum(x), drive=lambda x, _: force + 0 * x, temperature=bath
+    )
+    run = {"t1": t1, "dt": 0.05, "key": jax.random.key(6), "n_trajectories": 4000}
+    solution = tml.simulate(system, jnp.zeros(1), **run)
+    entropy = solution.entropy_flow[:, -1]
+    assert abs(tml.integral_fluctuation(entropy).average - 1) < 0.1
+    found = tml.uncertainty_product(solution.final_state.reshape(-1), entropy)
+    assert abs(found.product - 2) < 4 * found.standard_error < 0.4
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match="work_forward and -work_reverse must overlap"):
+        tml.crooks([5.0, 6.0], [5.0, 6.0], 1.0)
+    with pytest.raises(ValueError, match=r"^current must have shape .* at least 3"):
+        tml.uncertainty_product([1.0, 2.0], 1.0)
+    with pytest.raises(ValueError, match=r"^entropy_production must be a scalar or have shape"):
+        tml.uncertainty_product([1.0, 2.0, 3.0], [1.0, 2.0])
+    with pytest.raises(ValueError, match="^entropy_production must be finite"):
+        tml.integral_fluctuation([1.0, np.inf])

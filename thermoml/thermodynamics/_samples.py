@@ -1,0 +1,53 @@
+"""Samples of trajectories: checks, averages of exponentials, and whether samples carry them."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import logsumexp
+from jaxtyping import Array, Bool, Float
+
+from ..numerics._arrays import default_float, is_concrete
+from ..numerics._checks import check_bound
+
+_ENOUGH = 50.0  # effective samples below which an exponential average is not believed
+
+
+def check_samples(name: str, values: Any, least: int = 2) -> Float[Array, " trajectory"]:
+    """Values of trajectories as an array; ValueError if too few, of another shape, not finite."""
+    values = jnp.asarray(values, default_float())
+    if values.ndim != 1 or values.shape[0] < least:
+        raise ValueError(
+            f"{name} must have shape (trajectory,) with at least {least} trajectories, got shape "
+            f"{values.shape}"
+        )
+    if is_concrete(values) and not np.isfinite(np.asarray(values)).all():
+        raise ValueError(f"{name} must be finite; leave out trajectories that diverged")
+    return values
+
+
+def check_temperature(temperature: Any) -> Float[Array, ""]:
+    """A positive scalar; else ValueError."""
+    check_bound("temperature", temperature, ">", 0.0)
+    temperature = jnp.asarray(temperature, default_float())
+    if temperature.ndim:
+        raise ValueError(f"temperature must be a scalar, got shape {temperature.shape}")
+    return temperature
+
+
+def weight_quality(
+    log_weights: Float[Array, " sample"],
+) -> tuple[Float[Array, ""], Float[Array, ""], Bool[Array, ""]]:
+    """Relative variance of the mean weight, effective samples (Kish), and whether they suffice."""
+    count = log_weights.shape[0]
+    weights = jnp.exp(log_weights - jax.lax.stop_gradient(jnp.max(log_weights)))
+    mean, square = jnp.mean(weights), jnp.mean(weights**2)
+    effective = count * mean**2 / square
+    return (square / mean**2 - 1) / (count - 1), effective, effective >= min(_ENOUGH, count / 2)
+
+
+def log_mean_exp(exponents: Float[Array, " sample"]) -> Float[Array, ""]:
+    """ln⟨e^x⟩."""
+    count = jnp.asarray(exponents.shape[0], exponents.dtype)
+    return logsumexp(exponents) - jnp.log(count)
