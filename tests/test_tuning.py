@@ -27,13 +27,18 @@ def test_a_known_minimum():
     assert "converged" in str(found)
 
 
-def test_a_constraint():
+@pytest.mark.parametrize("together", [False, True])
+def test_a_constraint(together):
     """The point of the line a + b = 2 nearest to (3, 0) is (2.5, -0.5)."""
-    found = tml.tune(
-        lambda p: jnp.sum((p - jnp.asarray([3.0, 0.0])) ** 2),
-        jnp.zeros(2),
-        constraint=lambda p: p.sum() - 2,
-    )
+
+    def far(p):
+        return jnp.sum((p - jnp.asarray([3.0, 0.0])) ** 2)
+
+    def off(p):
+        return p.sum() - 2
+
+    objective = (lambda p: (far(p), off(p))) if together else far
+    found = tml.tune(objective, jnp.zeros(2), constraint=True if together else off)
     np.testing.assert_allclose(found.parameters, [2.5, -0.5], rtol=1e-6)
     assert abs(found.constraint[0]) < 1e-8
 
@@ -85,6 +90,9 @@ def test_noise():
         tml.tune(Noisy(), 1.0)
     with pytest.raises(ValueError, match="constraint must be left out"):
         tml.tune(Noisy(), 1.0, key=jax.random.key(0), constraint=lambda p: p)
+    mean = tml.LearningObjective(lambda rate: rate, tml.MeanField(), t1=1.0)
+    with pytest.raises(TypeError, match="^constraint must be a function"):
+        tml.tune(mean, 1.0, constraint=True)
 
 
 def test_what_cannot_be_done():

@@ -1,7 +1,7 @@
 """`tune`: minimise an objective over any leaves of a problem, an activation or a protocol."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -59,11 +59,11 @@ class Tuned(eqx.Module):
 
 
 def tune(
-    objective: Callable[[Any], Array] | NoisyObjective,
+    objective: Callable[[Any], Any] | NoisyObjective,
     parameters: PyTree,
     *,
     optimiser: "optax.GradientTransformation | None" = None,
-    constraint: Callable[[Any], Array] | None = None,
+    constraint: Callable[[Any], Array] | Literal[True] | None = None,
     key: Key[Array, ""] | None = None,
     max_steps: int = 500,
     tolerance: float | None = None,
@@ -82,7 +82,8 @@ def tune(
         parameters: the start; all its floating arrays and Python floats are tuned: a number, a
             rule, a network, a whole problem, any pytree of these.
         optimiser: another optax transformation.
-        constraint: parameters -> array that is to be 0. Not together with noise.
+        constraint: parameters -> array that is to be 0, or True where the objective returns value
+            and array from one computation. Not together with noise.
         key: for objectives that draw noise.
         max_steps: gradients in all.
         tolerance: largest component of the gradient, beside max(1, |objective|), and of the
@@ -123,6 +124,8 @@ def tune(
             raise TypeError("key is needed to draw noise: pass key=jax.random.key(0)")
         return _by_adam(objective, flat, rebuild, optimiser, key, max_steps)
     if own_gradient:
+        if constraint is True:
+            raise TypeError("constraint must be a function, since the objective returns one value")
         objective = _without_noise(objective)
     return _by_descent(objective, constraint, flat, rebuild, optimiser, tolerance, max_steps)
 
@@ -194,10 +197,14 @@ def _by_descent(
 ) -> Tuned:
     def both(vector):
         built = rebuild(vector)
-        cost = jnp.asarray(objective(built))
+        if constraint is True:
+            cost, broken = objective(built)
+        else:
+            cost = objective(built)
+            broken = jnp.zeros((0,), flat.dtype) if constraint is None else constraint(built)
+        cost = jnp.asarray(cost)
         if cost.shape != ():
             raise ValueError(f"objective must return a scalar, got shape {cost.shape}")
-        broken = jnp.zeros((0,), flat.dtype) if constraint is None else constraint(built)
         return cost.astype(flat.dtype), jnp.ravel(broken).astype(flat.dtype)
 
     n_constraints = eqx.filter_eval_shape(both, flat)[1].size

@@ -72,10 +72,14 @@ class FrontierStudy(RestStudy):
             rule = CustomRule(force, continuous=True)
             return self.problem(rule, jnp.exp(log_rate), n_inputs=None)
 
+        def objective(parameters):
+            state = steady_state(problem(parameters))
+            return state.error, state.dissipation / budget - 1
+
         found = tune(
-            lambda parameters: steady_state(problem(parameters)).error,
+            objective,
             (force, jnp.log(budget / scale) / 2),
-            constraint=lambda p: steady_state(problem(p)).dissipation / budget - 1,
+            constraint=True,
             max_steps=network.max_steps,
             tolerance=_TOLERANCE,
         )
