@@ -50,6 +50,7 @@ def gradients_and_optima(results: "xarray.Dataset", title: str) -> "Figure":
     right.set_ylabel(r"$\mathrm{d}\varepsilon/\mathrm{d}\alpha$ at fixed dissipation")
     for ax in (left, right):
         ax.set_xlabel(r"$\alpha$")
+        ax.locator_params(axis="x", nbins=6)
     caption(left, title, "bars: 2 standard errors; stars: where tuning ended")
     legend_beside(right)
     return figure
