@@ -11,6 +11,7 @@ from jaxtyping import Array
 
 import thermoml as tml
 from thermoml.numerics._quadrature import tanh_sinh
+from thermoml.numerics._statistics import mean_and_error
 from thermoml.perceptron._moments import moments, plane_moments
 from thermoml.perceptron._problem import mean_drive
 from thermoml.perceptron._stepped_work import drive_square, stepped_work_rate
@@ -28,10 +29,6 @@ def sphere(n, seed):
 def problem_of(rule, n, rate, **more):
     more = {"batch": 2, "stiffness": K, "temperature": BATH, "n_inputs": n} | more
     return tml.LearningProblem(rule, learning_rate=rate, **more)
-
-
-def mean_and_error(samples):
-    return samples.mean(), samples.std(ddof=1) / len(samples) ** 0.5
 
 
 @pytest.mark.parametrize("law", TABLE, indirect=True)

@@ -86,10 +86,7 @@ def test_no_rule_beats_the_bound():
 
         alphas, each = (x.ravel() for x in jnp.meshgrid(jnp.asarray(alphas), rates))
         found = jax.jit(jax.vmap(state))(alphas, each)
-        held = jnp.isfinite(found.error)
-        assert int(held.sum()) >= 7 * len(set(alphas.tolist())) / 2
-        least = tml.dissipation_bound(found.error[held])
-        assert (least <= found.dissipation[held] * (1 + 1e-12)).all()
+        assert (tml.dissipation_bound(found.error) <= found.dissipation * (1 + 1e-12)).all()
 
 
 def test_weak_hebbian_learning_touches_the_frontier():

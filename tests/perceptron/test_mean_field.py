@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jaxtyping import Array, Float
+from scipy import stats
 from scipy.integrate import solve_ivp
 
 import thermoml as tml
@@ -393,10 +394,44 @@ def test_impossible_steps_are_refused(dt):
         tml.MeanField(dt)
 
 
+FORCES = {
+    "perceptron": lambda s: 1.0 * (s < 0),
+    "adatron": lambda s: np.maximum(-s, 0),
+    "alpha-tron": lambda s: np.where(s < 0, 1.0, np.sqrt(np.abs(s))),
+}
+
+
 @jax.jit
 def work_rate(problem, dt, overlap, transverse):
     found = plane_moments(problem.rule, overlap, transverse)
-    return stepped_work_rate(problem, dt, overlap, transverse, found)
+    return stepped_work_rate(problem, dt, overlap, transverse, found), found
+
+
+@pytest.mark.parametrize("name", FORCES)
+@pytest.mark.parametrize("overlap", [-0.4, 0.5])
+def test_the_work_of_a_step_is_that_of_its_formula(x64, name, overlap):
+    """ν̃/2dt E[(F(s) + F(s'))(s' - s)] over 10⁶ samples of s, each with a noise and its mirror."""
+    n, batch, transverse = jnp.asarray(40.0), 4, 0.7
+    problem = problem_of(powers(name, float), n_inputs=n, batch=batch)
+    rate, found = work_rate(problem, jnp.asarray(DT), overlap, transverse)
+
+    rng, force = np.random.default_rng(6), FORCES[name]
+    taught, beside, noise = rng.normal(size=(3, 10**6))
+    s = np.sign(taught) * (overlap * taught + transverse * beside)
+    norm = overlap**2 + transverse**2
+    rho, sine = overlap / norm**0.5, transverse / norm**0.5
+    x = rho / sine * s / norm**0.5
+    aligned = rho * s / norm**0.5 + sine * np.exp(stats.norm.logpdf(x) - stats.norm.logcdf(x))
+    a, b = float(found.along_student), float(found.along_teacher)
+    gamma, others = 40 * DT / batch, 1 - 1 / batch
+    drift = -K * DT * s + RATE * gamma * force(s) + RATE * DT * others * (a * s + b * aligned)
+    width = 2 * TEMPERATURE * DT + RATE**2 * gamma * DT * others * float(found.force_square)
+    work = 0.0
+    for sign in (-1, 1):
+        shift = drift + sign * width**0.5 * noise
+        work = work + RATE / (4 * DT) * (force(s) + force(s + shift)) * shift
+    assert abs(work.mean() - rate) < 4 * work.std() / 10**3
+    assert work.std() / 10**3 < 5e-3 * abs(rate)
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -410,7 +445,7 @@ def test_the_work_of_a_short_step_lacks_what_the_jump_loses(x64, name):
     limit += TEMPERATURE * RATE * a - K * RATE * stability
 
     def missing(dt):
-        return (work_rate(problem, jnp.asarray(dt), overlap, transverse) - limit) / dt**0.5
+        return (work_rate(problem, jnp.asarray(dt), overlap, transverse)[0] - limit) / dt**0.5
 
     # The rest is of order √dt: two steps extrapolate to dt = 0.
     found = 2 * missing(1e-4) - missing(4e-4)
