@@ -11,27 +11,21 @@ import thermoml as tml
 T, DF = 0.7, 1.3
 
 
-def gaussian_work(spread, counts, seed=5):
-    rng, loss = np.random.default_rng(seed), spread**2 * T / 2
-    forward, reverse = (rng.normal(size=n) * spread * T + loss for n in counts)
-    return forward + DF, reverse - DF
-
-
-def test_crooks_of_gaussian_work(x64):
-    found = tml.crooks(*gaussian_work(1.2, (3000, 5000)), T)
+def test_crooks_of_gaussian_work(x64, gaussian_work):
+    found = tml.crooks(*gaussian_work(T, DF, 1.2, (3000, 5000), seed=5), T)
     assert abs(found.slope - 1) < 4 * found.slope_error < 0.2
     assert abs(found.free_energy_difference - DF) < 4 * found.standard_error < 0.1
 
 
-def test_crooks_sees_a_wrong_temperature(x64):
-    found = tml.crooks(*gaussian_work(1.2, (3000, 5000)), 1.5 * T)
+def test_crooks_sees_a_wrong_temperature(x64, gaussian_work):
+    found = tml.crooks(*gaussian_work(T, DF, 1.2, (3000, 5000), seed=5), 1.5 * T)
     assert abs(found.slope - 1.5) < 4 * found.slope_error
     assert found.slope - 1 > 8 * found.slope_error
 
 
-def test_crooks_is_a_maximum_of_the_likelihood(x64):
+def test_crooks_is_a_maximum_of_the_likelihood(x64, gaussian_work):
     """Where both sums of the logistic regression vanish."""
-    forward, reverse = gaussian_work(1.0, (40, 60))
+    forward, reverse = gaussian_work(T, DF, 1.0, (40, 60), seed=5)
     found = tml.crooks(forward, reverse, T)
     works, labels = np.concatenate([forward, -reverse]) / T, np.repeat([1.0, 0.0], [40, 60])
     logits = np.log(40 / 60) + found.slope * (works - found.free_energy_difference / T)
@@ -39,9 +33,9 @@ def test_crooks_is_a_maximum_of_the_likelihood(x64):
     np.testing.assert_allclose([missed.sum(), missed @ works], 0, atol=1e-9)
 
 
-def test_errors_of_crooks_are_the_spread_of_estimates(x64):
+def test_errors_of_crooks_are_the_spread_of_estimates(x64, gaussian_work):
     """400 estimates: 15 % are four errors of their spread."""
-    samples = [gaussian_work(1.0, (300, 500), seed) for seed in range(400)]
+    samples = [gaussian_work(T, DF, 1.0, (300, 500), seed) for seed in range(400)]
     forward, reverse = (jnp.asarray(x) for x in zip(*samples, strict=True))
     found = jax.vmap(lambda w, v: tml.crooks(w, v, T))(forward, reverse)
     for value, error in (

@@ -14,16 +14,9 @@ import thermoml as tml
 T, DF = 0.7, 1.3
 
 
-def gaussian_work(spread, counts=(4000, 6000), seed=3):
-    """Works in both directions, of variance (spread · T)²: Jarzynski and Crooks hold exactly."""
-    rng, loss = np.random.default_rng(seed), spread**2 * T / 2
-    forward, reverse = (rng.normal(size=n) * spread * T + loss for n in counts)
-    return forward + DF, reverse - DF
-
-
 @pytest.mark.parametrize("spread", [0.5, 1.0])
-def test_gaussian_work(x64, spread):
-    forward, reverse = gaussian_work(spread)
+def test_gaussian_work(x64, spread, gaussian_work):
+    forward, reverse = gaussian_work(T, DF, spread)
     for found in (tml.jarzynski(forward, T), tml.bennett(forward, reverse, T)):
         assert abs(found.free_energy_difference - DF) < 4 * found.standard_error
         assert found.trustworthy
@@ -35,10 +28,10 @@ def test_gaussian_work(x64, spread):
 
 
 @pytest.mark.parametrize("estimate", ["jarzynski", "bennett"])
-def test_standard_errors_are_the_spread_of_estimates(x64, estimate):
+def test_standard_errors_are_the_spread_of_estimates(x64, estimate, gaussian_work):
     """Of 400 estimates, whose spread is known to 3.5 %: 15 % are four errors, 6e-5."""
 
-    samples = [gaussian_work(1.0, (500, 300), seed) for seed in range(400)]
+    samples = [gaussian_work(T, DF, 1.0, (500, 300), seed) for seed in range(400)]
     forward, reverse = (jnp.asarray(x) for x in zip(*samples, strict=True))
     if estimate == "jarzynski":
         found = jax.vmap(lambda w: tml.jarzynski(w, T))(forward)
@@ -49,9 +42,9 @@ def test_standard_errors_are_the_spread_of_estimates(x64, estimate):
     np.testing.assert_allclose(stated, spread, rtol=0.15)
 
 
-def test_bennett_agrees_with_pymbar(x64):
+def test_bennett_agrees_with_pymbar(x64, gaussian_work):
     """In a process of its own: pymbar changes JAX's settings."""
-    forward, reverse = gaussian_work(1.5, (700, 300))
+    forward, reverse = gaussian_work(T, DF, 1.5, (700, 300))
     program = (
         "import json, sys, numpy as np; from pymbar import bar; "
         "f, r = (np.array(x) for x in json.load(sys.stdin)); "
@@ -69,8 +62,8 @@ def test_bennett_agrees_with_pymbar(x64):
     np.testing.assert_allclose(found.standard_error, T * error, rtol=0.02)
 
 
-def test_too_much_dissipation_is_noticed():
-    forward, reverse = gaussian_work(6.0)
+def test_too_much_dissipation_is_noticed(gaussian_work):
+    forward, reverse = gaussian_work(T, DF, 6.0)
     with pytest.warns(tml.FreeEnergyWarning, match="cannot be trusted.*use bennett"):
         found = tml.jarzynski(forward, T)
     assert not found.trustworthy
@@ -108,8 +101,8 @@ def test_a_stiffened_trap():
     assert abs(fit.slope - 1) < 4 * fit.slope_error < 0.3
 
 
-def test_gradients(x64):
-    forward, reverse = (jnp.asarray(x) for x in gaussian_work(0.3, (30, 40)))
+def test_gradients(x64, gaussian_work):
+    forward, reverse = (jnp.asarray(x) for x in gaussian_work(T, DF, 0.3, (30, 40)))
 
     def estimates(shift, temperature):
         moved = forward + shift * forward**2
