@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -90,3 +91,11 @@ class ForwardMode(AbstractAdjoint):
 
     def block(self, function):
         return function
+
+
+# What they are where diffrax integrates an ordinary differential equation
+DIFFRAX: dict[type[AbstractAdjoint], type[diffrax.AbstractAdjoint]] = {
+    RecursiveCheckpoint: diffrax.RecursiveCheckpointAdjoint,
+    Direct: diffrax.DirectAdjoint,
+    ForwardMode: diffrax.ForwardMode,
+}

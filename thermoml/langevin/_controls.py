@@ -33,7 +33,7 @@ class Ramp(eqx.Module):
         t0, t1: when the ramp begins and ends; constant outside. t1 > t0.
 
     Raises:
-        ValueError: t1 <= t0.
+        ValueError: t1 <= t0, or ends of different structure.
     """
 
     start: PyTree[Array] = eqx.field(converter=as_parameters)
@@ -44,6 +44,16 @@ class Ramp(eqx.Module):
     def __check_init__(self):
         if is_concrete((self.t0, self.t1)) and not self.t1 > self.t0:
             raise ValueError(f"Ramp needs t1 > t0, got t0 = {self.t0}, t1 = {self.t1}")
+        structures = [jax.tree.structure(end) for end in (self.start, self.end)]
+        if structures[0] != structures[1]:
+            raise ValueError(
+                f"end must have the structure of start, {structures[0]}, got {structures[1]}"
+            )
+
+    @property
+    def breaks(self) -> Float[Array, " break"]:
+        """Where it is not smooth: what integrates over time adaptively stops there."""
+        return jnp.stack([self.t0, self.t1])
 
     def __call__(self, t: Float[Array, ""]) -> PyTree[Array]:
         fraction = jnp.clip((t - self.t0) / (self.t1 - self.t0), 0, 1)
@@ -86,6 +96,31 @@ class PiecewiseLinear(eqx.Module):
                     f"values must have one row for each of the {self.times.shape[0]} times, "
                     f"got a leaf of shape {leaf.shape}"
                 )
+
+    @staticmethod
+    def between(start: Any, inside: Any, end: Any, *, t0: Any = 0.0, t1: Any) -> "PiecewiseLinear":
+        """A control from `start` at t0 to `end` at t1 that may jump at both.
+
+        Args:
+            start, end: numbers or arrays, held at the ends.
+            inside: `(knots, …)`, at least two: values at equal distances from just after t0 to
+                just before t1. What a protocol is optimised over.
+            t0, t1: when it begins and ends.
+        """
+        inside = as_parameter(inside)
+        ends = [
+            jnp.broadcast_to(as_parameter(x).astype(inside.dtype), inside.shape[1:])[None]
+            for x in (start, end)
+        ]
+        t0, t1 = (as_parameter(t).astype(inside.dtype)[None] for t in (t0, t1))
+        fractions = jnp.linspace(0, 1, inside.shape[0], dtype=inside.dtype)
+        times = jnp.concatenate([t0, t0 + (t1 - t0) * fractions, t1])
+        return PiecewiseLinear(times, jnp.concatenate([ends[0], inside, ends[1]]))
+
+    @property
+    def breaks(self) -> Float[Array, " break"]:
+        """Where it is not smooth: what integrates over time adaptively stops there."""
+        return self.times
 
     def __call__(self, t: Float[Array, ""]) -> PyTree[Array]:
         # t = t0 + n dt carries rounding: a few units of it must not miss a jump.

@@ -148,8 +148,11 @@ def _spread(walkers: Walker, n_trajectories: int) -> tuple[Walker, Array, Mesh |
     return jax.tree.map(fill, walkers), indices, trajectory_mesh(n_devices)
 
 
-def _is_state(value: Any) -> bool:
-    return all(eqx.is_array_like(leaf) for leaf in jax.tree.leaves(value))
+def _draws_state(value: Any) -> bool:
+    """Whether it is a function of a key; a module of arrays that acts is a state."""
+    if not callable(value) or hasattr(value, "__self__"):
+        return callable(value)
+    return not all(eqx.is_array_like(leaf) for leaf in jax.tree.leaves(value))
 
 
 def _initial_states(
@@ -168,7 +171,7 @@ def _initial_states(
         (size,) = next(iter(sizes))
         count_matches("the Batch", n_trajectories, size)
         return cast_floats(states, dtype)
-    if callable(state) and not _is_state(state):
+    if _draws_state(state):
         indices = first + jnp.arange(n_trajectories)
         states = jax.vmap(lambda i: state(trajectory_key(key, i, INITIAL)))(indices)
         return cast_floats(states, shared_float("state(key)", states))
@@ -202,7 +205,14 @@ def _check_potential(system: AbstractSystem, state: PyTree[Array], clock: Clock)
     """TypeError/ValueError where energy or drive have the wrong shape, before anything compiles."""
 
     def probe(x, t, key):
-        control, sample = system.control_at(t), system.draw(key)
+        try:
+            control = system.control_at(t)
+        except jax.errors.TracerBoolConversionError:
+            raise TypeError(
+                "control must return one structure at all times and not branch on t in Python; "
+                "choose with jnp.where, or use PiecewiseLinear"
+            ) from None
+        sample = system.draw(key)
         return system.energy(x, control, sample), system.drive_force(x, control, sample)
 
     energy, drive = eqx.filter_eval_shape(probe, state, clock.time_origin, jax.random.key(0))

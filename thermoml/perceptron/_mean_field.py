@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..langevin import Direct, ForwardMode, RecursiveCheckpoint
-from ..langevin._adjoints import AbstractAdjoint
+from ..langevin import AbstractAdjoint
+from ..langevin._adjoints import DIFFRAX
 from ..numerics._arrays import is_concrete
 from ..numerics._checks import check_bound
 from ..numerics._sums import CompensatedSum
@@ -161,13 +161,6 @@ def _by_time(
     return dataclasses.replace(curve, initial=initial)
 
 
-_ADJOINTS = {
-    RecursiveCheckpoint: diffrax.RecursiveCheckpointAdjoint,
-    Direct: diffrax.DirectAdjoint,
-    ForwardMode: diffrax.ForwardMode,
-}
-
-
 @eqx.filter_jit
 def _integrate(
     problem: LearningProblem,
@@ -212,7 +205,7 @@ def _integrate(
             (start[0], start[1] ** 2, nothing),
             saveat=diffrax.SaveAt(ts=times),
             stepsize_controller=controller,
-            adjoint=_ADJOINTS[type(adjoint)](),
+            adjoint=DIFFRAX[type(adjoint)](),
             max_steps=_MAX_STEPS,
             throw=False,
         )

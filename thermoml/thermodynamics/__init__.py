@@ -1,5 +1,17 @@
-"""What trajectories tell: free energies and fluctuation relations, with standard errors."""
+"""What trajectories tell: free energies, fluctuation relations, entropies; exact references."""
 
+from ._entropy import (
+    Entropy,
+    block_entropy,
+    entropy_production,
+    gaussian_entropy,
+    knn_entropy,
+    mixture_entropy,
+    normal_entropy,
+    system_entropy,
+    truncated_normal_entropy,
+    uniform_entropy,
+)
 from ._fluctuations import (
     Crooks,
     IntegralFluctuation,
@@ -8,17 +20,40 @@ from ._fluctuations import (
     integral_fluctuation,
     uncertainty_product,
 )
+from ._fokker_planck import FokkerPlanck, FokkerPlanckSolution, Transport
 from ._free_energy import FreeEnergy, FreeEnergyWarning, bennett, jarzynski
+from ._grid import Axis
+from ._linear_system import LinearSystem
+from ._moments import Moments, moment_equations
+from ._normal import NormalState
 
 __all__ = [
+    "Axis",
     "Crooks",
+    "Entropy",
+    "FokkerPlanck",
+    "FokkerPlanckSolution",
     "FreeEnergy",
     "FreeEnergyWarning",
     "IntegralFluctuation",
+    "LinearSystem",
+    "Moments",
+    "NormalState",
+    "Transport",
     "UncertaintyProduct",
     "bennett",
+    "block_entropy",
     "crooks",
+    "entropy_production",
+    "gaussian_entropy",
     "integral_fluctuation",
     "jarzynski",
+    "knn_entropy",
+    "mixture_entropy",
+    "moment_equations",
+    "normal_entropy",
+    "system_entropy",
+    "truncated_normal_entropy",
     "uncertainty_product",
+    "uniform_entropy",
 ]

@@ -5,10 +5,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Bool, Float
 
-from ..numerics._arrays import default_float, is_concrete
+from ..numerics._arrays import cast_floats, default_float, is_concrete, shared_float
 from ..numerics._checks import check_bound
 
 _ENOUGH = 50.0  # effective samples below which an exponential average is not believed
@@ -25,6 +26,21 @@ def check_samples(name: str, values: Any, least: int = 2) -> Float[Array, " traj
     if is_concrete(values) and not np.isfinite(np.asarray(values)).all():
         raise ValueError(f"{name} must be finite; leave out trajectories that diverged")
     return values
+
+
+def check_batch(name: str, samples: Any) -> Float[Array, "sample d"]:
+    """Samples of any pytree as rows of numbers; ValueError if not finite or of unequal count."""
+    samples = cast_floats(samples, shared_float(name, samples))
+    sizes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(samples)}
+    if len(sizes) != 1 or sizes == {()}:
+        raise ValueError(
+            f"every leaf of {name} must have the same first axis, one entry for each sample, got "
+            f"shapes {[jnp.shape(leaf) for leaf in jax.tree.leaves(samples)]}"
+        )
+    rows = jax.vmap(lambda state: ravel_pytree(state)[0])(samples)
+    if is_concrete(rows) and not np.isfinite(np.asarray(rows)).all():
+        raise ValueError(f"{name} must be finite; leave out trajectories that diverged")
+    return rows
 
 
 def check_temperature(temperature: Any) -> Float[Array, ""]:

@@ -1,0 +1,90 @@
+"""Normal distributions of a state: mean, covariance and what follows from them."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from ..numerics._arrays import as_parameter, is_concrete
+from ._entropy import normal_entropy
+
+
+class NormalState(eqx.Module):
+    r"""A normal distribution of a state.
+
+    $$p(x) = \frac{e^{-(x-m)\cdot\Sigma^{-1}(x-m)/2}}{\sqrt{\det 2\pi\Sigma}}$$
+
+    Args:
+        mean: m, `(d,)`, or a scalar for a state that is one.
+        covariance: Σ, `(d, d)`; a scalar stands for so much in every direction. Zero is a point.
+
+    Raises:
+        ValueError: shapes that do not fit, or a covariance that is not symmetric or negative.
+    """
+
+    mean: Float[Array, "..."] = eqx.field(converter=as_parameter)
+    covariance: Float[Array, "..."] = eqx.field(converter=as_parameter)
+
+    def __init__(self, mean: Any, covariance: Any):
+        self.mean = as_parameter(mean)
+        covariance = as_parameter(covariance).astype(self.mean.dtype)
+        if self.mean.ndim == 1 and covariance.ndim == 0:
+            covariance = covariance * jnp.eye(self.mean.shape[0], dtype=self.mean.dtype)
+        self.covariance = covariance
+
+    def __check_init__(self):
+        if self.mean.ndim > 1 or self.covariance.shape != self.mean.shape * 2:
+            raise ValueError(
+                "covariance must be a scalar or (d, d) for a mean of shape (d,), got "
+                f"{self.covariance.shape} and {self.mean.shape}"
+            )
+        if not is_concrete(self.covariance):
+            return
+        matrix = np.asarray(self.matrix)
+        slack = 100 * np.finfo(matrix.dtype).eps * max(np.abs(matrix).max(initial=0), 1e-300)
+        if not np.isfinite(matrix).all() or np.abs(matrix - matrix.T).max(initial=0) > slack:
+            raise ValueError(f"covariance must be finite and symmetric, got {self.covariance}")
+        if np.linalg.eigvalsh(matrix).min(initial=0) < -slack:
+            raise ValueError(f"covariance must not be negative, got {self.covariance}")
+
+    @property
+    def size(self) -> int:
+        """d, the number of coordinates."""
+        return self.mean.size
+
+    @property
+    def vector(self) -> Float[Array, " d"]:
+        """The mean as a vector, also of a scalar state."""
+        return jnp.ravel(self.mean)
+
+    @property
+    def matrix(self) -> Float[Array, "d d"]:
+        """The covariance as a matrix, also of a scalar state."""
+        return jnp.reshape(self.covariance, (self.size, self.size))
+
+    @property
+    def entropy(self) -> Float[Array, ""]:
+        """½ ln det(2πeΣ), in nats."""
+        return normal_entropy(self.covariance)
+
+    def log_density(self, x: Float[Array, "..."]) -> Float[Array, ""]:
+        """ln p(x) of one state, of the mean's shape."""
+        away = jnp.ravel(x) - self.vector
+        whitened = jnp.linalg.solve(self.matrix, away)
+        size = jnp.asarray(self.size, away.dtype)
+        return self.entropy * -1 + (size - away @ whitened) / 2
+
+    def sample(self, key: Key[Array, ""]) -> Float[Array, "..."]:
+        """One state: as the `state` of `simulate`, each trajectory draws its own."""
+        drawn = jax.random.multivariate_normal(
+            key, self.vector, self.matrix, dtype=self.mean.dtype, method="eigh"
+        )
+        return jnp.reshape(drawn, self.mean.shape)
+
+    def like(self, vector: Float[Array, " d"], matrix: Float[Array, "d d"]) -> "NormalState":
+        """Another mean and covariance in this one's shapes."""
+        shape = self.mean.shape
+        return NormalState(jnp.reshape(vector, shape), jnp.reshape(matrix, shape * 2))
