@@ -1,5 +1,6 @@
 """What trajectories tell: free energies, fluctuation relations, entropies; exact references."""
 
+from ._cycle import Cycle, CycleResult, Stroke
 from ._entropy import (
     Entropy,
     block_entropy,
@@ -30,6 +31,8 @@ from ._normal import NormalState
 __all__ = [
     "Axis",
     "Crooks",
+    "Cycle",
+    "CycleResult",
     "Entropy",
     "FokkerPlanck",
     "FokkerPlanckSolution",
@@ -39,6 +42,7 @@ __all__ = [
     "LinearSystem",
     "Moments",
     "NormalState",
+    "Stroke",
     "Transport",
     "UncertaintyProduct",
     "bennett",

@@ -199,7 +199,7 @@ def gaussian_entropy(samples: PyTree[Float[Array, "sample ..."]]) -> Entropy:
             f"a covariance of {size} parameters needs more samples than that, got {count}; run "
             f"at least {size + 1} trajectories, or use blocks of parameters"
         )
-    away = points - jnp.mean(points, axis=0)
+    away = points - jnp.mean(points, axis=0, keepdims=True)
     # By the triangle of the samples themselves, whose condition is the root of the covariance's
     diagonal = jnp.abs(jnp.diagonal(jnp.linalg.qr(away, mode="r")))
     if is_concrete(diagonal):
@@ -315,7 +315,7 @@ def system_entropy(
     if density == "neighbours":
         return _neighbour_surprise(points, 4)
     gaussian_entropy(points)  # refuses too few states, or such that lie in a plane
-    away = points - jnp.mean(points, axis=0)
+    away = points - jnp.mean(points, axis=0, keepdims=True)
     covariance = away.T @ away / (points.shape[0] - 1)
     whitened = jnp.linalg.solve(covariance, away.T).T
     constant = points.shape[1] * _LOG_2PI + jnp.linalg.slogdet(covariance)[1]
@@ -357,9 +357,10 @@ def entropy_production(
 
     def at_save(j):
         here = jax.tree.map(lambda leaf: leaf[:, j], states)
-        if isinstance(density, str):
+        if not callable(density):
             return system_entropy(here, density)
-        return system_entropy(here, lambda x: density(x, solution.times[j]))
+        known: Any = density  # pyright cannot tell it from a string here
+        return system_entropy(here, lambda x: known(x, solution.times[j]))
 
     entropies = jnp.stack([at_save(j) for j in range(shape[1])], axis=1)
     return entropies - entropies[:, :1] + solution.entropy_flow

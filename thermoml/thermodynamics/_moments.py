@@ -62,7 +62,7 @@ def moment_equations(
     *,
     t1: Any,
     t0: Any = 0.0,
-    saves: int = 1,
+    saves: int | Float[Array, " save"] = 1,
     adjoint: AbstractAdjoint = RecursiveCheckpoint(),  # noqa: B008 (an immutable module)
 ) -> Moments:
     r"""Mean, covariance and mean ledger of a harmonic system under any protocol, without sampling.
@@ -80,7 +80,8 @@ def moment_equations(
         system: a `Langevin` with a potential quadratic and a drive linear in x, of any control.
         start: the distribution at t0; states have the shape of its mean.
         t1, t0: end and start; may be traced.
-        saves: at how many equal distances of time after the start results are given.
+        saves: at how many equal distances of time after the start results are given; or the times
+            themselves, `(save,)`, from t0 to t1 in ascending order.
         adjoint: as in `simulate`.
 
     Returns:
@@ -94,13 +95,18 @@ def moment_equations(
     """
     if not isinstance(system, Langevin):
         raise TypeError(f"system must be a Langevin, got {system!r}")
-    saves = check_count("saves", saves)
     if is_concrete((t0, t1)) and not float(t1) > float(t0):
         raise ValueError(f"t1 must be later than t0 = {t0}, got {t1}")
     dtype = start.mean.dtype
     system = cast_floats(system, dtype)
     t0, t1 = jnp.asarray(t0, dtype), jnp.asarray(t1, dtype)
-    times = jnp.linspace(t0, t1, saves + 1)
+    if jnp.ndim(saves) == 0:
+        times = jnp.linspace(t0, t1, check_count("saves", saves) + 1)
+    else:
+        times = jnp.asarray(saves, dtype)
+        ends = (times[0] != t0) | (times[-1] != t1) | jnp.any(jnp.diff(times) < 0)
+        if is_concrete(ends) and ends:
+            raise ValueError(f"saves must ascend from t0 to t1 = {t1}, got {times}")
     _check_linear(system, start, times)
     if is_concrete((t0, t1)):
         check_baths(system, start.mean, jnp.linspace(t0, t1, 1001))
