@@ -15,6 +15,7 @@ from ._read import (
     read_config,
     shipped_configs,
 )
+from ._thermodynamics import DraggedTrap, OptimalProtocol, Stirling, TiltedRing, TwoBaths
 from ._tune_alpha import TuneAlpha
 
 __all__ = [
@@ -23,13 +24,18 @@ __all__ = [
     "AlphaSweep",
     "ConfigError",
     "DissipationBudget",
+    "DraggedTrap",
     "EntropyProduction",
     "Frontier",
     "LearningEfficiency",
     "LearningRules",
+    "OptimalProtocol",
     "ParameterSweep",
     "Setting",
+    "Stirling",
+    "TiltedRing",
     "TuneAlpha",
+    "TwoBaths",
     "apply_override",
     "config_from_json",
     "config_json",

@@ -1,40 +1,19 @@
 """The studies of learning at rest: `alpha_sweep`, `dissipation_budget`, `frontier`, …"""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from ..numerics._checks import divide_steps
 from ..perceptron._learn import check_step_size
-from ..sweep import Grid
-from ._learning import Ensemble, OneSize
+from ._learning import OneSize, Perceptrons
+from ._numbers import Numbers, Positive
 from ._parts import Level, Network, Rule, Setting, by_name, check_different, check_width
 
-
-def _expanded(given: Any) -> Any:
-    """A number, a list, or a range as in a sweep's grid, as a list."""
-    if isinstance(given, int | float):
-        return [given]
-    try:
-        return [float(x) for x in Grid(it=given).axes[0]["it"]]
-    except (TypeError, ValueError) as error:
-        raise ValueError(str(error).removeprefix("it: ")) from None
-
-
-Numbers = Annotated[
-    list[Annotated[float, Field(allow_inf_nan=False)]],
-    BeforeValidator(_expanded),
-    Field(min_length=1),
-]
-Positive = Annotated[
-    list[Annotated[float, Field(gt=0, allow_inf_nan=False)]],
-    BeforeValidator(_expanded),
-    Field(min_length=1),
-]
 Family = Literal["alpha_tron", "linear_alpha_tron"]
 
 
-class AtRest(Ensemble):
+class AtRest(Perceptrons):
     """Runs that begin at rest, measured over their last half."""
 
     temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)

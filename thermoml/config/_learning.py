@@ -1,4 +1,4 @@
-"""Settings of learning perceptrons, which every study takes."""
+"""Settings of learning perceptrons, which every study of them takes."""
 
 from typing import Annotated, Any, Literal
 
@@ -6,35 +6,23 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from ..numerics._checks import count_saves, count_steps
 from ..perceptron._learn import check_step_size
-from ..sweep import parse_size
-from ._parts import Inputs, Rule, Strict, by_kind, by_name
+from ._ensemble import Ensemble
+from ._parts import Inputs, Rule, by_kind, by_name
 
 
-class Ensemble(Strict):
-    """Trajectories and their bath."""
+class Perceptrons(Ensemble):
+    """Perceptrons in a bath for some time."""
 
-    title: str = ""
     stiffness: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     temperature: float = Field(default=1.0, ge=0, allow_inf_nan=False)
-    n_trajectories: int = Field(default=1000, ge=1)
     t1: float = Field(default=20.0, gt=0, allow_inf_nan=False)
-    seed: int = Field(default=0, ge=0, lt=2**32)
-    precision: Literal["float32", "float64"] = "float32"
-    trajectories: bool = False
-    memory: int | str = "1GB"
-    per_unit: int | None = Field(default=None, ge=1)
 
     def steps(self, dt: float) -> int:
         """Steps of a run."""
         return count_steps(0.0, self.t1, dt, self.precision)
 
-    @model_validator(mode="after")
-    def _check_memory(self):
-        parse_size(self.memory)
-        return self
 
-
-class OneSize(Ensemble):
+class OneSize(Perceptrons):
     """An ensemble of one width, batch and step."""
 
     n_inputs: int = Field(default=100, ge=1)

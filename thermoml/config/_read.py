@@ -10,11 +10,12 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from ._at_rest import AlphaSweep, DissipationBudget, EntropyProduction, Frontier
-from ._learning import Ensemble
+from ._ensemble import Ensemble
 from ._learning_efficiency import LearningEfficiency
 from ._learning_rules import LearningRules
 from ._parameter_sweep import ParameterSweep
 from ._parts import ConfigError, describe, nearest
+from ._thermodynamics import DraggedTrap, OptimalProtocol, Stirling, TiltedRing, TwoBaths
 from ._tune_alpha import TuneAlpha
 
 SCHEMAS: dict[str, type[Ensemble]] = {
@@ -26,6 +27,11 @@ SCHEMAS: dict[str, type[Ensemble]] = {
     "tune_alpha": TuneAlpha,
     "learning_efficiency": LearningEfficiency,
     "frontier": Frontier,
+    "dragged_trap": DraggedTrap,
+    "tilted_ring": TiltedRing,
+    "two_baths": TwoBaths,
+    "stirling": Stirling,
+    "optimal_protocol": OptimalProtocol,
 }
 
 

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ._at_rest import Family, Numbers, OneLevel
+from ._at_rest import Family, OneLevel
+from ._numbers import Numbers
 from ._parts import Rule, Way, check_different
 
 

@@ -325,8 +325,15 @@ def simulate(
     _check_potential(system, one_state, clock)
     spots = jnp.linspace(start_time, t1, min(n_steps, 1000) + 1, dtype=dtype)
     bad_bath = check_baths(system, one_state, spots)
+    if bad_bath is not None:
+        # Upon one number that all depends on: arrays would be gathered from their devices for it.
+        message = "temperature and mobility must be finite and >= 0"
+        dt = eqx.error_if(clock.dt, bad_bath, message)
+        running = dataclasses.replace(clock, dt=dt)
+    else:
+        running = clock
 
-    stepper = Stepper(system, integrator, observers, key, clock)
+    stepper = Stepper(system, integrator, observers, key, running)
     if continued is None:
         continued = _begin(stepper, states, jnp.asarray(step), first)
     else:
@@ -342,9 +349,6 @@ def simulate(
         n_saves,
         n_steps // n_saves,
     )
-    if bad_bath is not None:
-        message = "temperature and mobility must be finite and >= 0"
-        solution = eqx.error_if(solution, bad_bath, message)
     if is_concrete((clock, step)):  # then so are the times, inside jit too
         times = clock.time(step, np.arange(n_saves + 1) * (n_steps // n_saves))
         solution = dataclasses.replace(solution, times=times)

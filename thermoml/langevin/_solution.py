@@ -1,6 +1,5 @@
 """What a simulation returns."""
 
-import contextlib
 import enum
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
-from ..numerics._arrays import is_concrete
+from ..numerics._arrays import is_concrete, known_now
 from ..numerics._labels import Labelled, leaf_names, to_dataset
 from ..numerics._statistics import mean_at_end
 from ._ledger import Ledger
@@ -32,13 +31,6 @@ class Batch(eqx.Module):
     states: PyTree[Array]
 
 
-def _known_now(*values: Any) -> Any:
-    """Inside jit too, times that follow from plain numbers are numbers: sweeps label with them."""
-    if is_concrete(values):
-        return jax.ensure_compile_time_eval()
-    return contextlib.nullcontext()
-
-
 class Clock(eqx.Module):
     """When a step ends: `time_origin + (step - step_origin) dt`, from whole numbers of steps."""
 
@@ -49,12 +41,12 @@ class Clock(eqx.Module):
     @classmethod
     def at(cls, step: Any, time: Any, dt: Any, dtype: Any) -> "Clock":
         """The clock that shows `time` after `step` steps."""
-        with _known_now(step, time, dt):
+        with known_now(step, time, dt):
             return cls(jnp.asarray(step), jnp.asarray(time, dtype), jnp.asarray(dt, dtype))
 
     def time(self, step: Any, after: Any = 0) -> Float[Array, "..."]:
         """The time at the end of step `step`, or `after` steps later."""
-        with _known_now(self, step):
+        with known_now(self, step):
             step = jnp.asarray(step) + after
             elapsed = jnp.asarray(step - self.step_origin, self.dt.dtype)
             return self.time_origin + elapsed * self.dt
@@ -72,7 +64,7 @@ class Clock(eqx.Module):
 
     def resume(self, earlier: "Clock") -> "Clock":
         """This clock, or `earlier` where dt is the same: then times agree to the last bit."""
-        with _known_now(self, earlier):
+        with known_now(self, earlier):
             same = earlier.dt == self.dt
             return jax.tree.map(lambda a, b: jnp.where(same, a, b), earlier, self)
 

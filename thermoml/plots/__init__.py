@@ -1,6 +1,17 @@
 """Figures from labelled results. Nothing is computed here that a reader would quote."""
 
 from ._at_rest import entropy_production, error_at_dissipation, frontier, measured_against_alpha
+from ._experiments import (
+    engine_against_duration,
+    engine_diagrams,
+    entropy_production_distributions,
+    free_energy_estimates,
+    heat_between_baths,
+    optimal_protocols,
+    ring_densities,
+    ring_transport,
+    work_distributions,
+)
 from ._learning_efficiency import efficiency_of_learning
 from ._learning_rules import error_against_dissipation, heat_and_energy, learning_curves
 from ._parameter_sweep import error_and_dissipation
@@ -8,13 +19,22 @@ from ._tune_alpha import gradients_and_optima
 
 __all__ = [
     "efficiency_of_learning",
+    "engine_against_duration",
+    "engine_diagrams",
     "entropy_production",
+    "entropy_production_distributions",
     "error_against_dissipation",
     "error_and_dissipation",
     "error_at_dissipation",
+    "free_energy_estimates",
     "frontier",
     "gradients_and_optima",
     "heat_and_energy",
+    "heat_between_baths",
     "learning_curves",
     "measured_against_alpha",
+    "optimal_protocols",
+    "ring_densities",
+    "ring_transport",
+    "work_distributions",
 ]

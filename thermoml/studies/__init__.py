@@ -3,13 +3,18 @@
 from ._alpha_sweep import AlphaSweepStudy
 from ._base import AbstractStudy
 from ._dissipation_budget import DissipationBudgetStudy
+from ._dragged_trap import DraggedTrapStudy
 from ._entropy_production import EntropyProductionStudy
 from ._frontier import FrontierStudy
 from ._learning_efficiency import LearningEfficiencyStudy
 from ._learning_rules import LearningRulesStudy
+from ._optimal_protocol import OptimalProtocolStudy
 from ._parameter_sweep import ParameterSweepStudy
 from ._run import redraw, run_study
+from ._stirling import StirlingStudy
+from ._tilted_ring import TiltedRingStudy
 from ._tune_alpha import TuneAlphaStudy
+from ._two_baths import TwoBathsStudy
 
 STUDIES: dict[str, type[AbstractStudy]] = {
     "learning_rules": LearningRulesStudy,
@@ -20,6 +25,11 @@ STUDIES: dict[str, type[AbstractStudy]] = {
     "tune_alpha": TuneAlphaStudy,
     "learning_efficiency": LearningEfficiencyStudy,
     "frontier": FrontierStudy,
+    "dragged_trap": DraggedTrapStudy,
+    "tilted_ring": TiltedRingStudy,
+    "two_baths": TwoBathsStudy,
+    "stirling": StirlingStudy,
+    "optimal_protocol": OptimalProtocolStudy,
 }
 
 

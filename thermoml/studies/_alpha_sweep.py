@@ -4,7 +4,7 @@ from ..config import RULES, AlphaSweep
 from ..plots import measured_against_alpha
 from ..sweep import Grid
 from ._at_rest import RestStudy
-from ._problems import deviation, pair
+from ._base import deviation, pair
 from ._table import sample_text, table_text, with_error
 
 

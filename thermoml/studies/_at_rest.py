@@ -15,7 +15,8 @@ from ..perceptron import (
     learn,
     steady_state,
 )
-from ._problems import LEVELS, ProblemStudy, per_trajectory
+from ._base import per_trajectory
+from ._problems import LEVELS, ProblemStudy
 
 _DISSIPATION = "energy/time"
 _WORDS = {

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Array
 
+from ..numerics._labels import Labelled
 from ..sweep import Grid
 
 if TYPE_CHECKING:
@@ -55,3 +57,22 @@ class AbstractStudy(abc.ABC):
     @abc.abstractmethod
     def figures(self, results: "xarray.Dataset") -> "dict[str, Figure]":
         """The figures by file name."""
+
+
+def per_trajectory(values: Array, units: str, words: str) -> Labelled:
+    """One number for each trajectory."""
+    return Labelled(("trajectory",), values, units, words)
+
+
+def pair(entry: Any, name: str) -> dict[str, float]:
+    """A mean with its standard error, for a summary."""
+    return {
+        "mean": float(entry[name]),
+        "standard_error": float(entry[f"{name}_standard_error"]),
+    }
+
+
+def deviation(entry: Any, name: str) -> float:
+    """How many standard errors a measurement is from its prediction."""
+    error = float(entry[f"{name}_standard_error"])
+    return (float(entry[name]) - float(entry[f"predicted_{name}"])) / error if error else 0.0

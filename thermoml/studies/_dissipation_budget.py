@@ -11,7 +11,7 @@ from ..plots import error_at_dissipation
 from ..sweep import Grid
 from ..tuning import tune
 from ._at_rest import RestStudy
-from ._problems import deviation, pair, per_trajectory
+from ._base import deviation, pair, per_trajectory
 from ._table import sample_text, table_text, with_error
 
 _STEPS = 80  # of the search for the best α

@@ -12,7 +12,7 @@ from ..perceptron._jumps import force_jump
 from ..plots import entropy_production
 from ..sweep import Grid
 from ._at_rest import RestStudy
-from ._problems import pair, per_trajectory
+from ._base import pair, per_trajectory
 from ._table import sample_text, table_text, with_error
 
 

@@ -21,7 +21,7 @@ from ..plots import frontier
 from ..sweep import Grid
 from ..tuning import tune
 from ._at_rest import RestStudy
-from ._problems import pair, per_trajectory
+from ._base import pair, per_trajectory
 from ._table import sample_text, table_text, with_error
 
 _TOLERANCE = 1e-7

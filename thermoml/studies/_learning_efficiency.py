@@ -10,7 +10,8 @@ from ..perceptron._curve import TIME_UNIT
 from ..perceptron._information import averaged_entropy_production
 from ..plots import efficiency_of_learning
 from ..sweep import Grid
-from ._problems import LEVELS, ProblemStudy, per_trajectory
+from ._base import per_trajectory
+from ._problems import LEVELS, ProblemStudy
 from ._table import sample_text, table_text, with_error
 
 BOUNDS = ("entropy_production", "averaged_entropy_production")

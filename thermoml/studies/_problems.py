@@ -2,20 +2,12 @@
 
 from typing import Any
 
-from jaxtyping import Array
-
 from ..langevin import SimulationDiverged
-from ..numerics._labels import Labelled
 from ..perceptron import LearningProblem, Microscopic, Reduced
 from ..perceptron._learn import warn_of_separation
 from ._base import AbstractStudy
 
 LEVELS = {"reduced": Reduced, "microscopic": Microscopic}
-
-
-def per_trajectory(values: Array, units: str, words: str) -> Labelled:
-    """One number for each trajectory."""
-    return Labelled(("trajectory",), values, units, words)
 
 
 class ProblemStudy(AbstractStudy):
@@ -48,17 +40,3 @@ class ProblemStudy(AbstractStudy):
                 "with a steady state; all that is finite is in the store",
                 results,
             )
-
-
-def pair(entry: Any, name: str) -> dict[str, float]:
-    """A mean with its standard error, for a summary."""
-    return {
-        "mean": float(entry[name]),
-        "standard_error": float(entry[f"{name}_standard_error"]),
-    }
-
-
-def deviation(entry: Any, name: str) -> float:
-    """How many standard errors a measurement is from its prediction."""
-    error = float(entry[f"{name}_standard_error"])
-    return (float(entry[name]) - float(entry[f"predicted_{name}"])) / error if error else 0.0

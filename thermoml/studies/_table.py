@@ -10,8 +10,8 @@ def with_error(mean: float | None, standard_error: float | None) -> str:
         return "not finite"
     if standard_error is None or not math.isfinite(standard_error):
         return f"{mean:.4g}"
-    if standard_error <= 1e-12 * abs(mean):  # all alike, but for rounding
-        return f"{mean:.5g} ± 0"
+    if standard_error <= max(1e-8 * abs(mean), 1e-12):  # all alike, but for rounding
+        return f"{mean if abs(mean) > 1e-12 else 0:.5g} ± 0"
     digits = max(0, 1 - math.floor(math.log10(standard_error)))
     return f"{mean:.{digits}f} ± {standard_error:.{digits}f}"
 

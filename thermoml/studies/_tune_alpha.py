@@ -9,7 +9,8 @@ from ..perceptron import LearningObjective, MeanField, at_dissipation
 from ..plots import gradients_and_optima
 from ..sweep import Grid
 from ..tuning import tune
-from ._problems import LEVELS, ProblemStudy, pair, per_trajectory
+from ._base import pair, per_trajectory
+from ._problems import LEVELS, ProblemStudy
 from ._table import sample_text, table_text, with_error
 
 

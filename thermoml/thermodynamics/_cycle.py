@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ..langevin import AbstractIntegrator, Constant, EulerMaruyama, Langevin, simulate
+from ..langevin import AbstractIntegrator, Constant, EulerMaruyama, Langevin, Solution, simulate
 from ..numerics._arrays import as_parameter, as_parameters, cast_floats
 from ..numerics._checks import check_bound, check_count, count_steps
 from ._cycle_result import CycleResult, from_moments, from_trajectories
@@ -33,8 +33,8 @@ class Stroke(eqx.Module):
     """
 
     control: Callable[[Any], Any]
-    duration: Float[Array, ""] = eqx.field(kw_only=True, converter=as_parameter)
-    bath: str = eqx.field(kw_only=True, static=True)
+    duration: Float[Array, ""]
+    bath: str = eqx.field(static=True)
 
     def __init__(self, control: Any, *, duration: Any, bath: str):
         check_bound("duration", duration, ">", 0.0)
@@ -182,13 +182,40 @@ class Cycle(eqx.Module):
 
         Cost: as `simulate`, for `rounds + settle` periods.
         """
-        rounds, settle = check_count("rounds", rounds), check_count("settle", settle, 0)
         n_trajectories = check_count(
             "n_trajectories", n_trajectories, 2, "standard errors need several"
         )
-        steps = []
-        for stroke in self.strokes:
-            steps.append(count_steps(0.0, stroke.duration, dt, stroke.duration.dtype))
+        solution, saves = self.trajectories(
+            state,
+            dt=dt,
+            key=key,
+            rounds=rounds,
+            settle=settle,
+            integrator=integrator,
+            n_trajectories=n_trajectories,
+            throw=throw,
+        )
+        return from_trajectories(self, solution, saves, rounds, density)
+
+    def trajectories(
+        self, state: Any, *, dt: float, rounds: int, settle: int = 0, **how: Any
+    ) -> tuple[Solution, list[int]]:
+        """All rounds of an engine as `simulate` returns them, saved so that strokes end at saves.
+
+        Args:
+            state, dt: as in `simulate`; dt must divide every stroke.
+            rounds, settle: how many rounds in all, the sum of both.
+            how: further arguments of `simulate`.
+
+        Returns:
+            The solution, with the states as observable `x` and ∂U/∂λ as `conjugate`, and the number
+            of saves in each stroke.
+
+        Raises:
+            ValueError: dt does not divide a stroke, or a duration is traced.
+        """
+        rounds, settle = check_count("rounds", rounds), check_count("settle", settle, 0)
+        steps = [count_steps(0.0, s.duration, dt, s.duration.dtype) for s in self.strokes]
         save_every = math.gcd(*steps)
         while sum(steps) // save_every < 16 and save_every % 2 == 0:
             save_every //= 2  # diagrams need some points
@@ -197,15 +224,11 @@ class Cycle(eqx.Module):
             state,
             t1=sum(steps) * dt * (rounds + settle),
             dt=dt,
-            key=key,
-            n_trajectories=n_trajectories,
-            integrator=integrator,
             save_every=save_every,
             observables={"x": _state_of, "conjugate": _Conjugate(self.potential)},
-            throw=throw,
+            **how,
         )
-        saves = [n // save_every for n in steps]
-        return from_trajectories(self, solution, saves, rounds, density)
+        return solution, [n // save_every for n in steps]
 
     def _points(self, points: int) -> Float[Array, " save"]:
         """Times of the points of all strokes of a round, both ends included."""

@@ -106,12 +106,9 @@ def from_trajectories(
     density: Literal["normal", "neighbours"],
 ) -> CycleResult:
     """The result of the last `rounds` rounds of trajectories, with so many saves to each stroke."""
+    work, heat = settled_rounds(solution, saves, rounds)
     whole = sum(saves)
     first = solution.work.shape[1] - 1 - rounds * whole
-    stops = first + np.arange(rounds)[:, None] * whole + np.concatenate([[0], np.cumsum(saves)])
-    # [trajectory, round, stop] -> means over the rounds
-    heat = jnp.mean(jnp.diff(solution.heat[:, stops], axis=2), axis=1)
-    work = (solution.work[:, -1] - solution.work[:, first]) / rounds
     # All rounds are alike: points of the diagrams come from all of them.
     places = first + np.arange(rounds)[:, None] * whole + np.arange(whole + 1)
 
@@ -132,6 +129,17 @@ def from_trajectories(
     )
     entropy = jnp.stack([entropy_at(j) for j in range(whole + 1)])
     return _result(cycle, work, heat, times, control, conjugate, entropy)
+
+
+def settled_rounds(
+    solution: Solution, saves: list[int], rounds: int
+) -> tuple[Float[Array, " trajectory"], Float[Array, "trajectory stroke"]]:
+    """Work and heat by stroke of each trajectory, means of its last `rounds` rounds."""
+    whole = sum(saves)
+    first = solution.work.shape[1] - 1 - rounds * whole
+    stops = first + np.arange(rounds)[:, None] * whole + np.concatenate([[0], np.cumsum(saves)])
+    heat = jnp.mean(jnp.diff(solution.heat[:, stops], axis=2), axis=1)
+    return (solution.work[:, -1] - solution.work[:, first]) / rounds, heat
 
 
 def _result(

@@ -82,6 +82,11 @@ def crooks(
                 "work_forward and -work_reverse must overlap: no work was met in both directions; "
                 "use a slower protocol, stages between its ends, or more trajectories"
             )
+    return _crooks_fit(forward, reverse, temperature)
+
+
+@eqx.filter_jit
+def _crooks_fit(forward: Array, reverse: Array, temperature: Array) -> Crooks:
     counts = forward.shape[0], reverse.shape[0]
     imbalance = float(np.log(counts[0] / counts[1]))
 

@@ -112,15 +112,20 @@ def bennett(
     temperature = check_temperature(temperature)
     forward = check_samples("work_forward", work_forward) / temperature
     reverse = check_samples("work_reverse", work_reverse) / temperature
+    found = _bennett(forward, reverse, temperature)
+    return _doubted(found, "use a slower protocol, stages between its ends, or more trajectories")
+
+
+@eqx.filter_jit
+def _bennett(forward: Array, reverse: Array, temperature: Array) -> FreeEnergy:
     root = bennett_root(forward, reverse)
     there, back = (weight_quality(x) for x in _acceptances(forward, reverse, root))
-    found = FreeEnergy(
+    return FreeEnergy(
         temperature * root,
         temperature * jnp.sqrt(there[0] + back[0]),
         jnp.minimum(there[1], back[1]),
         there[2] & back[2],
     )
-    return _doubted(found, "use a slower protocol, stages between its ends, or more trajectories")
 
 
 def bennett_root(
