@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ..numerics._checks import count_steps, divide_steps
+from ..numerics._checks import count_steps
 from ._ensemble import Ensemble
 from ._numbers import Numbers, Positive
 
@@ -116,8 +116,6 @@ class OptimalProtocol(Experiment):
     @model_validator(mode="after")
     def _check_parts(self):
         self.check_divides(*self.duration)
-        for duration in self.duration:
-            divide_steps("knots", round(duration / self.dt), self.knots - 1)
         if self.task == "stiffen" and self.amount == 1:
             raise ValueError("amount must differ from 1, the stiffness at the start")
         return self

@@ -23,7 +23,7 @@ def is_concrete(value: Any) -> bool:
 
 
 def known_now(*values: Any) -> Any:
-    """Inside jit too, what is made of plain numbers is known: it is checked and counted by."""
+    """Inside jit too, what is made of plain numbers is a number: steps are counted by it."""
     if is_concrete(values):
         return jax.ensure_compile_time_eval()
     return contextlib.nullcontext()
@@ -33,10 +33,9 @@ def as_parameter(value: Any) -> jax.Array:
     """`value` as a strongly typed floating array, so that it is a leaf and never recompiles."""
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.inexact):
         return value
-    with known_now(value):
-        if isinstance(value, np.ndarray) and np.issubdtype(value.dtype, np.floating):
-            return jnp.asarray(value)
-        return jnp.asarray(value, default_float())
+    if isinstance(value, np.ndarray) and np.issubdtype(value.dtype, np.floating):
+        return jnp.asarray(value)
+    return jnp.asarray(value, default_float())
 
 
 def as_parameters(tree: Tree) -> Tree:
@@ -56,14 +55,7 @@ def _is_float(leaf: Any) -> bool:
 
 def cast_floats(tree: Tree, dtype: Any) -> Tree:
     """Every floating leaf of `tree` (Python floats too) as an array of `dtype`."""
-
-    def cast(leaf):
-        if not _is_float(leaf):
-            return leaf
-        with known_now(leaf):
-            return jnp.asarray(leaf, dtype)
-
-    return jax.tree.map(cast, tree)
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype) if _is_float(leaf) else leaf, tree)
 
 
 def shared_float(name: str, tree: Any) -> Any:

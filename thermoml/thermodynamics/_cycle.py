@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ..langevin import AbstractIntegrator, Constant, EulerMaruyama, Langevin, Solution, simulate
-from ..numerics._arrays import as_parameter, as_parameters, cast_floats
+from ..numerics._arrays import as_parameter, as_parameters, cast_floats, known_now
 from ..numerics._checks import check_bound, check_count, count_steps
 from ._cycle_result import CycleResult, from_moments, from_trajectories
-from ._moments import Moments, moment_equations
+from ._moments import Moments, check_linear, moment_equations
 from ._normal import NormalState
 
 
@@ -39,7 +39,8 @@ class Stroke(eqx.Module):
     def __init__(self, control: Any, *, duration: Any, bath: str):
         check_bound("duration", duration, ">", 0.0)
         self.control = control if callable(control) else Constant(control)
-        self.duration = as_parameter(duration)
+        with known_now(duration):
+            self.duration = as_parameter(duration)
         self.bath = bath
 
 
@@ -147,6 +148,7 @@ class Cycle(eqx.Module):
         mean = as_parameter(state)
         system, period = cast_floats(self.system, mean.dtype), self.period.astype(mean.dtype)
         times = self._points(points).astype(mean.dtype).at[-1].set(period)
+        check_linear(system, mean, times)
         found = _settled_round(system, mean, times)
         return from_moments(self, found, points)
 

@@ -107,7 +107,7 @@ def moment_equations(
         ends = (times[0] != t0) | (times[-1] != t1) | jnp.any(jnp.diff(times) < 0)
         if is_concrete(ends) and ends:
             raise ValueError(f"saves must ascend from t0 to t1 = {t1}, got {times}")
-    _check_linear(system, start, times)
+    check_linear(system, start.mean, times)
     if is_concrete((t0, t1)):
         check_baths(system, start.mean, jnp.linspace(t0, t1, 1001))
     return _integrate(system, start, times, adjoint)
@@ -126,15 +126,14 @@ def linear_force(system: Langevin, shape: tuple[int, ...], t: Array, x: Array) -
     return force(x), -jax.jacfwd(force)(x)
 
 
-def _check_linear(system: Langevin, start: NormalState, times: Array) -> None:
+def check_linear(system: Langevin, state: Array, times: Array) -> None:
     """ValueError for a force that is seen not to be linear."""
     if not is_concrete((system, times)):
         return
-    here = jnp.ones_like(start.vector)
+    here = jnp.ones_like(jnp.ravel(state))
     for t in (times[0], (times[0] + times[-1]) / 2, times[-1]):
         near, far = (
-            np.asarray(linear_force(system, start.mean.shape, t, x)[1])
-            for x in (here / 3, -2 * here)
+            np.asarray(linear_force(system, state.shape, t, x)[1]) for x in (here / 3, -2 * here)
         )
         if np.abs(near - far).max() > 1e-4 * max(np.abs(near).max(), np.abs(far).max()):
             raise ValueError(

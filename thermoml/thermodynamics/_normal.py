@@ -43,7 +43,7 @@ class NormalState(eqx.Module):
             )
         if not is_concrete(self.covariance):
             return
-        matrix = np.asarray(self.matrix)
+        matrix = np.asarray(self.covariance).reshape(self.size, self.size)
         slack = 100 * np.finfo(matrix.dtype).eps * max(np.abs(matrix).max(initial=0), 1e-300)
         if not np.isfinite(matrix).all() or np.abs(matrix - matrix.T).max(initial=0) > slack:
             raise ValueError(f"covariance must be finite and symmetric, got {self.covariance}")
