@@ -168,6 +168,8 @@ def entropy_production_distributions(produced: Sequence[tuple], title: str) -> "
     figure, (left, right) = new_figure(11.4, 4.2, columns=2)
     reach = 0.0
     for i, (hot, values) in enumerate(produced):
+        if np.ptp(values) < 1e-9:  # equilibrium produces none
+            continue
         style = line_style(i)
         low, high = np.percentile(values, [0.05, 99.95])
         bins = np.linspace(low, high, 60)
@@ -199,8 +201,7 @@ def entropy_production_distributions(produced: Sequence[tuple], title: str) -> "
     left.set_ylabel("probability density")
     right.set_xlabel(r"$\Delta s$  [nat]")
     right.set_ylabel(r"$\ln[p(\Delta s)/p(-\Delta s)]$")
-    caption(left, title, "")
-    caption(right, "", f"{_BARS}; line: detailed fluctuation theorem")
+    caption(left, title, f"right: {_BARS}; line: detailed fluctuation theorem")
     legend_beside(right)
     return figure
 

@@ -17,7 +17,7 @@ from ._base import deviation, pair, per_trajectory
 from ._experiments import ExperimentStudy, diverged, predicted, single
 from ._table import sample_text, table_text, with_error
 
-_BINS = 60
+_BINS = 24
 _UNITS = {
     "velocity": ("length/time", "mean velocity"),
     "diffusion": ("length²/time", "effective diffusion"),
