@@ -156,7 +156,7 @@ def at_rest(rates: Rates, energy: Float[Array, "..."]) -> Float[Array, "..."]:
 
     Nothing is subtracted from a diagonal: it is what leaves the cell, as Grassmann, Taksar and
     Heyman do, so that small probabilities keep their digits. The row of the lowest energy stays to
-    the end. In 1-D a row is one cell. O(n₀ n₁³) for n₁ <= n₀ cells.
+    the end, its cells one by one. In 1-D a row is one cell. O(n₀ n₁³) for n₁ <= n₀ cells.
 
     Source: Grassmann, Taksar and Heyman 1985, Oper. Res. 33, 1107.
     """
@@ -169,9 +169,9 @@ def at_rest(rates: Rates, energy: Float[Array, "..."]) -> Float[Array, "..."]:
     turned = energy.shape[1] > energy.shape[0]
     if turned:
         energy, up, down = energy.T, [x.T for x in up[::-1]], [x.T for x in down[::-1]]
-    lowest = jnp.argmin(jnp.min(energy, axis=1))
-    up, down = ([jnp.roll(x, -1 - lowest, 0) for x in rate] for rate in (up, down))
-    found = jnp.roll(_eliminate(up, down), 1 + lowest, 0)
+    row, column = jnp.unravel_index(jnp.argmin(energy), energy.shape)
+    up, down = ([jnp.roll(x, (-1 - row, -column), (0, 1)) for x in rate] for rate in (up, down))
+    found = jnp.roll(_eliminate(up, down), (1 + row, column), (0, 1))
     found = found.T if turned else found
     return jnp.reshape(found / jnp.sum(found), shape)
 
@@ -214,11 +214,7 @@ def _eliminate(up: list[Array], down: list[Array]) -> Array:
 
     start = (within(0), jnp.diag(up[0][-1]), jnp.diag(down[0][-1]), within(count - 1))
     (_, _, _, last), (via_next, via_last) = lax.scan(eliminate, start, jnp.arange(count - 1))
-    generator = closed(last, jnp.zeros((size,), last.dtype))
-    scale = jnp.maximum(jnp.max(jnp.abs(generator)), jnp.finfo(last.dtype).tiny)
-    right = jnp.zeros((size,), last.dtype).at[-1].set(1)
-    final = jnp.linalg.solve((generator / scale).at[-1].set(1), right)
-    final = jnp.maximum(final, 0)
+    final = _null(last)
 
     def restore(after, ways):
         here = ways[0] @ after + ways[1] @ final
@@ -226,6 +222,27 @@ def _eliminate(up: list[Array], down: list[Array]) -> Array:
 
     _, rows = lax.scan(restore, final, (via_next, via_last), reverse=True)
     return jnp.concatenate([rows, final[None]])
+
+
+def _null(jumps: Array) -> Array:
+    """Where dense jumps, target by source, come to rest; the cells eliminated from the last on."""
+    cells = jnp.arange(jumps.shape[0])
+
+    def eliminate(jumps, i):
+        before = cells < i
+        leaving = jnp.where(before, jumps[:, i], 0)
+        there = jnp.where(before, jumps[i], 0) / jnp.sum(leaving)
+        return jumps + leaving[:, None] * there[None], there
+
+    order = cells[:0:-1]
+    _, ways = lax.scan(eliminate, jumps, order)
+
+    def restore(found, way):
+        i, there = way
+        return found.at[i].set(there @ found), None
+
+    first = jnp.zeros(cells.shape, jumps.dtype).at[0].set(1)
+    return lax.scan(restore, first, (order, ways), reverse=True)[0]
 
 
 def bernoulli(x: Float[Array, "..."]) -> Float[Array, "..."]:
