@@ -303,7 +303,7 @@ class FokkerPlanck(eqx.Module):
             ValueError: a density of another shape, negative or zero; times that do not fit; and as
                 for the class, between t0 and t1.
 
-        Cost: O(cells) a step: three tridiagonal solves for each row of cells (lineax).
+        Cost: O(cells) a step: three tridiagonal solves for each row of cells.
         """
         density = jnp.asarray(density, default_float())
         if density.shape != self.shape:
