@@ -17,7 +17,7 @@ from ..langevin import Langevin
 from ..langevin._baths import spread
 from ..numerics._arrays import cast_floats, default_float, is_concrete
 from ..numerics._checks import check_bound, count_saves, count_steps
-from ._fokker_planck_checks import check_coarse, check_equation
+from ._fokker_planck_checks import check_density, check_equation
 from ._grid import Axis, Rates, at_rest, bernoulli
 from ._normal import NormalState
 
@@ -210,15 +210,18 @@ class FokkerPlanck(eqx.Module):
 
         For `system_entropy` of trajectories; O(1) a call.
         """
-        logarithms = jnp.log(density)
+        # A periodic axis goes on with its first cell.
+        logarithms = jnp.pad(
+            jnp.log(density), [(0, int(wraps)) for wraps in self._periodic], mode="wrap"
+        )
 
         def at(x):
             vector = ravel_pytree(x)[0].astype(logarithms.dtype)
-            places = [
-                (vector[i] - axis.lower) / axis.width - 0.5 for i, axis in enumerate(self.axes)
-            ]
-            mode = "wrap" if all(self._periodic) else "nearest"
-            return map_coordinates(logarithms, places, order=1, mode=mode)
+            places = []
+            for i, axis in enumerate(self.axes):
+                place = (vector[i] - axis.lower) / axis.width - 0.5
+                places.append(place % axis.cells if axis.periodic else place)
+            return map_coordinates(logarithms, places, order=1, mode="nearest")
 
         return at
 
@@ -232,7 +235,7 @@ class FokkerPlanck(eqx.Module):
         """
         check_equation(self, t)
         density = _stationary(self, jnp.asarray(t, default_float()))
-        check_coarse(self, [t], density)
+        check_density(self, [t], density)
         return density
 
     def current(self, density: Float[Array, "..."], t: Any = 0.0) -> tuple[Array, ...]:
@@ -301,7 +304,7 @@ class FokkerPlanck(eqx.Module):
             ValueError: a density of another shape, negative or zero; times that do not fit; and as
                 for the class, between t0 and t1.
 
-        Cost: O(cells) a step: three tridiagonal solves for each row of cells (lineax).
+        Cost: O(cells) a step: three tridiagonal solves for each row of cells.
         """
         density = jnp.asarray(density, default_float())
         if density.shape != self.shape:
@@ -319,7 +322,7 @@ class FokkerPlanck(eqx.Module):
         relative = found.density / jnp.max(
             found.density, (*range(1, density.ndim + 1),), None, True
         )
-        check_coarse(self, looks, jnp.max(relative, axis=0))
+        check_density(self, looks, jnp.max(relative, axis=0))
         return found
 
     def transport(self, t: Any = 0.0) -> Transport:

@@ -1,5 +1,6 @@
 """What can be seen to be wrong with a Fokker-Planck equation, or with its grid."""
 
+import dataclasses
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _COARSE = 2.0  # |drift| · cell / diffusion beyond which a grid is refused
 _SEEN = 1e-6  # density, beside the largest, below which a cell does not matter
+_BETWEEN = 8  # places looked up in a cell that is too large
 
 
 def check_equation(equation: "FokkerPlanck", t: Any) -> None:
@@ -37,22 +39,56 @@ def check_equation(equation: "FokkerPlanck", t: Any) -> None:
             _check_ends(i, axis, weight)
 
 
-def check_coarse(equation: "FokkerPlanck", times: Iterable[Any], density: Array) -> None:
-    """ValueError where the drift across a cell outweighs diffusion, at any of the times."""
+def check_density(equation: "FokkerPlanck", times: Iterable[Any], density: Array) -> None:
+    """ValueError where a density gets to a natural end, or its cells are too coarse at a time."""
     if not is_concrete((equation, times, density)):
         return
-    seen = np.asarray(density) > _SEEN * float(jnp.max(density))
-    for t in times:
-        for i, (axis, x) in enumerate(zip(equation.axes, equation.rates(t).affinity, strict=True)):
-            pushes = np.where(seen & np.roll(seen, -1, i), np.abs(np.asarray(x)), 0)
-            worst = np.unravel_index(np.argmax(pushes), pushes.shape)
-            if pushes[worst] > _COARSE:
-                needed = int(np.ceil(axis.cells * pushes[worst] / _COARSE)) + 1
-                raise ValueError(
-                    f"axis {i} is too coarse for the drift: at {float(axis.faces[worst[i]]):.4g} "
-                    f"the force times the cell is {pushes[worst]:.3g} T, more than {_COARSE:g}; "
-                    f"use at least {needed} cells instead of {axis.cells}"
-                )
+    density = np.asarray(density, float) / float(jnp.max(density))
+    for i, axis in enumerate(equation.axes):
+        rows = np.moveaxis(density, i, 0)
+        for end, row in ((axis.lower, rows[0]), (axis.upper, rows[-1])):
+            if axis.boundary == "natural" and row.max() > _SEEN:
+                raise _too_short(i, end, row)
+    for i, axis in enumerate(equation.axes):
+        found = [_coarse(equation, i, t, density) for t in times]
+        needed, push, place = max(found)
+        if push > _COARSE:
+            raise ValueError(
+                f"axis {i} is too coarse for the drift: at {place:.4g} the force times the cell is "
+                f"{push:.3g} T, more than {_COARSE:g}; use at least {needed} cells instead of "
+                f"{axis.cells}"
+            )
+
+
+def _coarse(
+    equation: "FokkerPlanck", i: int, t: Any, density: np.ndarray
+) -> tuple[int, float, float]:
+    """Cells that axis i needs at a time, |drift| · cell / diffusion at its worst, and where."""
+    axis = equation.axes[i]
+    pushes = _pushes(equation, i, t, density > _SEEN)
+    worst = np.unravel_index(np.argmax(pushes), pushes.shape)
+    shown = float(pushes[worst]), float(axis.faces[worst[i]])
+    if pushes[worst] <= _COARSE:
+        return 0, *shown
+    # The steepest place may lie between these cells: ln p + U/T is smooth, and flat in equilibrium.
+    finer = dataclasses.replace(axis, cells=_BETWEEN * axis.cells)
+    axes = [finer if j == i else other for j, other in enumerate(equation.axes)]
+    between = dataclasses.replace(equation, axes=axes)
+    temperature = float(equation.baths(t)[0][i])
+    smooth = np.log(np.maximum(density, 1e-300)) + np.asarray(equation.potential(t)) / temperature
+    period = axis.upper - axis.lower if axis.periodic else None
+    smooth = np.apply_along_axis(
+        lambda line: np.interp(finer.centres, axis.centres, line, period=period), i, smooth
+    )
+    seen = smooth - np.asarray(between.potential(t)) / temperature > np.log(_SEEN)
+    steepest = max(_BETWEEN * _pushes(between, i, t, seen).max(), pushes[worst])
+    return int(np.ceil(1.01 * axis.cells * steepest / _COARSE)) + 1, *shown
+
+
+def _pushes(equation: "FokkerPlanck", i: int, t: Any, seen: np.ndarray) -> np.ndarray:
+    """|drift| · cell / diffusion between cells that are both seen."""
+    affinity = np.abs(np.asarray(equation.rates(t).affinity[i]))
+    return np.where(seen & np.roll(seen, -1, i), affinity, 0)
 
 
 def _check_periodic(equation: "FokkerPlanck", i: int, t: Any) -> None:
@@ -86,14 +122,18 @@ def _check_ends(i: int, axis: Axis, weight: np.ndarray) -> None:
         (axis.lower, rows[0], rows[len(rows) // 8]),
         (axis.upper, rows[-1], rows[-1 - len(rows) // 8]),
     ):
-        if row.max() <= 1e-6:
+        if row.max() <= _SEEN:
             continue
         if row.max() >= inner.max():
             raise ValueError(
                 f"the potential does not rise towards {end:g}, the end of natural axis {i}, so "
                 'its density cannot be normalised there; use boundary="reflecting" for a wall'
             )
-        raise ValueError(
-            f"natural axis {i} is too short: at its end {end:g} the density is still "
-            f"{row.max():.2g} of the largest; move it out"
-        )
+        raise _too_short(i, end, row)
+
+
+def _too_short(i: int, end: float, row: np.ndarray) -> ValueError:
+    return ValueError(
+        f"natural axis {i} is too short: at its end {end:g} the density is still "
+        f"{row.max():.2g} of the largest; move it out"
+    )

@@ -5,7 +5,6 @@ from typing import Any, Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import lineax as lx
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
@@ -105,7 +104,7 @@ class Rates(eqx.Module):
             flux = flux * jnp.where(flux > 0, share, jnp.roll(share, -1, axis))
             low = low - flux + jnp.roll(flux, 1, axis)
         low = jnp.maximum(low, 0)
-        return low * (jnp.sum(density) / jnp.sum(low))  # takes off the solver's rounding
+        return low * (jnp.sum(density) / jnp.sum(low))  # takes off rounding
 
     def _implicit(
         self, density: Array, duration: Any, periodic: tuple[bool, ...]
@@ -117,38 +116,62 @@ class Rates(eqx.Module):
                 jnp.moveaxis(rates[axis], axis, -1) * duration for rates in (self.up, self.down)
             )
             lines = jnp.moveaxis(density, axis, -1)
-            solve = _solve_cyclic if wraps else _solve_line
+            solve = _ring if wraps else _line
             for _ in range(density.ndim - 1):
                 solve = jax.vmap(solve)
-            lines = solve(up, down, lines)
-            crossed.append(jnp.moveaxis(up * lines - down * jnp.roll(lines, -1, -1), -1, axis))
+            lines, flux = solve(up, down, lines)
+            crossed.append(jnp.moveaxis(flux, -1, axis))
             density = jnp.moveaxis(lines, -1, axis)
         return density, crossed
 
 
-def _tridiagonal(up: Array, down: Array) -> lx.TridiagonalLinearOperator:
-    """1 - L of a line, whose columns sum to 1 but for jumps over its last face."""
-    diagonal = 1 + up + jnp.roll(down, 1)
-    return lx.TridiagonalLinearOperator(diagonal, -up[:-1], -down[:-1])
+def _line(up: Array, down: Array, before: Array) -> tuple[Array, Array]:
+    after = _solve(up[:-1], down[:-1], jnp.ones_like(up), before)
+    return after, _crossed(up, down, before, after)
 
 
-def _solve_line(up: Array, down: Array, right: Array) -> Array:
-    return lx.linear_solve(_tridiagonal(up, down), right, lx.Tridiagonal(), throw=False).value
-
-
-def _solve_cyclic(up: Array, down: Array, right: Array) -> Array:
-    """The last cell apart, so that nothing positive is ever subtracted."""
-    diagonal = 1 + up + jnp.roll(down, 1)
-    inner = lx.TridiagonalLinearOperator(diagonal[:-1], -up[:-2], -down[:-2])
-    from_last = jnp.zeros_like(up[:-1]).at[0].add(up[-1]).at[-1].add(down[-2])
+def _ring(up: Array, down: Array, before: Array) -> tuple[Array, Array]:
+    """The last cell apart."""
     to_last = jnp.zeros_like(up[:-1]).at[0].add(down[-1]).at[-1].add(up[-2])
+    from_last = jnp.zeros_like(up[:-1]).at[0].add(up[-1]).at[-1].add(down[-2])
+    own, shared = (_solve(up[:-2], down[:-2], 1 + to_last, x) for x in (before[:-1], from_last))
+    last = (before[-1] + to_last @ own) / (1 + jnp.sum(shared))
+    after = jnp.append(own + shared * last, last)
+    return after, _crossed(up, down, before, after)
 
-    def solve(vector):
-        return lx.linear_solve(inner, vector, lx.Tridiagonal(), throw=False).value
 
-    own, shared = solve(right[:-1]), solve(from_last)
-    last = (right[-1] + to_last @ own) / (diagonal[-1] - to_last @ shared)
-    return jnp.append(own + shared * last, last)
+def _solve(up: Array, down: Array, out: Array, right: Array) -> Array:
+    """(out - L)x = right, `out` being what leaves the line from each cell.
+
+    Nothing is subtracted, as in `at_rest`, so that it is positive at any rates.
+    """
+
+    def eliminate(carry, cell):
+        kept, known = carry
+        up, down, out, right = cell
+        leaving = kept + up
+        return (out + down * (kept / leaving), right + known * (up / leaving)), (leaving, known)
+
+    rest = (up, down, out[1:], right[1:])
+    (kept, known), ways = lax.scan(eliminate, (out[0], right[0]), rest)
+
+    def restore(after, cell):
+        (leaving, known), down = cell
+        here = (known + down * after) / leaving
+        return here, here
+
+    last = known / kept
+    _, found = lax.scan(restore, last, (ways, down), reverse=True)
+    return jnp.append(found, last)
+
+
+def _crossed(up: Array, down: Array, before: Array, after: Array) -> Array:
+    """Over each face: jumps there less jumps back, or where many go both ways what cells lost."""
+    there, back = up * after, down * jnp.roll(after, -1)
+    jumped, lost = there - back, jnp.cumsum(before - after)
+    quiet = jnp.argmin(there + back)
+    lost = lost + (jumped - lost)[quiet]
+    return jnp.where(there + back < jnp.sum(before), jumped, lost)
 
 
 def at_rest(rates: Rates, energy: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -156,7 +179,7 @@ def at_rest(rates: Rates, energy: Float[Array, "..."]) -> Float[Array, "..."]:
 
     Nothing is subtracted from a diagonal: it is what leaves the cell, as Grassmann, Taksar and
     Heyman do, so that small probabilities keep their digits. The row of the lowest energy stays to
-    the end. In 1-D a row is one cell. O(n₀ n₁³) for n₁ <= n₀ cells.
+    the end, its cells one by one. In 1-D a row is one cell. O(n₀ n₁³) for n₁ <= n₀ cells.
 
     Source: Grassmann, Taksar and Heyman 1985, Oper. Res. 33, 1107.
     """
@@ -169,9 +192,9 @@ def at_rest(rates: Rates, energy: Float[Array, "..."]) -> Float[Array, "..."]:
     turned = energy.shape[1] > energy.shape[0]
     if turned:
         energy, up, down = energy.T, [x.T for x in up[::-1]], [x.T for x in down[::-1]]
-    lowest = jnp.argmin(jnp.min(energy, axis=1))
-    up, down = ([jnp.roll(x, -1 - lowest, 0) for x in rate] for rate in (up, down))
-    found = jnp.roll(_eliminate(up, down), 1 + lowest, 0)
+    row, column = jnp.unravel_index(jnp.argmin(energy), energy.shape)
+    up, down = ([jnp.roll(x, (-1 - row, -column), (0, 1)) for x in rate] for rate in (up, down))
+    found = jnp.roll(_eliminate(up, down), (1 + row, column), (0, 1))
     found = found.T if turned else found
     return jnp.reshape(found / jnp.sum(found), shape)
 
@@ -214,11 +237,7 @@ def _eliminate(up: list[Array], down: list[Array]) -> Array:
 
     start = (within(0), jnp.diag(up[0][-1]), jnp.diag(down[0][-1]), within(count - 1))
     (_, _, _, last), (via_next, via_last) = lax.scan(eliminate, start, jnp.arange(count - 1))
-    generator = closed(last, jnp.zeros((size,), last.dtype))
-    scale = jnp.maximum(jnp.max(jnp.abs(generator)), jnp.finfo(last.dtype).tiny)
-    right = jnp.zeros((size,), last.dtype).at[-1].set(1)
-    final = jnp.linalg.solve((generator / scale).at[-1].set(1), right)
-    final = jnp.maximum(final, 0)
+    final = _null(last)
 
     def restore(after, ways):
         here = ways[0] @ after + ways[1] @ final
@@ -226,6 +245,27 @@ def _eliminate(up: list[Array], down: list[Array]) -> Array:
 
     _, rows = lax.scan(restore, final, (via_next, via_last), reverse=True)
     return jnp.concatenate([rows, final[None]])
+
+
+def _null(jumps: Array) -> Array:
+    """Where dense jumps, target by source, come to rest; the cells eliminated from the last on."""
+    cells = jnp.arange(jumps.shape[0])
+
+    def eliminate(jumps, i):
+        before = cells < i
+        leaving = jnp.where(before, jumps[:, i], 0)
+        there = jnp.where(before, jumps[i], 0) / jnp.sum(leaving)
+        return jumps + leaving[:, None] * there[None], there
+
+    order = cells[:0:-1]
+    _, ways = lax.scan(eliminate, jumps, order)
+
+    def restore(found, way):
+        i, there = way
+        return found.at[i].set(there @ found), None
+
+    first = jnp.zeros(cells.shape, jumps.dtype).at[0].set(1)
+    return lax.scan(restore, first, (order, ways), reverse=True)[0]
 
 
 def bernoulli(x: Float[Array, "..."]) -> Float[Array, "..."]:
