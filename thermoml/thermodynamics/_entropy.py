@@ -1,6 +1,5 @@
 """Gibbs entropies: closed forms, and estimates from samples with their errors."""
 
-import functools
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -257,9 +256,10 @@ def _neighbour_surprise(points: Float[Array, "n d"], neighbours: int) -> Float[A
     """-ln p at each sample from the distance to its k-th neighbour; the mean is the entropy."""
     count, size = points.shape
     neighbour = jax.pure_callback(
-        functools.partial(_neighbour, neighbours),
+        _neighbour,
         jax.ShapeDtypeStruct((count,), np.int32),
         lax.stop_gradient(points),
+        neighbours,
         vmap_method="sequential",
     )
     squares = jnp.sum((points[neighbour] - points) ** 2, axis=1)
@@ -273,15 +273,15 @@ def _neighbour_surprise(points: Float[Array, "n d"], neighbours: int) -> Float[A
     return size / 2 * jnp.log(squares) + ball + digamma(counts[0]) - digamma(counts[1])
 
 
-def _neighbour(neighbours: int, points: Any) -> np.ndarray:
+def _neighbour(points: Any, neighbours: Any) -> np.ndarray:
     """Which sample is the k-th nearest of each; NaN has itself."""
     from scipy.spatial import KDTree  # takes a while, and few need it
 
     points = np.asarray(points)
     if not np.isfinite(points).all():
         return np.arange(len(points), dtype=np.int32)
-    _, indices = KDTree(points).query(points, neighbours + 1, workers=-1)
-    return np.asarray(indices, np.int32)[:, neighbours]
+    _, indices = KDTree(points).query(points, int(neighbours) + 1, workers=-1)
+    return np.asarray(indices, np.int32)[:, int(neighbours)]
 
 
 Density = Literal["normal", "neighbours"] | Callable[[Any], Any]
