@@ -207,7 +207,7 @@ def gaussian_entropy(samples: PyTree[Float[Array, "sample ..."]]) -> Entropy:
             f"a covariance of {size} parameters needs more samples than that, got {count}; run "
             f"at least {size + 1} trajectories, or use blocks of parameters"
         )
-    away = points - jnp.mean(points, axis=0)
+    away = points - jnp.mean(points, axis=0, keepdims=True)
     # By the triangle of the samples themselves, whose condition is the root of the covariance's
     diagonal = jnp.abs(jnp.diagonal(jnp.linalg.qr(away, mode="r")))
     if is_concrete(diagonal):
@@ -326,7 +326,7 @@ def system_entropy(
     if density == "neighbours":
         return _neighbour_surprise(points, 4)
     gaussian_entropy(points)  # refuses too few states, or such that lie in a plane
-    away = points - jnp.mean(points, axis=0)
+    away = points - jnp.mean(points, axis=0, keepdims=True)
     covariance = away.T @ away / (points.shape[0] - 1)
     whitened = jnp.linalg.solve(covariance, away.T).T
     constant = points.shape[1] * _LOG_2PI + jnp.linalg.slogdet(covariance)[1]
