@@ -266,13 +266,16 @@ def knn_entropy(samples: PyTree[Float[Array, "sample ..."]], *, neighbours: int 
 def _neighbour_surprise(points: Float[Array, "n d"], neighbours: int) -> Float[Array, " n"]:
     """-ln p at each sample from the distance to its k-th neighbour; the mean is the entropy."""
     count, size = points.shape
-    neighbour = jax.pure_callback(
-        _neighbour,
-        jax.ShapeDtypeStruct((count,), np.int32),
-        lax.stop_gradient(points),
-        neighbours,
-        vmap_method="sequential",
-    )
+    if is_concrete(points):  # wherever they lie, on several devices too
+        neighbour = jnp.asarray(_neighbour(points, neighbours))
+    else:
+        neighbour = jax.pure_callback(
+            _neighbour,
+            jax.ShapeDtypeStruct((count,), np.int32),
+            lax.stop_gradient(points),
+            neighbours,
+            vmap_method="sequential",
+        )
     squares = jnp.sum((points[neighbour] - points) ** 2, axis=1)
     if is_concrete(squares) and not np.all(np.asarray(squares) > 0):
         raise ValueError(
