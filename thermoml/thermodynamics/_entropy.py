@@ -1,6 +1,5 @@
 """Gibbs entropies: closed forms, and estimates from samples with their errors."""
 
-import functools
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -9,12 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.scipy.special import digamma, gammaln, log_ndtr, polygamma
+from jax.scipy.special import digamma, gammaln, polygamma
 from jaxtyping import Array, Float, PyTree
 
 from ..langevin import Solution
-from ..numerics._arrays import as_parameter, is_concrete
+from ..numerics._arrays import as_parameter, is_concrete, shared_float
 from ..numerics._checks import check_bound, check_count
+from ..numerics._quadrature import gauss_legendre
 from ._samples import check_batch
 
 _LOG_2PI = float(np.log(2 * np.pi))
@@ -89,7 +89,8 @@ def truncated_normal_entropy(std: Any, lower: Any, upper: Any, *, mean: Any = 0.
     a and b the ends less the mean, in units of σ (the standard deviation before the cut).
 
     Args:
-        std, lower, upper, mean: of each parameter; they broadcast by scalars.
+        std, lower, upper, mean: of each parameter; they broadcast by scalars. An end may be
+            infinite.
 
     Returns:
         S, of the arguments' shape.
@@ -98,22 +99,29 @@ def truncated_normal_entropy(std: Any, lower: Any, upper: Any, *, mean: Any = 0.
         ValueError: std <= 0 or upper <= lower.
     """
     check_bound("std", std, ">", 0.0)
-    std, lower, upper, mean = (as_parameter(x) for x in (std, lower, upper, mean))
+    parameters = [as_parameter(x) for x in (std, lower, upper, mean)]
+    dtype = shared_float("std", parameters)
+    std, lower, upper, mean = (x.astype(dtype) for x in parameters)
     if is_concrete((lower, upper)) and not np.all(np.asarray(upper) > np.asarray(lower)):
         raise ValueError(f"upper must lie above lower = {lower}, got {upper}")
-    a, b = (lower - mean) / std, (upper - mean) / std
-    # In the tail where both ends lie, so that nothing cancels
-    swap = a > 0
-    left, right = jnp.where(swap, -b, a), jnp.where(swap, -a, b)
-    log_left, log_right = log_ndtr(left), log_ndtr(right)
-    log_mass = log_right + jnp.log(-jnp.expm1(log_left - log_right))
 
-    def edge(x):  # x φ(x)/Z, 0 at infinity
-        finite = jnp.isfinite(x)
-        x = jnp.where(finite, x, 0)
-        return jnp.where(finite, x * jnp.exp(-(x**2) / 2 - _LOG_2PI / 2 - log_mass), 0)
+    def scaled(end):  # also at infinity, with gradients
+        finite = jnp.isfinite(end)
+        return jnp.where(finite, (jnp.where(finite, end, mean) - mean) / std, end)
 
-    return (1 + _LOG_2PI) / 2 + jnp.log(std) + log_mass + (edge(left) - edge(right)) / 2
+    # By quadrature from the highest density to where it has fallen to e^-40 of that: the closed
+    # form is a difference of large numbers far out in a tail and where the cut is narrow.
+    a, b = scaled(lower), scaled(upper)
+    top = lax.stop_gradient(jnp.clip(jnp.zeros((), dtype), a, b))
+    reach = 80 / (jnp.abs(top) + jnp.sqrt(top**2 + 80))
+    left, right = jnp.maximum(a - top, -reach), jnp.minimum(b - top, reach)
+    along = (-1,) + (1,) * top.ndim
+    nodes, weights = (jnp.asarray(x, dtype).reshape(along) for x in gauss_legendre(48))
+    away = left[None] + (right - left)[None] * nodes
+    fall = away * (top[None] + away / 2)
+    density = jnp.exp(-fall) * weights
+    mass = jnp.sum(density, axis=0)
+    return jnp.log(std * (right - left) * mass) + jnp.sum(density * fall, axis=0) / mass
 
 
 def block_entropy(entropies: Any, counts: Any) -> Float[Array, ""]:
@@ -222,7 +230,9 @@ def knn_entropy(samples: PyTree[Float[Array, "sample ..."]], *, neighbours: int 
 
     r the distance of sample i to its k-th neighbour, V_d the volume of the unit ball. The bias
     falls like $n^{-2/d}$, so slowly above a few dimensions; `bias` is estimated from halves of the
-    samples on that assumption and left in. Scale parameters of different size beforehand.
+    samples on that assumption and left in; edges and tails make it up to three times as large.
+    Neighbours share distances: the estimate spreads 1 to 1.4 times as far as `standard_error`
+    says. Scale parameters of different size beforehand.
 
     Args:
         samples: as for `gaussian_entropy`, independent of each other.
@@ -256,12 +266,16 @@ def knn_entropy(samples: PyTree[Float[Array, "sample ..."]], *, neighbours: int 
 def _neighbour_surprise(points: Float[Array, "n d"], neighbours: int) -> Float[Array, " n"]:
     """-ln p at each sample from the distance to its k-th neighbour; the mean is the entropy."""
     count, size = points.shape
-    neighbour = jax.pure_callback(
-        functools.partial(_neighbour, neighbours),
-        jax.ShapeDtypeStruct((count,), np.int32),
-        lax.stop_gradient(points),
-        vmap_method="sequential",
-    )
+    if is_concrete(points):  # wherever they lie, on several devices too
+        neighbour = jnp.asarray(_neighbour(points, neighbours))
+    else:
+        neighbour = jax.pure_callback(
+            _neighbour,
+            jax.ShapeDtypeStruct((count,), np.int32),
+            lax.stop_gradient(points),
+            neighbours,
+            vmap_method="sequential",
+        )
     squares = jnp.sum((points[neighbour] - points) ** 2, axis=1)
     if is_concrete(squares) and not np.all(np.asarray(squares) > 0):
         raise ValueError(
@@ -273,15 +287,15 @@ def _neighbour_surprise(points: Float[Array, "n d"], neighbours: int) -> Float[A
     return size / 2 * jnp.log(squares) + ball + digamma(counts[0]) - digamma(counts[1])
 
 
-def _neighbour(neighbours: int, points: Any) -> np.ndarray:
+def _neighbour(points: Any, neighbours: Any) -> np.ndarray:
     """Which sample is the k-th nearest of each; NaN has itself."""
     from scipy.spatial import KDTree  # takes a while, and few need it
 
     points = np.asarray(points)
     if not np.isfinite(points).all():
         return np.arange(len(points), dtype=np.int32)
-    _, indices = KDTree(points).query(points, neighbours + 1, workers=-1)
-    return np.asarray(indices, np.int32)[:, neighbours]
+    _, indices = KDTree(points).query(points, int(neighbours) + 1, workers=-1)
+    return np.asarray(indices, np.int32)[:, int(neighbours)]
 
 
 Density = Literal["normal", "neighbours"] | Callable[[Any], Any]
