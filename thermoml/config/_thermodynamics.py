@@ -101,7 +101,10 @@ class Stirling(Experiment):
 
 
 class OptimalProtocol(Experiment):
-    """The study `optimal_protocol`: the least work to move or to stiffen a trap in given time."""
+    """The study `optimal_protocol`: the least work to move or to stiffen a trap in given time.
+
+    `dt` is in units of the duration.
+    """
 
     study: Literal["optimal_protocol"]
     task: Literal["move", "stiffen"] = "stiffen"
@@ -115,7 +118,7 @@ class OptimalProtocol(Experiment):
 
     @model_validator(mode="after")
     def _check_parts(self):
-        self.check_divides(*self.duration)
+        self.check_divides(1.0)
         if self.task == "stiffen" and self.amount == 1:
             raise ValueError("amount must differ from 1, the stiffness at the start")
         return self

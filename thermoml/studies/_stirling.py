@@ -1,5 +1,8 @@
 """The study `stirling`: a harmonic engine between two baths, from fast to quasi-static."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -8,14 +11,13 @@ from ..langevin import ExactLinear, Ramp
 from ..numerics._labels import Labelled
 from ..plots import engine_against_duration, engine_diagrams
 from ..sweep import Grid
-from ..thermodynamics import Cycle, Stroke
+from ..thermodynamics import Cycle, CycleResult, Stroke
 from ..thermodynamics._cycle_result import settled_rounds
-from ._base import deviation, pair, per_trajectory
-from ._experiments import ExperimentStudy, predicted
+from ._base import pair, per_trajectory
+from ._experiments import ExperimentStudy, single
 from ._table import sample_text, table_text, with_error
 
 STROKES = ("expansion", "cooling", "compression", "heating")
-_POINTS = 25
 
 
 def _trap(x, stiffness):
@@ -51,6 +53,12 @@ class StirlingStudy(ExperimentStudy):
             temperatures={"hot": config.hot, "cold": config.cold},
         )
 
+    @functools.cached_property
+    def exact(self) -> list[CycleResult]:
+        """By moment equations, for each duration; compiled once for all."""
+        with jax.enable_x64(True):
+            return [self.engine(t).moment_equations() for t in self.config.duration]
+
     @property
     def quasi_static(self) -> dict[str, float]:
         """Work and efficiency of infinitely slow strokes."""
@@ -60,7 +68,7 @@ class StirlingStudy(ExperimentStudy):
         return {"work": -work, "efficiency": 2 * work / (config.hot * gain + apart)}
 
     def point(self, ensemble, **parameters):
-        config, rows = self.config, ensemble["n_trajectories"]
+        config = self.config
         engine = self.engine(parameters["duration"])
         rest = {name: value for name, value in ensemble.items() if name != "key"}
         solution, saves = engine.trajectories(
@@ -74,13 +82,6 @@ class StirlingStudy(ExperimentStudy):
             **rest,
         )
         work, heat = settled_rounds(solution, saves, config.rounds)
-        exact = engine.moment_equations(points=_POINTS)
-        diagrams = {
-            "stiffness": (exact.control, "energy/length²", "stiffness"),
-            "conjugate": (exact.conjugate, "length²", "mean of dU/dk"),
-            "temperature": (exact.temperature, "energy", "temperature of the bath"),
-            "entropy": (exact.entropy, "nat", "entropy of the system"),
-        }
         lost = solution.diverged_step >= 0
         return {
             "work": per_trajectory(work, "energy", "work in a round"),
@@ -88,61 +89,37 @@ class StirlingStudy(ExperimentStudy):
                 -(heat[:, 0] + heat[:, 3]), "energy", "heat from the hot bath in a round"
             ),
             "heat": Labelled(("trajectory", "stroke"), heat, "energy", "heat into the bath"),
-            "predicted_heat": Labelled(
-                ("trajectory", "stroke"),
-                jnp.broadcast_to(exact.heat_by_stroke, heat.shape),
-                "energy",
-                "heat into the bath, moment equations",
-            ),
-            **predicted(
-                {
-                    "work": exact.work,
-                    "intake": -exact.heat["hot"],
-                    "efficiency": exact.efficiency,
-                    "power": exact.power,
-                    "entropy_production": exact.entropy_production,
-                },
-                rows,
-                "",
-                "moment equations",
-            ),
-            **{
-                f"diagram_{name}": Labelled(
-                    ("trajectory", "point"), jnp.broadcast_to(x, (rows, x.size)), units, words
-                )
-                for name, (x, units, words) in diagrams.items()
-            },
             "diverged": per_trajectory(lost, "", "fraction that turned non-finite"),
         }
 
     def summary(self, results):
         points = []
-        for _, parameters, entry in self.points(results):
+        for (_, parameters, entry), exact in zip(self.points(results), self.exact, strict=True):
             work, intake = pair(entry, "work"), pair(entry, "intake")
             ratio = -work["mean"] / intake["mean"]
-            each = -entry.work_trajectories.values - ratio * entry.intake_trajectories.values
+            each = -single(entry, "work") - ratio * single(entry, "intake")
             error = float(np.std(each, ddof=1) / np.sqrt(each.size) / intake["mean"])
             gains = work["mean"] < 0 < intake["mean"]
+            work["predicted"] = float(exact.work)
+            work["deviation"] = (work["mean"] - work["predicted"]) / work["standard_error"]
+            expected = float(exact.efficiency)
+            efficiency = {
+                "mean": ratio if gains else None,
+                "standard_error": error if gains else None,
+                "predicted": expected if np.isfinite(expected) else None,
+            }
             points.append(
                 parameters
                 | {
-                    "work": work
-                    | {
-                        "predicted": float(entry.predicted_work),
-                        "deviation": deviation(entry, "work"),
-                    },
-                    "efficiency": {
-                        "mean": ratio if gains else None,
-                        "standard_error": error if gains else None,
-                        "predicted": _finite(entry.predicted_efficiency),
-                    },
-                    "power": float(entry.predicted_power),
-                    "entropy_production": float(entry.predicted_entropy_production),
+                    "work": work,
+                    "efficiency": efficiency,
+                    "power": float(exact.power),
+                    "entropy_production": float(exact.entropy_production),
                     "heat_by_stroke": {
                         name: {
                             "mean": float(entry.heat.values[i]),
                             "standard_error": float(entry.heat_standard_error.values[i]),
-                            "predicted": float(entry.predicted_heat.values[i]),
+                            "predicted": float(exact.heat_by_stroke[i]),
                         }
                         for i, name in enumerate(STROKES)
                     },
@@ -187,18 +164,12 @@ class StirlingStudy(ExperimentStudy):
         return f"{table_text(rows)}\n{note}\nA round, {sample}; k_B = 1."
 
     def figures(self, results):
-        names = ("stiffness", "conjugate", "temperature", "entropy")
         rounds = [
-            (parameters["duration"], *(entry[f"diagram_{name}"].values for name in names))
-            for _, parameters, entry in self.points(results)
+            (duration, exact.control, exact.conjugate, exact.temperature, exact.entropy)
+            for duration, exact in zip(self.config.duration, self.exact, strict=True)
         ]
         title = self.config.title
         return {
             "engine": engine_against_duration(self.summary(results), title),
             "diagrams": engine_diagrams(rounds, title),
         }
-
-
-def _finite(value):
-    value = float(value)
-    return value if np.isfinite(value) else None

@@ -43,14 +43,14 @@ def check_density(equation: "FokkerPlanck", times: Iterable[Any], density: Array
     """ValueError where a density gets to a natural end, or its cells are too coarse at a time."""
     if not is_concrete((equation, times, density)):
         return
-    density = np.asarray(density, float) / float(jnp.max(density))
+    relative = np.asarray(density, float) / float(jnp.max(density))
     for i, axis in enumerate(equation.axes):
-        rows = np.moveaxis(density, i, 0)
+        rows = np.moveaxis(relative, i, 0)
         for end, row in ((axis.lower, rows[0]), (axis.upper, rows[-1])):
             if axis.boundary == "natural" and row.max() > _SEEN:
                 raise _too_short(i, end, row)
     for i, axis in enumerate(equation.axes):
-        found = [_coarse(equation, i, t, density) for t in times]
+        found = [_coarse(equation, i, t, relative) for t in times]
         needed, push, place = max(found)
         if push > _COARSE:
             raise ValueError(

@@ -193,8 +193,11 @@ def at_rest(rates: Rates, energy: Float[Array, "..."]) -> Float[Array, "..."]:
     if turned:
         energy, up, down = energy.T, [x.T for x in up[::-1]], [x.T for x in down[::-1]]
     row, column = jnp.unravel_index(jnp.argmin(energy), energy.shape)
-    up, down = ([jnp.roll(x, (-1 - row, -column), (0, 1)) for x in rate] for rate in (up, down))
-    found = jnp.roll(_eliminate(up, down), (1 + row, column), (0, 1))
+
+    def moved(x, way):  # the lowest cell is the first of the last row
+        return jnp.roll(jnp.roll(x, way * (1 + row), 0), way * column, 1)
+
+    found = moved(_eliminate(*([moved(x, -1) for x in rate] for rate in (up, down))), 1)
     found = found.T if turned else found
     return jnp.reshape(found / jnp.sum(found), shape)
 
