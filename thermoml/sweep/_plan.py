@@ -119,16 +119,14 @@ def make_plan(
         needed = max(estimate(plan, point) for point in firsts)
         if needed <= memory:
             return plan
-        excess = -(-needed // memory)
-        if plan.n_points > 1:
-            capacity = max(1, plan.n_points // excess)
-        elif block > 1:
-            block = _balanced(n_trajectories, max(1, block // excess))
-        else:
+        if plan.n_points == block == 1:
             raise MemoryError(
                 f"one trajectory of one point needs {size_text(needed)}, more than the memory of "
                 f"{size_text(memory)}; raise memory"
             )
+        capacity = max(1, plan.n_points // -(-needed // memory))
+        # A point needs its share at least, so that it need not be compiled to see what is too much.
+        block = _balanced(n_trajectories, max(1, block // -(-needed // (memory * plan.n_points))))
 
 
 def _balanced(total: int, largest: int) -> int:
