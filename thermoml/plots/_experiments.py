@@ -255,14 +255,15 @@ def engine_diagrams(rounds: Sequence[tuple], title: str) -> "Figure":
     for i, (duration, control, conjugate, temperature, entropy) in enumerate(rounds):
         style = line_style(i)
         left.plot(control, conjugate, label=rf"$\tau = {duration:g}$", **style)
-        right.plot(entropy, temperature, label=rf"$\tau = {duration:g}$", **style)
+        # A change of bath is a step at constant entropy.
+        right.plot(entropy, temperature, drawstyle="steps-pre", **style)
     left.set_xlabel("stiffness $k$  [energy/length²]")
     left.set_ylabel(r"$\langle\partial U/\partial k\rangle = \langle x^2\rangle/2$  [length²]")
     right.set_xlabel("entropy of the system $S$  [nat]")
     right.set_ylabel("temperature of the bath $T$  [energy]")
     caption(left, title, "the area inside is the work gained")
     caption(right, "", "the area inside is an upper bound of it")
-    legend_beside(right)
+    left.legend(frameon=False, fontsize=9)
     return figure
 
 

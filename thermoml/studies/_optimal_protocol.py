@@ -99,7 +99,7 @@ class OptimalProtocolStudy(ExperimentStudy):
                     "work": means[0],
                     "ramp_work": means[1],
                     "least_work": least_work(config.task, config.amount, duration),
-                    "converged": tuned.converged * 1.0,
+                    "converged": tuned.converged.astype(ramp.dtype),
                 },
                 rows,
                 "energy",

@@ -108,7 +108,10 @@ class TiltedRingStudy(ExperimentStudy):
                 "Fokker-Planck equation",
             ),
             "density": Labelled(
-                ("trajectory", "bin"), bins * _BINS / (2 * np.pi), "1/length", "density"
+                ("trajectory", "bin"),
+                bins.astype(place.dtype) * _BINS / (2 * np.pi),
+                "1/length",
+                "density",
             ),
             "predicted_density": Labelled(
                 ("trajectory", "cell"),

@@ -57,6 +57,13 @@ class Transport(eqx.Module):
     velocity: Float[Array, ""]
     diffusion: Float[Array, ""]
 
+    def __str__(self) -> str:
+        if not is_concrete(self.velocity):
+            return "Transport (traced)"
+        return (
+            f"velocity {float(self.velocity):.6g}, effective diffusion {float(self.diffusion):.6g}"
+        )
+
 
 class FokkerPlanck(eqx.Module):
     r"""The Fokker-Planck equation of a `Langevin` system with one or two coordinates.
