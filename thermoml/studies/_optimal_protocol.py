@@ -74,7 +74,10 @@ class OptimalProtocolStudy(ExperimentStudy):
                 )
                 return jnp.mean(run.work[:, -1])
 
-        tuned = tune(work, ramp, tolerance=1e-8 if way == "moment_equations" else 1e-6)
+        # Its own noise blurs the simulated optimum by more than that.
+        tuned = tune(
+            work, ramp, tolerance=1e-8 if way == "moment_equations" else 1e-4, max_steps=100
+        )
         both = jnp.stack([tuned.parameters, ramp])
 
         def tried(inside):
