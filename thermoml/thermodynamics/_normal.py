@@ -79,8 +79,8 @@ class NormalState(eqx.Module):
 
     def sample(self, key: Key[Array, ""]) -> Float[Array, "..."]:
         """One state: as the `state` of `simulate`, each trajectory draws its own."""
-        drawn = jax.random.multivariate_normal(
-            key, self.vector, self.matrix, dtype=self.mean.dtype, method="eigh"
+        drawn = jax.random.multivariate_normal(  # by svd: eigenvalues of 0 may round below it
+            key, self.vector, self.matrix, dtype=self.mean.dtype, method="svd"
         )
         return jnp.reshape(drawn, self.mean.shape)
 
