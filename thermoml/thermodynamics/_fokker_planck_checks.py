@@ -23,8 +23,12 @@ _BETWEEN = 8  # places looked up in a cell that is too large
 
 def check_equation(equation: "FokkerPlanck", t: Any) -> None:
     """ValueError for baths, potential or ends that will not do at time t, unless traced."""
-    if not is_concrete((equation, t)):
-        return
+    if is_concrete((equation, t)):
+        with jax.ensure_compile_time_eval():  # inside jit too
+            _check_equation(equation, t)
+
+
+def _check_equation(equation: "FokkerPlanck", t: Any) -> None:
     temperature, mobility = equation.baths(t)
     for name, values in (("temperature", temperature), ("mobility", mobility)):
         check_bound(name, values, ">", 0.0, "Fokker-Planck needs noise on every axis")
