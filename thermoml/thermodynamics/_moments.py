@@ -28,7 +28,7 @@ class Moments(eqx.Module):
         energy, work, heat: means, `(save,)`; work and heat are cumulative, work - heat is the
             change of energy.
         heat_by_element: mean heat into the bath of each coordinate, `(save, d)`.
-        entropy_flow: Σ ∫ δQ_i/T_i, `(save,)`, in nats.
+        entropy_flow: Σ ∫ δQ_i/T_i, `(save,)`, in nats; NaN after a time without temperature.
         control: λ at the times, a pytree with the axis `save` first.
     """
 
@@ -171,19 +171,20 @@ def _integrate(
         begin, end = between
         t = begin + (end - begin) * fraction
         t = jnp.clip(t, jnp.minimum(begin + margin, end), jnp.maximum(end - margin, begin))
-        mean, covariance, _, _ = state
+        mean, covariance, *_ = state
         temperature, mobility = baths(t)
         force, slope = linear_force(system, shape, t, mean)
         relaxing = mobility[:, None] * slope @ covariance
         squares = force**2 + jnp.sum(slope @ covariance * slope, axis=1)
         heat = mobility * (squares - temperature * jnp.diagonal(slope))
-        heated = temperature > 0
-        flow = jnp.where(heated, heat / jnp.where(heated, temperature, 1), jnp.nan)
+        cold = temperature <= 0
+        flow = jnp.where(cold, 0, heat / jnp.where(cold, 1, temperature))
         rates = (
             mobility * force,
             2 * jnp.diag(mobility * temperature) - relaxing - relaxing.T,
             heat,
             jnp.sum(flow),
+            jnp.sum(cold.astype(dtype)),
         )
         return jax.tree.map(lambda rate: (end - begin) * rate, rates)
 
@@ -209,13 +210,13 @@ def _integrate(
         return state, state
 
     nothing = jnp.zeros((), dtype)
-    first = (start.vector, start.matrix, jnp.zeros((size,), dtype), nothing)
+    first = (start.vector, start.matrix, jnp.zeros((size,), dtype), nothing, nothing)
     _, rest = jax.lax.scan(segment, first, (stops[:-1], stops[1:]))
     every = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, rest)
     # The last of the stops at a save
     shown = jnp.searchsorted(stops, times, side="right") - 1
     shown = shown.at[0].set(0)
-    mean, covariance, heat, flow = jax.tree.map(lambda x: x[shown], every)
+    mean, covariance, heat, flow, cold = jax.tree.map(lambda x: x[shown], every)
 
     def energy(t, mean, covariance):
         control = system.control_at(t)
@@ -236,6 +237,6 @@ def _integrate(
         work=energies - energies[0] + total,
         heat=total,
         heat_by_element=heat,
-        entropy_flow=flow,
+        entropy_flow=jnp.where(cold > 0, jnp.nan, flow),
         control=control,
     )
