@@ -119,7 +119,8 @@ def integral_fluctuation(entropy_production: Float[Array, " trajectory"]) -> Int
       \Delta s = \ln\frac{p(x_0,0)}{p(x_t,t)} + \sum_l\frac{Q_l}{T_l}$$
 
     for any start, protocol, drive and number of baths (`entropy_flow` of a `Solution` is the sum).
-    An exponential average: see `jarzynski` on when it can be trusted.
+    An exponential average: see `jarzynski` on when it can be trusted. From a start with less than
+    half the variance of where it ends, that of the average is infinite, which no sample shows.
 
     Args:
         entropy_production: Δs of each trajectory in nats, `(trajectory,)`, at least two.
