@@ -41,6 +41,28 @@ def test_jumps_at_both_ends_are_work(x64, key, trap, jumping):
     np.testing.assert_array_equal(run.heat, 0)
 
 
+def test_between_two_ends_a_control_may_jump_at_both(dtype):
+    control = tml.PiecewiseLinear.between(1.0, [2.0, 4.0, 3.0], 5.0, t0=1.0, t1=3.0)
+    t = jnp.asarray([0, 1, 1 + 1e-3, 1.5, 2, 2.5, 3 - 1e-3, 3, 9], dtype)
+    expected = [1, 1, 2.002, 3, 4, 3.5, 3.001, 5, 5]
+    np.testing.assert_allclose(jax.vmap(control)(t), expected, rtol=1e-5)
+    assert control(t[0]).dtype == dtype
+    np.testing.assert_array_equal(control.breaks, [1, 1, 2, 3, 3])
+    rows = tml.PiecewiseLinear.between(0, jnp.ones((2, 3), dtype), jnp.arange(3.0), t1=2)
+    at = jnp.asarray([0, 1, 2], dtype)
+    np.testing.assert_allclose(jax.vmap(rows)(at), [[0, 0, 0], [1, 1, 1], [0, 1, 2]])
+
+
+def test_a_control_between_two_ends_differentiates_in_knots_and_time(x64):
+    def value(inside, t1):
+        return tml.PiecewiseLinear.between(0.0, inside, 9.0, t1=t1)(1.0)
+
+    inside = jnp.array([1.0, 4.0])
+    slopes = jax.grad(value, (0, 1))(inside, 4.0)
+    np.testing.assert_allclose(slopes[0], [0.75, 0.25])
+    np.testing.assert_allclose(slopes[1], -3 / 16)
+
+
 def test_piecewise_linear_takes_trees_and_differentiates(x64):
     def value(height):
         values = {"a": jnp.stack([jnp.zeros(()), height]), "b": jnp.ones((2, 3))}
@@ -68,6 +90,8 @@ def test_ramp_and_constant(dtype):
     ("make", "message"),
     [
         (lambda: tml.Ramp(0, 1, t0=1.0, t1=1.0), "Ramp needs t1 > t0"),
+        (lambda: tml.Ramp(0.0, {"k": 1.0}), "^end must have the structure of start"),
+        (lambda: tml.Ramp({"k": 0.0}, {"c": 1.0}), "^end must have the structure of start"),
         (
             lambda: tml.PiecewiseLinear(np.zeros(1), np.zeros(1)),
             "times must hold at least two knots",

@@ -59,6 +59,7 @@ def test_values_that_do_not_fit_are_named(simulate, options, message):
         ({"potential": 3.0}, "^potential must be callable"),
         ({"drive": 3.0}, "^drive must be callable"),
         ({"control": 3.0}, "^control must be callable"),
+        ({"control": lambda t: 1.0 if t < 0.5 else 2.0}, "^control must .* not branch on t .* jnp"),
         ({"state": jnp.arange(2)}, "^every leaf of state must be a floating"),
         ({"state": 1}, "^every leaf of state must be a floating"),
         ({"n_trajectories": 2.0}, "^n_trajectories must be a whole number"),

@@ -47,6 +47,23 @@ def test_functions_of_a_key_and_batches_start_each_trajectory_elsewhere(key):
     np.testing.assert_array_equal(batch.observables["x"], drawn.observables["x"])
 
 
+def test_a_method_of_a_distribution_starts_each_trajectory_elsewhere(key):
+    start = tml.NormalState([1.0, -2.0], [[0.5, 0.0], [0.0, 0.0]])
+    run = tml.simulate(
+        tml.Langevin(total),
+        start.sample,
+        t1=0.1,
+        dt=0.1,
+        key=key,
+        n_trajectories=8,
+        observables={"x": lambda x, control, t: x},
+    )
+    x = np.asarray(run.observables["x"][:, 0])
+    assert len(np.unique(x[:, 0])) == 8
+    assert (np.abs(x[:, 0] - 1) < 4 * 0.5**0.5).all()
+    np.testing.assert_allclose(x[:, 1], -2, rtol=1e-6)
+
+
 def test_float32_and_float64_leaves_meet_in_the_wider(x64, key):
     state = {"a": jnp.ones(2, jnp.float32), "b": jnp.ones(2, jnp.float64)}
     run = tml.simulate(tml.Langevin(total), state, t1=0.1, dt=0.1, key=key)

@@ -1,6 +1,4 @@
-"""The Fokker-Planck equation where it is solved: traps, rings, linear systems, equilibria."""
-
-import functools
+"""The Fokker-Planck equation where it is solved: traps, linear systems, equilibria."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -43,15 +41,7 @@ def evolved(system, mean, variance):
     return [evolve(system, tml.NormalState(mean, variance), cells) for cells in (96, 192)]
 
 
-def assert_second_order(solutions, exact, scale, within=0.01, ratio=2.0):
-    """Roots of mean squares of errors, small beside `scale`, at two cells of this ratio."""
-    errors = [np.sqrt(np.mean((np.asarray(x) - exact) ** 2)) for x in solutions]
-    assert errors[0] < within * scale
-    order = np.log(errors[0] / errors[1]) / np.log(ratio)
-    assert 1.7 < order < 2.3, errors
-
-
-def test_relaxation_in_a_trap_is_that_of_a_normal_distribution():
+def test_relaxation_in_a_trap_is_that_of_a_normal_distribution(assert_second_order):
     k, bath, mean, variance = 1.5, 0.7, 0.8, 0.3
     solutions = evolved(trapped([k] * 4), mean, variance)
     t = np.linspace(0, 1, 5)
@@ -81,7 +71,7 @@ def test_relaxation_in_a_trap_is_that_of_a_normal_distribution():
     assert_second_order([s.work for s in solutions], 0, np.ptp(energies))  # the trap stands still
 
 
-def test_dragging_a_trap_does_the_work_of_friction_behind_it():
+def test_dragging_a_trap_does_the_work_of_friction_behind_it(assert_second_order):
     """The lag y of the mean follows y' = v - μky from 0, and the work is ∫ kvy dt."""
     k, v = 1.5, 1.2
     solutions = evolved(trapped([k] * 4, [0, 0, v, v]), 0.0, 0.7 / k)
@@ -95,7 +85,7 @@ def test_dragging_a_trap_does_the_work_of_friction_behind_it():
     assert_second_order([s.entropy_production for s in solutions], heat / 0.7, np.ptp(heat))
 
 
-def test_a_protocol_of_trap_and_bath_has_the_ledger_of_its_moments():
+def test_a_protocol_of_trap_and_bath_has_the_ledger_of_its_moments(assert_second_order):
     """Jumps at both ends, a moving and stiffening trap, and a bath that warms up meanwhile."""
     stiffness, centre, bath = [1.0, 1.4, 2.0, 1.7], [0, 0.2, 0.6, 0.9], [0.5, 0.5, 0.8, 0.8]
     solutions = evolved(trapped(stiffness, centre, bath), 0.4, 0.3)
@@ -124,7 +114,7 @@ def test_a_protocol_of_trap_and_bath_has_the_ledger_of_its_moments():
         assert_second_order([getattr(s, name) for s in solutions], exact, np.ptp(exact), 0.02)
 
 
-def test_what_is_produced_is_gained_or_flows_away_and_is_never_undone():
+def test_what_is_produced_is_gained_or_flows_away_and_is_never_undone(assert_second_order):
     system = trapped([1.0, 1.6, 1.2, 1.0], [0, 0.5, 0, 0.2], [0.5, 0.6, 0.7, 0.7])
     solutions = evolved(system, 0.4, 0.3)
     balances = [s.entropy - s.entropy[0] + s.entropy_flow - s.entropy_production for s in solutions]
@@ -164,145 +154,6 @@ def test_a_slow_cycle_takes_the_work_from_its_baths_that_its_reverse_costs():
     assert 0.45 < losses[1] / losses[0] < 0.62
 
 
-# A ring of length 1: skewed hills, and a force around it.
-AMPLITUDE, SKEW, BATH, CELLS = 0.9, 0.35, 0.5, 100
-DIFFUSION = MOBILITY * BATH
-
-
-def hills(x, control):
-    turn = 2 * jnp.pi * control["way"] * x
-    return control["height"] * (AMPLITUDE * jnp.sin(turn) + SKEW * jnp.sin(2 * turn + 1))
-
-
-def push(x, control):
-    return control["force"] + 0 * x
-
-
-def ring(force, height=1.0, way=1.0):
-    """`way` turns the hills around, or says how many rounds of them there are."""
-    control = tml.Constant({"force": force, "height": height, "way": way})
-    system = tml.Langevin(hills, drive=push, control=control, temperature=BATH, mobility=MOBILITY)
-    return tml.FokkerPlanck(system, tml.Axis(0, 1, CELLS, boundary="periodic"))
-
-
-@functools.cache
-def quadrature(force):
-    """Density at a hundred points, velocity and diffusion, of continuous x.
-
-    With V = U - fx, the current of p = e^{-V/T} q is -D e^{-V/T} q', so that p is proportional to
-    the integral I₋ of e^{(V(x + y) - V(x))/T} over one round y (Stratonovich 1967, volume 2), and
-    v = D (1 - e^{-f/T})/⟨I₋⟩. D_eff = D ⟨I₊² I₋⟩/⟨I₊⟩³ with I₊ of e^{(V(x) - V(x - y))/T}: Reimann
-    et al. 2001, Phys. Rev. Lett. 87, 010602, eq. 22.
-    """
-    nodes, weights = np.polynomial.legendre.leggauss(80)
-    y, weights = (nodes + 1) / 2, weights / 2
-
-    def tilted(x):
-        u = AMPLITUDE * np.sin(2 * np.pi * x) + SKEW * np.sin(4 * np.pi * x + 1)
-        return (u - force * x) / BATH
-
-    x = (np.arange(100) + 0.5)[:, None] / 100
-    plus = np.exp(tilted(x) - tilted(x - y)) @ weights
-    minus = np.exp(tilted(x + y) - tilted(x)) @ weights
-    velocity = DIFFUSION * -np.expm1(-force / BATH) / minus.mean()
-    diffusion = DIFFUSION * np.mean(plus**2 * minus) / plus.mean() ** 3
-    return minus / minus.mean(), velocity, diffusion
-
-
-@pytest.mark.parametrize("force", [0.0, 1.5, -4.0])
-def test_a_tilted_ring_moves_and_spreads_as_its_integrals_say(force):
-    density, velocity, diffusion = quadrature(force)
-    equation = ring(force)
-    np.testing.assert_allclose(equation.stationary(), density, rtol=5e-3)
-    # Two rounds of hills on as many cells: in a unit of half the length velocities are doubled.
-    fine, coarse = equation.transport(), ring(2 * force, way=2.0).transport()
-    velocities = [coarse.velocity / 2, fine.velocity]
-    diffusions = [coarse.diffusion, fine.diffusion]
-    if force:
-        assert_second_order(velocities, velocity, abs(velocity))
-    assert_second_order(diffusions, diffusion, diffusion)
-    for (coarse, fine), exact in ((velocities, velocity), (diffusions, diffusion)):
-        np.testing.assert_allclose((4 * fine - coarse) / 3, exact, rtol=1e-5, atol=1e-12)
-
-
-def test_transport_is_that_of_the_largest_eigenvalue():
-    """Of jumps counted with e^{±kd}: v and D_eff are its slope and half its curvature at k = 0."""
-    equation = ring(1.5)
-    rates, width = equation.rates(), equation.axes[0].width
-    up, down = np.asarray(rates.up[0]), np.asarray(rates.down[0])
-
-    def growth(k):
-        matrix = -np.diag(up + np.roll(down, 1))
-        here = np.arange(CELLS)
-        after = (here + 1) % CELLS
-        matrix[after, here] += up * np.exp(k * width)
-        matrix[here, after] += down * np.exp(-k * width)
-        return np.linalg.eigvals(matrix).real.max()
-
-    s = 0.2
-    a, b, c, d, e = (growth(k) for k in (-2 * s, -s, 0, s, 2 * s))
-    found = equation.transport()
-    np.testing.assert_allclose(found.velocity, (a - 8 * b + 8 * d - e) / (12 * s), rtol=1e-5)
-    curvature = (-a + 16 * b - 30 * c + 16 * d - e) / (12 * s**2)
-    np.testing.assert_allclose(found.diffusion, curvature / 2, rtol=1e-5)
-
-
-@pytest.mark.parametrize("force", [1.5, -4.0])
-def test_a_ring_at_rest_dissipates_the_power_of_its_force(force):
-    equation = ring(force)
-    density, moving = equation.stationary(), equation.transport()
-    power = force * moving.velocity
-    np.testing.assert_allclose(equation.heat_rate(density), [power], rtol=1e-11)
-    produced = equation.entropy_production_rate(density)
-    np.testing.assert_allclose(produced, power / BATH, rtol=1e-11)
-    (current,) = equation.current(density)
-    np.testing.assert_allclose(current, moving.velocity, rtol=1e-10)  # all around, length 1
-    # Barato and Seifert 2015: no less entropy for so precise a current
-    assert moving.diffusion * produced / moving.velocity**2 > 1.05
-
-
-def test_a_flat_ring_is_exact():
-    force = 1.5
-    equation = ring(force, height=0.0)
-    density, moving = equation.stationary(), equation.transport()
-    np.testing.assert_allclose(density, 1, rtol=1e-12)
-    np.testing.assert_allclose(moving.velocity, MOBILITY * force, rtol=1e-12)
-    produced = equation.entropy_production_rate(density)
-    np.testing.assert_allclose(produced, MOBILITY * force**2 / BATH, rtol=1e-12)
-    # Jumps one way or the other: more diffusion by (P/2) coth(P/2), P the push of a cell over T
-    half = force / CELLS / BATH / 2
-    np.testing.assert_allclose(moving.diffusion, DIFFUSION * half / np.tanh(half), rtol=1e-12)
-    product = moving.diffusion * produced / moving.velocity**2
-    assert 1 < product < 1 + 2e-3
-
-
-def test_a_mirrored_ring_turns_the_other_way():
-    one, other = ring(1.5).transport(), ring(-1.5, way=-1.0).transport()
-    np.testing.assert_allclose(one.velocity, -other.velocity, rtol=1e-11)
-    np.testing.assert_allclose(one.diffusion, other.diffusion, rtol=1e-11)
-    back = ring(-1.5).transport()
-    assert abs(one.velocity + back.velocity) > 0.05  # a ratchet: the hills are skewed
-    still = ring(0.0).transport()
-    np.testing.assert_allclose(still.velocity, 0, atol=1e-12)
-
-
-def test_waves_on_a_flat_ring_drift_and_decay():
-    """Each step of z = λ dt multiplies one by 2/(1 + z/2)² - 1/(1 + z), to second order e^{-z}."""
-    force, q, t1, steps = 1.5, 2 * np.pi, 0.2, 20
-    equation = ring(force, height=0.0)
-    x = np.asarray(equation.axes[0].centres)
-    density = jnp.asarray(1 + 0.6 * np.cos(q * x))
-    found = equation.evolve(density, t1=t1, dt=t1 / steps).density[-1]
-    wave = 2 / CELLS * np.sum(np.asarray(found) * np.exp(-1j * q * x)) / 0.6
-    up, down = (float(rate[0][0]) for rate in (equation.rates().up, equation.rates().down))
-    turn = np.exp(-1j * q / CELLS)
-    z = t1 / steps * (up * (1 - turn) + down * (1 - 1 / turn))
-    once = 2 / (1 + z / 2) ** 2 - 1 / (1 + z)
-    np.testing.assert_allclose(wave, once**steps, rtol=1e-11)
-    exact = np.exp(-(DIFFUSION * q**2 + 1j * q * MOBILITY * force) * t1)
-    np.testing.assert_allclose(wave, exact, atol=5e-3)
-
-
 BATHS = np.array([0.7, 1.0])
 FRICTION = np.array([1.0, 1.5])
 # Coupled both ways, not alike: heat goes from the hot to the cold, and the drive turns it.
@@ -321,7 +172,7 @@ def covariance(equation, density):
     return np.array([np.sum(p * x * x), np.sum(p * x * y), np.sum(p * y * y)])
 
 
-def test_a_driven_linear_system_between_two_baths():
+def test_a_driven_linear_system_between_two_baths(assert_second_order):
     """At two temperatures on the same cells, whose widths in units of √T are as 1 to 1.4."""
     found = {"covariance": [], "heat": [], "produced": []}
     for scale in (0.5, 1.0):
