@@ -119,8 +119,8 @@ def test_a_flat_ring_is_exact():
     # Jumps one way or the other: more diffusion by (P/2) coth(P/2), P the push of a cell over T
     half = force / CELLS / BATH / 2
     np.testing.assert_allclose(moving.diffusion, DIFFUSION * half / np.tanh(half), rtol=1e-12)
-    product = moving.diffusion * produced / moving.velocity**2
-    assert 1 < product < 1 + 2e-3
+    assert 1 < moving.diffusion * produced / moving.velocity**2 < 1 + 2e-3
+    assert str(moving).startswith("velocity 1.95, effective diffusion 0.65004")
 
 
 def test_a_mirrored_ring_turns_the_other_way():
