@@ -298,9 +298,9 @@ def optimal_protocols(
     left.legend(frameon=False, fontsize=9)
     for i, way in enumerate(ways):
         chosen = [entry for entry in points if entry["way"] == way]
-        label = f"tuned by {way.replace('_', ' ')}"
+        on = "on trajectories" if way == "simulated" else "by moment equations"
         times = [entry["duration"] for entry in chosen]
-        measured_on_curve(right, times, [entry["work"] for entry in chosen], label, i)
+        measured_on_curve(right, times, [entry["work"] for entry in chosen], f"tuned {on}", i)
         if i == 0:
             ramp = [entry["ramp_work"] for entry in chosen]
             measured_on_curve(right, times, ramp, "ramp", 3)
@@ -308,6 +308,8 @@ def optimal_protocols(
             right.plot(times, least, "k:", linewidth=1.4, label="least possible")
     right.axhline(free_energy, color="0.3", linewidth=1, label=r"$\Delta F$")
     right.set_xscale("log")
+    right.set_xticks(durations, [f"{t:g}" for t in durations])
+    right.minorticks_off()
     right.set_xlabel(r"duration $\tau$")
     right.set_ylabel("mean work  [energy]")
     legend_beside(right)
