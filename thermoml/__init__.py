@@ -6,9 +6,10 @@ positive when it flows from the system into its bath, work when it is done on th
 
 from importlib.metadata import version as _version
 
-from . import langevin, perceptron, thermodynamics
+from . import langevin, networks, perceptron, thermodynamics
 from .files import load, save
 from .langevin import *  # noqa: F403
+from .networks import *  # noqa: F403
 from .perceptron import *  # noqa: F403
 from .sweep import Grid, Labelled, SchedulerLost, StoreError, StoreWarning, sweep
 from .thermodynamics import *  # noqa: F403
@@ -29,5 +30,6 @@ __all__ = [
     "tune",
 ]
 __all__ += langevin.__all__
+__all__ += networks.__all__
 __all__ += perceptron.__all__
 __all__ += thermodynamics.__all__

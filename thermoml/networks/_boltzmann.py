@@ -1,0 +1,126 @@
+"""Boltzmann distributions of parameters, and the routes by which they are found."""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key, PyTree
+
+from ..thermodynamics import NormalState
+from ._energies import MeanSquaredError
+from ._expected_energy import Measured
+from ._ground_state import ground_state
+from ._learning import AbstractLearning, LinearLearning, bath_temperature
+
+
+class Weighted(eqx.Module):
+    """Samples of a distribution with weights that sum to 1."""
+
+    states: PyTree[Float[Array, "sample ..."]]
+    weights: Float[Array, " sample"]
+
+    def mean(self, values: Float[Array, " sample"]) -> Measured:
+        """A mean under the weights and its standard error to first order."""
+        mean = jnp.sum(self.weights * values)
+        return mean, jnp.sqrt(jnp.sum((self.weights * (values - mean)) ** 2))
+
+    def mean_of(self, function: Any) -> Measured:
+        """The mean of a function of one state."""
+        return self.mean(jax.lax.map(function, self.states, batch_size=512))
+
+
+class Boltzmann(eqx.Module):
+    """What a route finds of $e^{-E/τ}/Z$: numbers with their standard errors, and states."""
+
+    energy: Measured
+    entropy: Measured
+    free_energy: Measured
+    heat_capacity: Float[Array, ""]
+    virial: Measured  # ⟨θ·∂E⟩/d, which is τ
+    normal: NormalState | None  # of all parameters as one vector
+    weighted: Weighted | None
+
+
+class AbstractRoute(eqx.Module):
+    """A way to the trained state of a system."""
+
+    @abc.abstractmethod
+    def find(self, system: AbstractLearning) -> Boltzmann:
+        """Energy, entropy, free energy and states at the temperature of the bath."""
+
+
+class Harmonic(AbstractRoute):
+    r"""Linear models with mean squared error, exactly.
+
+    $$p_1 = N(\hat\theta, \tau H^{-1}), \quad U = E_\min + \tfrac{d\tau}2, \quad
+      S = \tfrac d2\ln2\pi e\tau - \tfrac12\ln\det H$$
+    """
+
+    def find(self, system):
+        if not isinstance(system, LinearLearning) or not isinstance(system.form, MeanSquaredError):
+            raise ValueError(
+                f"Harmonic needs a linear model with MeanSquaredError, got "
+                f"{type(system.form).__name__} of a {type(system).__name__}; use Importance, or "
+                "Switching for networks"
+            )
+        lowest = ground_state(system)
+        return about_minimum(
+            lowest.parameters.reshape(-1),
+            lowest.energy,
+            curvature(system),
+            bath_temperature(system),
+        )
+
+
+@eqx.filter_jit
+def about_minimum(
+    mean: Float[Array, " d"],
+    lowest: Float[Array, ""],
+    stiffness: Float[Array, "d d"],
+    temperature: Float[Array, ""],
+) -> Boltzmann:
+    """The normal distribution in a harmonic potential."""
+    temperature = temperature.astype(mean.dtype)
+    covariance = jnp.linalg.inv(stiffness) * temperature
+    normal = NormalState(mean, (covariance + covariance.T) / 2)
+    return harmonic(lowest, jnp.linalg.slogdet(stiffness)[1], mean.size, temperature, normal)
+
+
+def harmonic(
+    lowest: Array, log_det: Array, size: int, temperature: Array, normal: NormalState | None = None
+) -> Boltzmann:
+    """U = E_min + dτ/2 and S = ½[d ln 2πeτ - ln det H]."""
+    exact = jnp.zeros_like(temperature)
+    energy = lowest + size * temperature / 2
+    entropy = (size * (1 + jnp.log(2 * jnp.pi * temperature)) - log_det) / 2
+    return Boltzmann(
+        (energy, exact),
+        (entropy, exact),
+        (energy - temperature * entropy, exact),
+        jnp.full_like(temperature, size / 2),
+        (temperature, exact),
+        normal,
+        None,
+    )
+
+
+def curvature(system: LinearLearning) -> Float[Array, "d d"]:
+    """H of a mean squared error, over all outputs."""
+    moments = system.second_moments
+    block = moments + system.prior_stiffness * jnp.eye(moments.shape[0], dtype=moments.dtype)
+    outputs = 1 if system.n_outputs is None else system.n_outputs
+    return jnp.kron(jnp.eye(outputs, dtype=moments.dtype), block)
+
+
+def virial(system: AbstractLearning, state: PyTree[Array]) -> Float[Array, ""]:
+    """θ·∂E/d, whose mean is the temperature of the bath in any trained state."""
+    slope = jax.grad(system.total_energy)(state)
+    products = jax.tree.map(lambda x, g: jnp.sum(x * g), state, slope)
+    return jnp.asarray(sum(jax.tree.leaves(products)) / system.n_parameters)
+
+
+def first_key(key: Key[Array, ""] | None) -> Key[Array, ""]:
+    """The key that is given, or the same one for all who give none."""
+    return jax.random.key(0) if key is None else key

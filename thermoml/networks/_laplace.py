@@ -1,0 +1,219 @@
+"""Trained states about one minimum, and from samples: quick, with limits."""
+
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.flatten_util import ravel_pytree
+from jax.scipy.special import gammaln
+from jaxtyping import Array, Float, Key, PyTree
+
+from ..numerics._arrays import is_concrete
+from ..numerics._checks import check_count
+from ..thermodynamics import NormalState, gaussian_entropy
+from ._boltzmann import AbstractRoute, Boltzmann, Weighted, first_key, harmonic, virial
+from ._energies import MeanAbsoluteError
+from ._expected_energy import mean_of
+from ._ground_state import ground_state
+from ._learning import AbstractLearning, bath_temperature
+
+_DENSE = 1500  # parameters up to which the Hessian is written out
+
+
+class Laplace(AbstractRoute):
+    r"""The harmonic approximation about one minimum, good for τ → 0.
+
+    $$U = E_\min + \tfrac{d\tau}2, \qquad S = \tfrac12\big[d\ln2\pi e\tau - \ln\det H\big] +
+      \ln n_\text{copies}$$
+
+    It sees one minimum of a network: give the logarithm of the number of its equivalent copies
+    (`log_copies`) to count them all. It knows neither other minima nor anharmonic parts.
+
+    Args:
+        start: where the search for the minimum begins, like the system's state; linear models do
+            without.
+        log_copies: ln n, such as `log_copies(8)` of a tanh layer of 8 units.
+        log_determinant: "dense", "lanczos" (stochastic, with a standard error), or "auto", which
+            is dense up to 1500 parameters.
+        n_probes, order: of the stochastic Lanczos quadrature.
+        key: of its probes; without one `jax.random.key(0)`.
+        max_steps: of the search.
+
+    Raises:
+        ValueError: the Hessian at the point that was found is not positive definite; mean absolute
+            error, which has none.
+
+    Cost: O(d³), or n_probes · order products with the Hessian and O(order² d).
+
+    Source: stochastic Lanczos quadrature: Ubaru, Chen and Saad 2017, SIAM J. Matrix Anal. 38, 1075
+    (matfree).
+    """
+
+    start: PyTree[Any] | None = None
+    log_copies: Any = 0.0
+    log_determinant: Literal["auto", "dense", "lanczos"] = eqx.field(static=True, default="auto")
+    n_probes: int = eqx.field(static=True, default=30)
+    order: int = eqx.field(static=True, default=40)
+    key: Key[Array, ""] | None = None
+    max_steps: int = eqx.field(static=True, default=2000)
+
+    def __check_init__(self):
+        if self.log_determinant not in ("auto", "dense", "lanczos"):
+            raise ValueError(
+                'log_determinant must be "auto", "dense" or "lanczos", got '
+                f"{self.log_determinant!r}"
+            )
+        for name in ("n_probes", "order"):
+            check_count(name, getattr(self, name), 2)
+
+    def find(self, system):
+        if isinstance(system.form, MeanAbsoluteError):
+            raise ValueError(
+                "MeanAbsoluteError has no curvature, so Laplace does not apply; use Importance or "
+                "Switching"
+            )
+        lowest = ground_state(system, self.start, max_steps=self.max_steps)
+        vector, _ = ravel_pytree(lowest.parameters)
+        dense = self.log_determinant == "dense" or (
+            self.log_determinant == "auto" and vector.size <= _DENSE
+        )
+        bath = bath_temperature(system).astype(vector.dtype)
+        if dense:
+            found, smallest = _dense(system, lowest.parameters, lowest.energy, bath)
+            _refuse_saddle(smallest, lowest.certificate)
+        else:
+            order = min(self.order, vector.size)
+            found = _by_lanczos(
+                system,
+                lowest.parameters,
+                lowest.energy,
+                bath,
+                first_key(self.key),
+                self.n_probes,
+                order,
+            )
+            _refuse_saddle(found.entropy[0], lowest.certificate)
+        more = jnp.asarray(self.log_copies, vector.dtype)
+        free, error = found.free_energy
+        return eqx.tree_at(
+            lambda f: (f.entropy, f.free_energy),
+            found,
+            ((found.entropy[0] + more, found.entropy[1]), (free - bath * more, error)),
+        )
+
+
+def _refuse_saddle(value: Array, certificate: Array) -> None:
+    if is_concrete(value) and not (np.isfinite(value) and float(value) > -np.inf):
+        raise ValueError(
+            "the Hessian is not positive definite where the search ended (gradient norm "
+            f"{float(certificate):.2g}): more max_steps, another start, or a stiffer prior"
+        )
+
+
+@eqx.filter_jit
+def _dense(
+    system: AbstractLearning, state: PyTree[Array], lowest: Array, temperature: Array
+) -> tuple[Boltzmann, Float[Array, ""]]:
+    vector, unravel = ravel_pytree(state)
+    hessian = jax.hessian(lambda x: system.total_energy(unravel(x)))(vector)
+    hessian = (hessian + hessian.T) / 2
+    smallest = jnp.linalg.eigvalsh(lax.stop_gradient(hessian))[0]
+    normal = NormalState(vector, jnp.linalg.inv(hessian) * temperature)
+    log_det = jnp.linalg.slogdet(hessian)[1]
+    found = harmonic(lowest, log_det, vector.size, temperature, normal)
+    return found, jnp.where(smallest > 0, smallest, -jnp.inf)
+
+
+@eqx.filter_jit
+def _by_lanczos(
+    system: AbstractLearning,
+    state: PyTree[Array],
+    lowest: Array,
+    temperature: Array,
+    key: Key[Array, ""],
+    n_probes: int,
+    order: int,
+) -> Boltzmann:
+    from matfree import decomp, funm, stochtrace  # few need it
+
+    vector, unravel = ravel_pytree(state)
+    slope = jax.grad(lambda x: system.total_energy(unravel(x)))
+
+    def times(v, x):
+        return jax.jvp(slope, (x,), (v,))[1]
+
+    integrand = funm.monte_carlo_funm_sym_logdet(decomp.tridiag_sym(order))
+    sampler = stochtrace.sampler_signs(vector, num=n_probes)
+    estimate = stochtrace.estimator_monte_carlo_mean_and_sem(integrand, sampler)
+    log_det, error = estimate(times, key, vector)
+    found = harmonic(lowest, log_det, vector.size, temperature)
+    return eqx.tree_at(
+        lambda f: (f.entropy, f.free_energy),
+        found,
+        ((found.entropy[0], error / 2), (found.free_energy[0], temperature * error / 2)),
+    )
+
+
+class Gaussian(AbstractRoute):
+    r"""The normal distribution with the mean and covariance of relaxed states.
+
+    Its entropy is the largest of all with that covariance, so an upper bound; one that is far off
+    where the states lie in several minima. It needs more states than parameters.
+
+    Args:
+        states: at rest, each leaf `[trajectory, …]`, such as the `final_state` of a long run.
+
+    Raises:
+        ValueError: no more states than parameters.
+    """
+
+    states: PyTree[Float[Array, "trajectory ..."]]
+
+    def find(self, system):
+        states = self.states
+        for leaf, like in zip(jax.tree.leaves(states), jax.tree.leaves(system.like), strict=True):
+            if leaf.shape[1:] != like.shape:
+                raise ValueError(
+                    f"states must have a first axis of trajectories and then the shape "
+                    f"{like.shape}, got {leaf.shape}"
+                )
+        entropy = gaussian_entropy(states)
+        both = lambda state: (system.total_energy(state), virial(system, state))  # noqa: E731
+        energies, virials = jax.lax.map(both, states, batch_size=256)
+        energy = mean_of(energies)
+        bath = bath_temperature(system).astype(energies.dtype)
+        error = jnp.sqrt(energy[1] ** 2 + (bath * entropy.standard_error) ** 2)
+        count = jnp.full(energies.shape, 1 / energies.shape[0], energies.dtype)
+        return Boltzmann(
+            energy,
+            (entropy.entropy, entropy.standard_error),
+            (energy[0] - bath * entropy.entropy, error),
+            jnp.var(energies, ddof=1) / bath**2,
+            mean_of(virials),
+            None,
+            Weighted(states, count),
+        )
+
+
+def log_copies(*widths: int, odd: bool = True) -> Float[Array, ""]:
+    r"""Logarithm of the number of equivalent copies of a network's minimum.
+
+    $$\ln\prod_l2^{h_l}h_l!$$
+
+    since the h units of a hidden layer can change places, and each its sign where the activation
+    is odd (tanh, erf; not ReLU, GELU).
+
+    Args:
+        widths: h of each hidden layer.
+        odd: whether signs count.
+
+    Raises:
+        ValueError: a width below 1.
+    """
+    for width in widths:
+        check_count("width", width)
+    h = jnp.asarray(widths, float)
+    return jnp.sum(gammaln(h + 1) + (h * np.log(2) if odd else 0))

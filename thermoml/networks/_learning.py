@@ -1,0 +1,297 @@
+"""Learning as Langevin dynamics: the parameters of a model in a potential made of data."""
+
+import abc
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PyTree
+
+from ..langevin import AbstractSystem
+from ..numerics._arrays import as_parameter, as_parameters, is_concrete
+from ..numerics._checks import check_bound, check_count
+from ._data import Data
+from ._energies import AbstractEnergy, check_labels
+
+
+class AbstractLearning(AbstractSystem):
+    r"""A model that learns from data in a heat bath.
+
+    $$E(\theta) = \lambda\,\frac1n\sum_i\ell\big(f_\theta(x_i), y_i\big) + \tfrac k2|\theta|^2$$
+
+    The prior belongs to the energy. The control λ scales the energy of the data (1 without one).
+    A batch is drawn anew for each step; it enters the energy, so redrawing it is work.
+
+    Attributes:
+        features, targets: `(n, …)`.
+        form: ℓ, the energy form.
+        prior_stiffness: k, in units of energy, scalar.
+        batch: examples in each step, drawn with replacement; None for all.
+        control: t -> λ, or None.
+    """
+
+    features: eqx.AbstractVar[Float[Array, "n ..."]]
+    targets: eqx.AbstractVar[Array]
+    form: eqx.AbstractVar[AbstractEnergy]
+    prior_stiffness: eqx.AbstractVar[Float[Array, ""]]
+    batch: eqx.AbstractVar[int | None]
+    control: eqx.AbstractVar[Callable[[Any], Any] | None]
+
+    @abc.abstractmethod
+    def outputs(self, state: Any, features: Float[Array, "b ..."]) -> Float[Array, "b ..."]:
+        """The model's outputs, one row for each example."""
+
+    @property
+    @abc.abstractmethod
+    def like(self) -> PyTree[Any]:
+        """Shapes and dtypes of the state that evolves."""
+
+    @property
+    def n_parameters(self) -> int:
+        """d, the number of parameters."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self.like))
+
+    def data_energy(self, state: Any, features: Any = None, targets: Any = None) -> Array:
+        """(1/n) Σ ℓ of all examples, or of those that are given."""
+        features = self.features if features is None else features
+        targets = self.targets if targets is None else targets
+        losses = jax.vmap(self.form.loss)(self.outputs(state, features), targets)
+        return jnp.mean(losses)
+
+    def prior_energy(self, state: Any) -> Float[Array, ""]:
+        """(k/2)|θ|²."""
+        squares = sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(state))
+        return jnp.asarray(self.prior_stiffness / 2 * squares)
+
+    def total_energy(self, state: Any) -> Float[Array, ""]:
+        """E(θ) of all examples, with λ = 1."""
+        return self.data_energy(state) + self.prior_energy(state)
+
+    def energy(self, state, control, sample):
+        shown = (None, None) if sample is None else (self.features[sample], self.targets[sample])
+        scale = 1 if control is None else control
+        return scale * self.data_energy(state, *shown) + self.prior_energy(state)
+
+    def drive_force(self, state, control, sample):
+        return None
+
+    def control_at(self, t):
+        return None if self.control is None else self.control(t)
+
+    def draw(self, key):
+        if self.batch is None:
+            return None
+        return jax.random.randint(key, (self.batch,), 0, self.features.shape[0])
+
+    @property
+    def autonomous(self) -> bool:
+        return self.control is None and self.batch is None
+
+
+def bath_temperature(system: AbstractLearning) -> Float[Array, ""]:
+    """τ, where all parameters share one bath; ValueError where they do not, or it is not > 0."""
+    leaves = jax.tree.leaves(system.temperature, is_leaf=callable)
+    if len(leaves) != 1 or callable(leaves[0]) or jnp.ndim(leaves[0]):
+        raise ValueError(
+            "a trained state is Boltzmann at one temperature; the system has several baths, or "
+            "one that varies"
+        )
+    check_bound("temperature", leaves[0], ">", 0.0)
+    return leaves[0]
+
+
+def examples(
+    data: Any, form: AbstractEnergy, prior_stiffness: Any, batch: int | None
+) -> tuple[Array, Array, Array, int | None]:
+    """Features, targets, prior stiffness and batch, checked."""
+    if not isinstance(form, AbstractEnergy):
+        raise TypeError(
+            f"energy must be an AbstractEnergy such as MeanSquaredError(), got {form!r}"
+        )
+    if not isinstance(data, Data):
+        if not isinstance(data, tuple | list) or len(data) != 2:
+            raise TypeError(f"data must be Data or a pair (features, targets), got {type(data)}")
+        data = Data(data[0], _targets(data[1], form))
+    check_bound("prior_stiffness", prior_stiffness, ">=", 0.0)
+    if batch is not None:
+        batch = check_count("batch", batch)
+    return data.features, data.targets, as_parameter(prior_stiffness), batch
+
+
+def _targets(targets: Any, form: AbstractEnergy) -> Any:
+    """Whole numbers are values in a regression, and labels in a classification."""
+    if not is_concrete(targets):
+        return targets
+    targets = np.asarray(targets)
+    if not form.classifies and targets.dtype.kind in "iub":
+        return targets.astype(float)
+    if form.classifies and targets.dtype.kind == "f":
+        check_labels((*targets.shape[:1], max(2, int(np.nanmax(targets, initial=1)) + 1)), targets)
+        return targets.astype(np.int32)
+    return targets
+
+
+class NetworkLearning(AbstractLearning):
+    r"""An Equinox model that learns, a system for `simulate`.
+
+    $$dθ = -\mu\,\partial_\theta\Big[\frac1n\sum_i\ell(f_\theta(x_i), y_i) +
+      \tfrac k2|\theta|^2\Big]dt + \sqrt{2\mu\tau}\,dW$$
+
+    Args:
+        network: called with one example `(d,)`, returns `()` or `(outputs,)`. All its floating
+            arrays evolve. Dropout is switched off.
+        energy: the energy form.
+        data: `Data`, or a pair of features `(n, d)` and targets `(n,)` or `(n, outputs)`.
+        prior_stiffness: k >= 0. Without it most networks have no trained state.
+        batch: examples in each step, drawn with replacement; None for all of them.
+        temperature, mobility: τ and μ, as for `AbstractSystem`: one bath for each layer is legal.
+        control: t -> λ, the scale of the data's energy; None for 1.
+
+    Raises:
+        TypeError: a network with state of its own (BatchNorm) or without parameters.
+        ValueError: targets that the energy or the network's outputs cannot be compared with.
+
+    Source: Zhang 2024, arXiv:2404.13218, for the loss as potential energy.
+    """
+
+    features: Float[Array, "n ..."]
+    targets: Array
+    form: AbstractEnergy
+    prior_stiffness: Float[Array, ""]
+    batch: int | None = eqx.field(static=True)
+    temperature: Any
+    mobility: Any
+    control: Callable[[Any], Any] | None
+    template: Any  # gives shapes, and all that does not evolve
+
+    def __init__(
+        self,
+        network: Any,
+        energy: AbstractEnergy,
+        data: Any,
+        *,
+        prior_stiffness: Any,
+        batch: int | None = None,
+        temperature: Any = 1.0,
+        mobility: Any = 1.0,
+        control: Callable[[Any], Any] | None = None,
+    ):
+        refuse_stateful(network)
+        features, targets, prior_stiffness, batch = examples(data, energy, prior_stiffness, batch)
+        self.template = eqx.nn.inference_mode(network)
+        state = self.state(network)
+        if not jax.tree.leaves(state):
+            raise TypeError(f"network must have floating arrays as parameters, got {network!r}")
+        self.features, self.targets, self.form = features, targets, energy
+        self.prior_stiffness, self.batch, self.control = prior_stiffness, batch, control
+        self.temperature, self.mobility = as_parameters(temperature), as_parameters(mobility)
+        try:
+            found = jax.eval_shape(self.outputs, state, features)
+        except Exception as error:
+            raise ValueError(
+                f"network must take one example of shape {features.shape[1:]}: {error}"
+            ) from error
+        energy.check(found.shape, targets)
+
+    def state(self, network: Any) -> PyTree[Float[Array, "..."]]:
+        """The arrays of a network that evolve."""
+        return eqx.filter(network, eqx.is_inexact_array)
+
+    def network(self, state: PyTree[Float[Array, "..."]]) -> Any:
+        """The network with these arrays, to be called with an example."""
+        return eqx.combine(state, self.template)
+
+    @property
+    def like(self):
+        return self.state(self.template)
+
+    def outputs(self, state, features):
+        return jax.vmap(self.network(state))(features)
+
+
+def refuse_stateful(network: Any) -> None:
+    """TypeError where a layer remembers what it has seen: its energy is no function of θ."""
+
+    def stateful(node: Any) -> bool:
+        return isinstance(node, eqx.nn.StateIndex | eqx.nn.StatefulLayer)
+
+    for node in jax.tree.leaves(network, is_leaf=stateful):
+        if stateful(node):
+            raise TypeError(
+                f"network must not have layers with state of their own, got "
+                f"{type(node).__name__}: the energy would not be a function of the parameters; "
+                "use LayerNorm or GroupNorm instead of BatchNorm"
+            )
+
+
+class LinearLearning(AbstractLearning):
+    r"""A linear model that learns: $f = \theta\cdot x$, without an intercept of its own.
+
+    $$E = \frac1n\sum_i\ell(\theta\cdot x_i, y_i) + \tfrac k2|\theta|^2$$
+
+    The state is θ, `(d,)` for one output and `(outputs, d)` for several: a column of targets
+    each, or a class each where the labels go beyond 0 and 1.
+
+    Args:
+        data: `Data`, or a pair of features `(n, d)` and targets.
+        energy: the energy form.
+        prior_stiffness: k >= 0.
+        temperature, mobility, batch, control: as for `NetworkLearning`.
+
+    Raises:
+        ValueError: labels of the wrong kind, NaN in the data (row and column are named).
+    """
+
+    features: Float[Array, "n d"]
+    targets: Array
+    form: AbstractEnergy
+    prior_stiffness: Float[Array, ""]
+    batch: int | None = eqx.field(static=True)
+    temperature: Any
+    mobility: Any
+    control: Callable[[Any], Any] | None
+    n_outputs: int | None = eqx.field(static=True)  # None for θ of shape (d,)
+
+    def __init__(
+        self,
+        data: Any,
+        energy: AbstractEnergy,
+        *,
+        prior_stiffness: Any = 0.0,
+        batch: int | None = None,
+        temperature: Any = 1.0,
+        mobility: Any = 1.0,
+        control: Callable[[Any], Any] | None = None,
+    ):
+        features, targets, prior_stiffness, batch = examples(data, energy, prior_stiffness, batch)
+        n_outputs = None
+        if energy.classifies:
+            named = len(data.class_names) if isinstance(data, Data) else 0
+            seen = int(np.max(np.asarray(targets), initial=0)) + 1 if is_concrete(targets) else 2
+            wide = max(named, seen)
+            n_outputs = wide if wide > 2 else None
+        elif targets.ndim == 2:
+            n_outputs = targets.shape[1]
+        self.features, self.targets, self.form = features, targets, energy
+        self.prior_stiffness, self.batch, self.control = prior_stiffness, batch, control
+        self.temperature, self.mobility = as_parameters(temperature), as_parameters(mobility)
+        self.n_outputs = n_outputs
+        shape = features.shape[:1] if n_outputs is None else (features.shape[0], n_outputs)
+        energy.check(shape, targets)
+
+    @property
+    def like(self):
+        n_features = self.features.shape[1]
+        shape = (n_features,) if self.n_outputs is None else (self.n_outputs, n_features)
+        return jax.ShapeDtypeStruct(shape, self.features.dtype)
+
+    def outputs(self, state, features):
+        return features @ state if self.n_outputs is None else features @ state.T
+
+    @property
+    def second_moments(self) -> Float[Array, "d d"]:
+        """C = XᵀX/n."""
+        return self.features.T @ self.features / self.features.shape[0]

@@ -1,0 +1,87 @@
+"""States of a learning system: distributions of its parameters when a transition begins."""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Key
+
+from ..numerics._checks import check_count
+from ._expected_energy import Measured, expected_energy, matrix_like
+from ._initialisations import AbstractInitialisation, entropy_of_leaves, initialisation
+from ._learning import AbstractLearning
+
+
+class AbstractState(eqx.Module):
+    """A distribution p(θ) of the parameters that a transition begins with."""
+
+    @abc.abstractmethod
+    def energy_in(self, system: AbstractLearning) -> Measured:
+        """U = E_p[E] in the potential of a system, with its standard error."""
+
+    @abc.abstractmethod
+    def entropy_in(self, system: AbstractLearning) -> Measured:
+        """S of p over the parameters of a system, in nats, with its standard error."""
+
+    @abc.abstractmethod
+    def work_towards(self, system: AbstractLearning) -> Measured:
+        """Work of quenching the potential to that of a system, at fixed p."""
+
+
+class TypeI(AbstractState):
+    r"""The state before any training: p is the initialisation.
+
+    $U_0 = E_{p_0}[E]$ is exact for a linear model whose parameters start normal or uniform; for
+    others it is the mean of samples.
+
+    Args:
+        start: an `AbstractInitialisation` or a name such as "he_normal".
+        n_samples, key: of the mean, where one is needed.
+    """
+
+    initialisation: AbstractInitialisation
+    n_samples: int = eqx.field(static=True)
+    key: Key[Array, ""] | None
+
+    def __init__(self, start: Any, *, n_samples: int = 10_000, key: Key[Array, ""] | None = None):
+        self.initialisation = initialisation(start)
+        self.n_samples = check_count("n_samples", n_samples, 2)
+        self.key = key
+
+    def energy_in(self, system):
+        return expected_energy(self.initialisation, system, n_samples=self.n_samples, key=self.key)
+
+    def entropy_in(self, system):
+        parts = entropy_of_leaves(self.initialisation, matrix_like(system))
+        total = jnp.sum(jnp.stack(parts))
+        return total, jnp.zeros_like(total)
+
+    def work_towards(self, system):
+        return nothing(system)
+
+
+class TypeII(AbstractState):
+    """The trained state with new data: the potential is quenched to that of the new system.
+
+    Args:
+        trained: the state trained on the old data.
+    """
+
+    trained: AbstractState
+
+    def energy_in(self, system):
+        return self.trained.energy_in(system)
+
+    def entropy_in(self, system):
+        return self.trained.entropy_in(system)
+
+    def work_towards(self, system):
+        return self.trained.work_towards(system)
+
+
+def nothing(system: AbstractLearning) -> Measured:
+    """No energy at all, exactly."""
+    zero = jnp.zeros((), jax.tree.leaves(system.like)[0].dtype)
+    return zero, zero
