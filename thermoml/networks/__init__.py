@@ -26,6 +26,7 @@ from ._initialisations import (
 )
 from ._laplace import Gaussian, Laplace, log_copies
 from ._learning import AbstractLearning, LinearLearning, NetworkLearning
+from ._path import TrainingPath, simulated_training_path, training_path
 from ._states import AbstractState, TypeI, TypeII
 from ._switching import Switching, TrainingWarning
 from ._trained import Trained
@@ -56,6 +57,7 @@ __all__ = [
     "Normal",
     "Switching",
     "Trained",
+    "TrainingPath",
     "TrainingWarning",
     "Transition",
     "TypeI",
@@ -72,6 +74,8 @@ __all__ = [
     "log_copies",
     "log_determinant_density",
     "read_csv",
+    "simulated_training_path",
     "synthetic_data",
+    "training_path",
     "transition",
 ]

@@ -4,7 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
 from ..numerics._arrays import is_concrete
 from ._boltzmann import AbstractRoute, Boltzmann, Harmonic, curvature, first_key
@@ -109,6 +109,22 @@ class Trained(AbstractState):
             words.append(f"{symbol} = {value:.6g}" + (f" ± {error:.2g}" if error else ""))
         return ", ".join(words)
 
+    def sample(self, key: Key[Array, ""]) -> Any:
+        """One state drawn from p₁, a start for `simulate`.
+
+        Raises:
+            ValueError: the route gives no states.
+        """
+        if self.found.weighted is not None:
+            states, weights = self.found.weighted.states, self.found.weighted.weights
+            chosen = jax.random.choice(key, weights.shape[0], p=weights)
+            return jax.tree.map(lambda leaf: leaf[chosen], states)
+        if self.found.normal is None:
+            raise ValueError(
+                f"{type(self.route).__name__} gives no states to draw from; use Switching"
+            )
+        return self._shaped(self.found.normal.sample(key))
+
     def energy_in(self, system):
         shapes = [[leaf.shape for leaf in jax.tree.leaves(s.like)] for s in (self.system, system)]
         if shapes[0] != shapes[1]:
@@ -137,18 +153,16 @@ class Trained(AbstractState):
         if self.found.weighted is not None:
             return self.found.weighted.mean_of(function)
         normal = self.found.normal
-        if normal is None:
-            raise ValueError(
-                f"{type(self.route).__name__} gives no samples to meet new data with; use Switching"
-            )
-        if isinstance(system, LinearLearning) and isinstance(system.form, MeanSquaredError):
+        if (
+            normal is not None
+            and isinstance(system, LinearLearning)
+            and isinstance(system.form, MeanSquaredError)
+        ):
             mean = function(self._shaped(normal.mean))
             energy = mean + jnp.sum(curvature(system) * normal.matrix) / 2
             return energy, jnp.zeros_like(energy)
         keys = jax.random.split(first_key(None), 10_000)
-        return mean_of(
-            jax.lax.map(lambda k: function(self._shaped(normal.sample(k))), keys, batch_size=512)
-        )
+        return mean_of(jax.lax.map(lambda k: function(self.sample(k)), keys, batch_size=512))
 
     def _shaped(self, vector: Float[Array, " d"]) -> Any:
         """A vector of all parameters as a state."""
