@@ -16,6 +16,7 @@ from ._read import (
     shipped_configs,
 )
 from ._thermodynamics import DraggedTrap, OptimalProtocol, Stirling, TiltedRing, TwoBaths
+from ._training_transition import TrainingTransition
 from ._tune_alpha import TuneAlpha
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Setting",
     "Stirling",
     "TiltedRing",
+    "TrainingTransition",
     "TuneAlpha",
     "TwoBaths",
     "apply_override",

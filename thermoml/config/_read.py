@@ -16,6 +16,7 @@ from ._learning_rules import LearningRules
 from ._parameter_sweep import ParameterSweep
 from ._parts import ConfigError, describe, nearest
 from ._thermodynamics import DraggedTrap, OptimalProtocol, Stirling, TiltedRing, TwoBaths
+from ._training_transition import TrainingTransition
 from ._tune_alpha import TuneAlpha
 
 SCHEMAS: dict[str, type[Ensemble]] = {
@@ -32,6 +33,7 @@ SCHEMAS: dict[str, type[Ensemble]] = {
     "two_baths": TwoBaths,
     "stirling": Stirling,
     "optimal_protocol": OptimalProtocol,
+    "training_transition": TrainingTransition,
 }
 
 

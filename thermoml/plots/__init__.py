@@ -15,6 +15,7 @@ from ._experiments import (
 from ._learning_efficiency import efficiency_of_learning
 from ._learning_rules import error_against_dissipation, heat_and_energy, learning_curves
 from ._parameter_sweep import error_and_dissipation
+from ._training_transition import heat_capacities, training_diagrams
 from ._tune_alpha import gradients_and_optima
 
 __all__ = [
@@ -31,10 +32,12 @@ __all__ = [
     "gradients_and_optima",
     "heat_and_energy",
     "heat_between_baths",
+    "heat_capacities",
     "learning_curves",
     "measured_against_alpha",
     "optimal_protocols",
     "ring_densities",
     "ring_transport",
+    "training_diagrams",
     "work_distributions",
 ]

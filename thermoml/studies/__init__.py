@@ -13,6 +13,7 @@ from ._parameter_sweep import ParameterSweepStudy
 from ._run import redraw, run_study
 from ._stirling import StirlingStudy
 from ._tilted_ring import TiltedRingStudy
+from ._training_transition import TrainingTransitionStudy
 from ._tune_alpha import TuneAlphaStudy
 from ._two_baths import TwoBathsStudy
 
@@ -30,6 +31,7 @@ STUDIES: dict[str, type[AbstractStudy]] = {
     "two_baths": TwoBathsStudy,
     "stirling": StirlingStudy,
     "optimal_protocol": OptimalProtocolStudy,
+    "training_transition": TrainingTransitionStudy,
 }
 
 
