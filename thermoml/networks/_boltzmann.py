@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Key, PyTree
 from ..thermodynamics import NormalState
 from ._energies import MeanSquaredError
 from ._expected_energy import Measured
-from ._ground_state import ground_state
+from ._ground_state import ground_state, whitened
 from ._learning import AbstractLearning, LinearLearning, bath_temperature
 
 
@@ -66,26 +66,36 @@ class Harmonic(AbstractRoute):
                 "Switching for networks"
             )
         lowest = ground_state(system)
-        return about_minimum(
-            lowest.parameters.reshape(-1),
-            lowest.energy,
-            curvature(system),
-            bath_temperature(system),
-        )
+        return _about_minimum(system, lowest.parameters.reshape(-1), lowest.energy)
 
 
 @eqx.filter_jit
-def about_minimum(
-    mean: Float[Array, " d"],
-    lowest: Float[Array, ""],
-    stiffness: Float[Array, "d d"],
-    temperature: Float[Array, ""],
+def _about_minimum(
+    system: LinearLearning, mean: Float[Array, " d"], lowest: Float[Array, ""]
 ) -> Boltzmann:
     """The normal distribution in a harmonic potential."""
-    temperature = temperature.astype(mean.dtype)
-    covariance = jnp.linalg.inv(stiffness) * temperature
-    normal = NormalState(mean, (covariance + covariance.T) / 2)
-    return harmonic(lowest, jnp.linalg.slogdet(stiffness)[1], mean.size, temperature, normal)
+    temperature = bath_temperature(system).astype(mean.dtype)
+    basis, white = whitened(system.features, system.prior_stiffness)
+    outputs = mean.size // basis.shape[0]
+    block = temperature * (basis @ jnp.linalg.solve(white, basis.T))
+    covariance = jnp.kron(jnp.eye(outputs, dtype=mean.dtype), (block + block.T) / 2)
+    log_det = jnp.linalg.slogdet(white)[1] - 2 * jnp.sum(jnp.log(jnp.abs(jnp.diagonal(basis))))
+    normal = NormalState(mean, covariance)
+    return harmonic(lowest, outputs * log_det, mean.size, temperature, normal)
+
+
+@eqx.filter_jit
+def spread_energy(old: LinearLearning, new: LinearLearning) -> Float[Array, ""]:
+    """½ tr H'Σ, which the spread of the old trained state adds in the new potential."""
+    basis, white = whitened(old.features, old.prior_stiffness)
+    covariance = jnp.linalg.inv(white)  # in the basis P, where it is 1 to rounding
+    shown = new.features @ basis
+    stiffness = shown.T @ shown / shown.shape[0] + new.prior_stiffness.astype(basis.dtype) * (
+        basis.T @ basis
+    )
+    outputs = 1 if old.n_outputs is None else old.n_outputs
+    temperature = bath_temperature(old).astype(basis.dtype)
+    return outputs * temperature / 2 * jnp.sum(stiffness * covariance)
 
 
 def harmonic(

@@ -9,12 +9,14 @@ import numpy as np
 import optimistix as optx
 from jax import lax
 from jax.flatten_util import ravel_pytree
+from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float, PyTree
 
 from ..numerics._arrays import is_concrete
 from ..numerics._roots import newton_root
 from ._energies import CrossEntropy, MeanAbsoluteError, MeanSquaredError
 from ._learning import AbstractLearning, LinearLearning
+from ._least_absolute import least_absolute
 
 
 class GroundState(eqx.Module):
@@ -34,6 +36,8 @@ class GroundState(eqx.Module):
     def __str__(self) -> str:
         if not is_concrete(self.energy):
             return "GroundState (traced)"
+        if np.ndim(self.energy):
+            return f"GroundState (a batch of shape {np.shape(self.energy)})"
         return f"E = {float(self.energy):.6g} (certificate {float(self.certificate):.1g})"
 
 
@@ -43,13 +47,13 @@ def ground_state(
     r"""The minimum potential energy $E_\min = \min_\theta E(\theta)$ of a system.
 
     Linear models: mean squared error by the normal equations; cross-entropy by Newton's method;
-    mean absolute error by linear programming, with its dual as lower bound (SciPy). Their minimum
-    is global, and its energy is differentiable in data and prior. Networks: by BFGS
+    mean absolute error by linear or quadratic programming, with its dual as lower bound. Their
+    minimum is global, and its energy is differentiable in data and prior. Networks: by BFGS
     (optimistix) from `start`; a local minimum.
 
     Args:
         system: a `LinearLearning` or `NetworkLearning`.
-        start: where the search begins; needed for networks, whose own parameters it may be.
+        start: where the search begins, like the system's state, or a network; needed for networks.
         max_steps: of the search.
 
     Returns:
@@ -57,7 +61,8 @@ def ground_state(
 
     Raises:
         ValueError: there is no minimum, or no single one: fewer examples than parameters, separable
-            classes, classes that can be shifted together. The message says what to add.
+            classes, classes that can be shifted together. The message says what to add. A start of
+            another structure than the state.
 
     Cost: linear: O(nd² + d³) a step; networks: a gradient and O(d²) a step.
     """
@@ -71,20 +76,49 @@ def ground_state(
         if not isinstance(system, LinearLearning):
             raise ValueError("start must be given for a network, such as system.state(network)")
         start = jnp.zeros(system.like.shape, system.like.dtype)
-    return _descended(system, start, max_steps)
+    return _descended(system, _checked_start(system, start), max_steps)
+
+
+def _checked_start(system: AbstractLearning, start: PyTree[Any]) -> PyTree[Array]:
+    """The arrays of a start, or ValueError where they are not those of the state."""
+    start = eqx.filter(start, eqx.is_inexact_array)
+    like = system.like
+    shapes = [[np.shape(leaf) for leaf in jax.tree.leaves(tree)] for tree in (start, like)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"start must be like the system's state, with arrays of shapes {shapes[1]}, got "
+            f"{shapes[0]}"
+        )
+    leaves = zip(jax.tree.leaves(start), jax.tree.leaves(like), strict=True)
+    return jax.tree.unflatten(jax.tree.structure(like), [x.astype(s.dtype) for x, s in leaves])
 
 
 @eqx.filter_jit
 def _least_squares(system: LinearLearning) -> GroundState:
-    moments = system.second_moments
-    size = moments.shape[0]
-    curvature = moments + system.prior_stiffness * jnp.eye(size, dtype=moments.dtype)
-    targets = system.targets.astype(moments.dtype)
-    right = system.features.T @ targets / targets.shape[0]
-    found = jnp.linalg.solve(curvature, right if right.ndim == 2 else right[:, None])
+    basis, white = whitened(system.features, system.prior_stiffness)
+    targets = system.targets.astype(basis.dtype)
+    right = (system.features @ basis).T @ targets / targets.shape[0]
+    found = basis @ jnp.linalg.solve(white, right if right.ndim == 2 else right[:, None])
     parameters = found[:, 0] if right.ndim == 1 else found.T
     slope = jax.grad(system.total_energy)(parameters)
     return GroundState(parameters, system.total_energy(parameters), jnp.linalg.norm(slope))
+
+
+def whitened(features: Float[Array, "n d"], stiffness: Array) -> tuple[Array, Array]:
+    r"""An upper triangular P, and PᵀHP = 1 to rounding, of $H = X^\top X/n + k$.
+
+    From a QR decomposition, whose rounding grows like the condition number of X and not like its
+    square, as it would were H inverted: a column of ones beside one of years leaves float32 none.
+    P is held fixed under differentiation; what is made of both has the right derivatives.
+    """
+    count, size = features.shape
+    stiffness = stiffness.astype(features.dtype)
+    eye = jnp.eye(size, dtype=features.dtype)
+    rows = [features / jnp.sqrt(jnp.asarray(count, features.dtype)), jnp.sqrt(stiffness) * eye]
+    upper = jnp.linalg.qr(jnp.concatenate(lax.stop_gradient(rows)), mode="r")
+    basis = solve_triangular(upper, eye)
+    shown = features @ basis
+    return basis, shown.T @ shown / count + stiffness * (basis.T @ basis)
 
 
 @eqx.filter_jit
@@ -118,7 +152,7 @@ def _least_absolute(system: LinearLearning) -> GroundState:
         jax.ShapeDtypeStruct(columns.shape, dtype),
     )
     given = lax.stop_gradient((system.features, columns, system.prior_stiffness.astype(dtype)))
-    found, dual = jax.pure_callback(_absolute_on_host, shapes, *given, vmap_method="sequential")
+    found, dual = jax.pure_callback(least_absolute, shapes, *given, vmap_method="sequential")
     parameters = found if system.n_outputs is not None else found[0]
     residual = columns - system.features @ found.T
     count = columns.shape[0]
@@ -132,38 +166,6 @@ def _least_absolute(system: LinearLearning) -> GroundState:
     )
     energy = energy + lax.stop_gradient(reached - energy)
     return GroundState(parameters, energy, lax.stop_gradient(jnp.abs(reached - bound)))
-
-
-def _absolute_on_host(features: Any, columns: Any, stiffness: Any) -> tuple[np.ndarray, np.ndarray]:
-    from scipy.optimize import linprog, minimize
-
-    x, k = np.asarray(features, float), float(stiffness)
-    n, d = x.shape
-    parameters, duals = [], []
-    for y in np.asarray(columns, float).T:
-        if k == 0:
-            # max u·y over |u| <= 1, Xᵀu = 0; θ are the multipliers of that equality
-            found = linprog(-y, A_eq=x.T, b_eq=np.zeros(d), bounds=(-1, 1), method="highs")
-            parameters.append(-found.eqlin.marginals)
-            duals.append(found.x)
-            continue
-
-        def negative(u, y=y):
-            force = x.T @ u / n
-            return force @ force / (2 * k) - u @ y / n, (x @ force / k - y) / n
-
-        found = minimize(
-            negative,
-            np.zeros(n),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=[(-1, 1)] * n,
-            options={"maxiter": 20_000, "maxfun": 50_000, "ftol": 1e-16, "gtol": 1e-12},
-        )
-        duals.append(found.x)
-        parameters.append(x.T @ found.x / n / k)
-    dtype = np.asarray(features).dtype
-    return np.asarray(parameters, dtype), np.asarray(duals, dtype).T
 
 
 def check_normalisable(system: LinearLearning) -> None:

@@ -14,7 +14,7 @@ from ._energies import CrossEntropy
 from ._ground_state import ground_state
 from ._learning import LinearLearning, bath_temperature
 
-_TAIL = 5.0  # degrees of freedom of the proposal: its tails are heavier than any e^{-|θ|}
+_TAIL = 5  # degrees of freedom of the proposal: its tails are heavier than any e^{-|θ|}
 _ROUNDS = 5
 _CHUNK = 512
 _ENOUGH = 200.0
@@ -50,8 +50,7 @@ class Importance(AbstractRoute):
             raise TypeError(
                 f"Importance needs a LinearLearning, got {type(system).__name__}; use Switching"
             )
-        frozen = eqx.combine(lax.stop_gradient(eqx.filter(system, eqx.is_inexact_array)), system)
-        mode = ground_state(frozen).parameters
+        mode = ground_state(_held(system)).parameters
         found, effective = _sample(system, mode, first_key(self.key), self.n_samples)
         if is_concrete(effective) and not float(effective) >= _ENOUGH:
             raise ValueError(
@@ -70,16 +69,14 @@ def _sample(
     temperature = bath_temperature(system).astype(dtype)
     n_samples = -(-n_samples // _CHUNK) * _CHUNK
 
-    def energy_of(x):
-        return system.total_energy(x.reshape(shape))
+    held, held_temperature = _held(system), lax.stop_gradient(temperature)
 
-    def energies(points):
-        return lax.map(energy_of, points, batch_size=_CHUNK)
+    def energies(points, system):
+        return lax.map(lambda x: system.total_energy(x.reshape(shape)), points, batch_size=_CHUNK)
 
     def propose(key, mean, scale, count):
-        normal, gamma = jax.random.split(key)
-        g = jax.random.normal(normal, (count, size), dtype)
-        chi = 2 * jax.random.gamma(gamma, _TAIL / 2, (count, 1), dtype)
+        g, h = jnp.split(jax.random.normal(key, (count, size + _TAIL), dtype), [size], axis=1)
+        chi = jnp.sum(h**2, axis=1, keepdims=True)
         points = mean[None, :] + g @ scale.T * jnp.sqrt(_TAIL / chi)
         squares = jnp.sum(g**2, axis=1) * _TAIL / chi[:, 0]
         half = jnp.asarray([(_TAIL + size) / 2, _TAIL / 2], dtype)
@@ -92,13 +89,13 @@ def _sample(
         return points, constant - determinant - half[0] * jnp.log1p(squares / _TAIL)
 
     # Laplace's covariance where there is curvature, else that of squares of like size
-    first = _width(system, mode, temperature)
+    first = _width(held, mode, held_temperature)
     origin = mode.reshape(-1)
 
     def improve(carry, key):
         mean, scale = carry
         points, log_density = propose(key, mean, scale, 16 * _CHUNK)
-        exponents = -energies(points) / temperature - log_density
+        exponents = -energies(points, held) / held_temperature - log_density
         # Tempered until the weights rest on enough samples to estimate a covariance from
         power = lax.while_loop(
             lambda p: (_effective(p * exponents) < 10 * size) & (p > 1e-3),
@@ -113,11 +110,9 @@ def _sample(
         return (mean, jnp.linalg.cholesky(covariance)), None
 
     keys = jax.random.split(key, _ROUNDS + 1)
-    frozen = lax.stop_gradient(first)
-    (mean, scale), _ = lax.scan(improve, (origin, frozen), keys[1:])
-    mean, scale = lax.stop_gradient((mean, scale))
+    (mean, scale), _ = lax.scan(improve, (origin, first), keys[1:])
     points, log_density = propose(keys[0], mean, scale, n_samples)
-    found = energies(points)
+    found = energies(points, system)
     exponents = -found / temperature - log_density
     log_partition = logsumexp(exponents) - jnp.log(jnp.asarray(n_samples, dtype))
     effective = _effective(exponents)
@@ -138,6 +133,11 @@ def _sample(
         None,
         weighted,
     ), effective
+
+
+def _held(system: LinearLearning) -> LinearLearning:
+    """The system as a constant of differentiation."""
+    return eqx.combine(lax.stop_gradient(eqx.filter(system, eqx.is_inexact_array)), system)
 
 
 def _effective(exponents: Array) -> Array:

@@ -116,6 +116,11 @@ def examples(
             raise TypeError(f"data must be Data or a pair (features, targets), got {type(data)}")
         data = Data(data[0], _targets(data[1], form))
     check_bound("prior_stiffness", prior_stiffness, ">=", 0.0)
+    if np.ndim(prior_stiffness):
+        raise ValueError(
+            f"prior_stiffness must be one number, got shape {np.shape(prior_stiffness)}; scale the "
+            "features instead"
+        )
     if batch is not None:
         batch = check_count("batch", batch)
     return data.features, data.targets, as_parameter(prior_stiffness), batch
@@ -129,7 +134,8 @@ def _targets(targets: Any, form: AbstractEnergy) -> Any:
     if not form.classifies and targets.dtype.kind in "iub":
         return targets.astype(float)
     if form.classifies and targets.dtype.kind == "f":
-        check_labels((*targets.shape[:1], max(2, int(np.nanmax(targets, initial=1)) + 1)), targets)
+        largest = np.max(targets, initial=1, where=np.isfinite(targets))
+        check_labels((*targets.shape[:1], max(2, int(largest) + 1)), targets)
         return targets.astype(np.int32)
     return targets
 
@@ -216,6 +222,8 @@ def refuse_stateful(network: Any) -> None:
     """TypeError where a layer remembers what it has seen: its energy is no function of θ."""
 
     def stateful(node: Any) -> bool:
+        if isinstance(node, eqx.nn.Sequential):  # as much as its layers are
+            return False
         return isinstance(node, eqx.nn.StateIndex | eqx.nn.StatefulLayer)
 
     for node in jax.tree.leaves(network, is_leaf=stateful):

@@ -71,6 +71,13 @@ class TypeII(AbstractState):
 
     trained: AbstractState
 
+    def __check_init__(self):
+        if not hasattr(self.trained, "system"):
+            raise TypeError(
+                f"trained must be a Trained state, got {type(self.trained).__name__}; a TypeI "
+                "state has no data that could be refreshed"
+            )
+
     def energy_in(self, system):
         return self.trained.energy_in(system)
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from ..numerics._arrays import is_concrete
-from ._boltzmann import AbstractRoute, Boltzmann, Harmonic, curvature, first_key
+from ._boltzmann import AbstractRoute, Boltzmann, Harmonic, curvature, first_key, spread_energy
 from ._energies import MeanSquaredError
 from ._expected_energy import Measured, mean_of
 from ._ground_state import check_normalisable
@@ -103,6 +103,8 @@ class Trained(AbstractState):
     def __str__(self) -> str:
         if not is_concrete(self.energy):
             return "Trained (traced)"
+        if jnp.ndim(self.energy):
+            return f"Trained (a batch of shape {self.energy.shape})"
         words = [f"Trained at τ = {float(self.temperature):g} by {type(self.route).__name__}"]
         for name, symbol in (("energy", "U"), ("entropy", "S"), ("free_energy", "F")):
             value, error = float(getattr(self, name)), float(getattr(self, f"{name}_error"))
@@ -159,7 +161,10 @@ class Trained(AbstractState):
             and isinstance(system.form, MeanSquaredError)
         ):
             mean = function(self._shaped(normal.mean))
-            energy = mean + jnp.sum(curvature(system) * normal.matrix) / 2
+            if isinstance(self.route, Harmonic) and isinstance(self.system, LinearLearning):
+                energy = mean + spread_energy(self.system, system)
+            else:
+                energy = mean + jnp.sum(curvature(system) * normal.matrix) / 2
             return energy, jnp.zeros_like(energy)
         keys = jax.random.split(first_key(None), 10_000)
         return mean_of(jax.lax.map(lambda k: function(self.sample(k)), keys, batch_size=512))

@@ -13,6 +13,7 @@ from ..numerics._arrays import is_concrete
 from ._boltzmann import Boltzmann, Harmonic
 from ._energies import CrossEntropy, MeanSquaredError
 from ._expected_energy import Measured
+from ._ground_state import whitened
 from ._importance import Importance
 from ._initialisations import AbstractInitialisation, Normal
 from ._learning import LinearLearning
@@ -77,10 +78,12 @@ class Transition(eqx.Module):
         """Which case this is; its `value` says it in words.
 
         Raises:
-            TypeError: inside a trace.
+            TypeError: inside a trace, or of a batch of transitions.
         """
         if not is_concrete(self.heat):
             raise TypeError("the case is known outside jit and vmap only")
+        if np.ndim(self.heat):
+            raise TypeError(f"a batch of shape {np.shape(self.heat)} has no one case; take one out")
         heat, drop = float(self.heat), float(self.entropy_drop)
         small = 1e-9 if self.heat.dtype == np.float64 else 1e-4
         scale = max(abs(heat) / float(self.bath_temperature), abs(drop), 1.0)
@@ -100,6 +103,8 @@ class Transition(eqx.Module):
     def __str__(self) -> str:
         if not is_concrete(self.heat):
             return "Transition (traced)"
+        if np.ndim(self.heat):
+            return f"Transition (a batch of shape {np.shape(self.heat)})"
 
         def number(name: str) -> str:
             value, error = float(getattr(self, name)), float(getattr(self, f"{name}_error"))
@@ -179,7 +184,14 @@ def _balance(
     divisor = jnp.where(still, 1, drop)
     endless = jnp.where(heat == 0, jnp.nan, jnp.sign(heat) * jnp.inf)
     temperature = jnp.where(still, endless, heat / divisor)
-    relative = jnp.hypot(heat_error, heat / divisor * drop_error) / jnp.abs(divisor)
+    ratio = heat / divisor
+    # The end's U and S are correlated, as the error of its F = U - τS says
+    squares = energy[1] ** 2 + after.energy[1] ** 2
+    squares = squares + ratio**2 * (entropy[1] ** 2 + after.entropy[1] ** 2)
+    together = after.energy[1] ** 2 + (bath * after.entropy[1]) ** 2 - after.free_energy[1] ** 2
+    squares = jnp.maximum(squares - ratio / bath * together, 0)
+    some = squares > 0
+    relative = jnp.where(some, jnp.sqrt(jnp.where(some, squares, 1)), 0) / jnp.abs(divisor)
     return Transition(
         heat=heat,
         work=work,
@@ -211,8 +223,11 @@ def _entropy_spread(state: Any) -> Float[Array, ""]:
     if not isinstance(system, LinearLearning):
         return jnp.zeros_like(state.entropy)
     curved = isinstance(system.form, CrossEntropy) and system.n_outputs is None
-    weighted = state.found.weighted
-    middle = weighted.weights @ weighted.states if curved and weighted is not None else None
+    weighted, normal, middle = state.found.weighted, state.found.normal, None
+    if curved and weighted is not None:
+        middle = weighted.weights @ weighted.states
+    elif curved and normal is not None:
+        middle = normal.mean
     return _jackknife(system, middle)
 
 
@@ -223,15 +238,15 @@ def _jackknife(system: LinearLearning, middle: Array | None) -> Float[Array, ""]
     Leaving out example i multiplies det H by 1 - h_i, with h_i its leverage.
     """
     features = system.features
-    count, size = features.shape
+    count = features.shape[0]
     weight = jnp.ones((count,), features.dtype)
     if middle is not None:  # the curvature of a logistic example, amid the distribution
         chance = jax.nn.sigmoid(features @ middle)
         weight = chance * (1 - chance)
-    shares = features * weight[:, None]
-    stiffness = shares.T @ features / count
-    stiffness = stiffness + system.prior_stiffness * jnp.eye(size, dtype=features.dtype)
-    leverage = jnp.sum(shares * jnp.linalg.solve(stiffness, features.T).T, axis=1) / count
+    shares = features * jnp.sqrt(weight)[:, None]
+    basis, white = whitened(shares, system.prior_stiffness)
+    shown = shares @ basis
+    leverage = jnp.sum(shown * jnp.linalg.solve(white, shown.T).T, axis=1) / count
     outputs = 1 if system.n_outputs is None else system.n_outputs
     change = jnp.log1p(-jnp.minimum(leverage, 1 - 1e-6)) / 2 * outputs
     away = change - jnp.mean(change)

@@ -1,0 +1,232 @@
+"""Switching, Laplace and Gaussian: on linear models exactly, on networks against each other."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import special
+
+import thermoml as tml
+
+close = np.testing.assert_allclose
+
+SQUARED, ABSOLUTE, ENTROPY = tml.MeanSquaredError(), tml.MeanAbsoluteError(), tml.CrossEntropy()
+D, N, TAU, PRIOR = 10, 200, 0.002, 0.3
+RNG = np.random.default_rng(0)
+FEATURES = RNG.normal(size=(N, D))
+VALUES = np.tanh(FEATURES @ RNG.normal(size=D) * 0.1) + 0.1 * RNG.normal(size=N)
+
+
+class Unit(eqx.Module):
+    """f(x) = tanh(θ·x): not linear, and without symmetries."""
+
+    weights: jax.Array
+
+    def __call__(self, x):
+        return jnp.tanh(self.weights @ x)
+
+
+def unit(*, tau=TAU, prior=PRIOR, **options):
+    data = (FEATURES, VALUES)
+    start = Unit(jnp.zeros(D))
+    return tml.NetworkLearning(
+        start, SQUARED, data, prior_stiffness=prior, temperature=tau, **options
+    )
+
+
+def linear(form=SQUARED, *, prior=0.5, tau=0.5, targets=None, **options):
+    targets = VALUES * 5 if targets is None else targets
+    return tml.LinearLearning(
+        (FEATURES[:, :2] * [1.0, 2.0], targets),
+        form,
+        prior_stiffness=prior,
+        temperature=tau,
+        **options,
+    )
+
+
+def laplace(**options):
+    return tml.Laplace(start=Unit(jnp.zeros(D)), **options)
+
+
+@pytest.fixture(scope="module")
+def routes():
+    with jax.enable_x64(True):
+        system = unit()
+        switching = tml.Switching(
+            t1=20.0, relax=10.0, dt=0.2, n_trajectories=1000, key=jax.random.key(0)
+        )
+        switched = tml.Trained(system, switching)
+        return {
+            "switching": switched,
+            "gaussian": tml.Trained(system, tml.Gaussian(switched.found.weighted.states)),
+            "dense": tml.Trained(system, laplace()),
+            "lanczos": tml.Trained(system, laplace(log_determinant="lanczos", n_probes=100)),
+        }
+
+
+@pytest.mark.parametrize("one", ["gaussian", "dense", "lanczos"])
+@pytest.mark.parametrize("name", ["entropy", "free_energy", "energy"])
+def test_all_routes_lead_to_the_same_trained_state(x64, routes, one, name):
+    """9 comparisons to 4 standard errors: a false alarm in 1800 keys."""
+    values = [getattr(routes[x], name) for x in ("switching", one)]
+    errors = [getattr(routes[x], f"{name}_error") for x in ("switching", one)]
+    assert abs(values[0] - values[1]) < 4 * np.hypot(*errors)
+    assert np.hypot(*errors) < {"entropy": 0.2, "free_energy": 5e-4, "energy": 5e-4}[name]
+
+
+def test_lanczos_finds_the_determinant_within_its_error(x64, routes):
+    dense, lanczos = routes["dense"], routes["lanczos"]
+    assert 0 < lanczos.entropy_error < 0.1
+    assert dense.entropy_error == 0
+    assert abs(dense.entropy - lanczos.entropy) < 4 * lanczos.entropy_error  # once in 16 000
+    assert dense.energy == pytest.approx(float(lanczos.energy), abs=1e-12)
+
+
+def test_at_rest_the_virial_temperature_is_that_of_the_bath(x64, routes):
+    for route in ("switching", "gaussian"):
+        found = routes[route]
+        assert abs(found.virial_temperature - TAU) < 4 * found.virial_temperature_error
+        assert found.virial_temperature_error < 0.1 * TAU
+    close(routes["switching"].heat_capacity, D / 2, atol=4 * 0.4)  # of 1000: 5 ± 0.3
+
+
+def brief(**options):
+    options = {"t1": 2.0, "relax": 4.0, "dt": 0.05, "n_trajectories": 4000} | options
+    return tml.Switching(**options, key=jax.random.key(1))
+
+
+def test_switching_finds_the_harmonic_state(x64):
+    exact = tml.Trained(linear())
+    found = tml.Trained(linear(), brief())
+    for name in ("energy", "entropy", "free_energy", "virial_temperature"):
+        error = getattr(found, f"{name}_error")
+        assert abs(getattr(found, name) - getattr(exact, name)) < 4 * error < 0.12
+
+
+def test_laplace_is_exact_in_a_harmonic_potential(x64):
+    exact = tml.Trained(linear())
+    found = tml.Trained(linear(), tml.Laplace())
+    for name in ("energy", "entropy", "free_energy", "heat_capacity", "virial_temperature"):
+        close(getattr(found, name), getattr(exact, name), rtol=1e-8)
+    close(found.found.normal.matrix, exact.found.normal.matrix, rtol=1e-8)
+
+
+def test_derivatives_of_laplace_follow_the_minimum(x64):
+    """Of entropy too, whose Hessian changes as the minimum moves."""
+
+    def parts(prior):
+        found = tml.Trained(unit(prior=prior, tau=0.1), laplace(log_determinant="dense"))
+        return jnp.stack([found.entropy, found.energy])
+
+    at = jnp.asarray(PRIOR)
+    numeric = (parts(at + 1e-4) - parts(at - 1e-4)) / 2e-4
+    close(jax.jacrev(parts)(at), numeric, rtol=1e-5)
+
+
+class Pair(eqx.Module):
+    """Two tanh units on one input."""
+
+    inner: jax.Array
+    outer: jax.Array
+
+    def __call__(self, x):
+        return self.outer @ jnp.tanh(self.inner * x[0])
+
+
+def test_copies_of_a_minimum_are_counted_against_quadrature(x64):
+    """The partition sum of four weights: two by a grid, two (E is quadratic in them) exactly."""
+    x = np.linspace(-2, 2, 24)
+    y = 1.5 * np.tanh(3 * x) - np.tanh(x)
+    k, tau = 2e-3, 1e-5
+    start = Pair(jnp.asarray([3.0, -1.0]), jnp.asarray([1.5, 1.0]))
+    system = tml.NetworkLearning(
+        start, SQUARED, (x[:, None], y), prior_stiffness=k, temperature=tau
+    )
+    copies = tml.log_copies(2)
+    found = tml.Trained(system, tml.Laplace(start=start, log_copies=copies))
+    alone = tml.Trained(system, tml.Laplace(start=start))
+    close(found.entropy - alone.entropy, np.log(8), rtol=1e-12)
+    close(alone.free_energy - found.free_energy, tau * np.log(8), rtol=1e-10)
+
+    axis = np.linspace(-6, 6, 601)
+    first, second = (v.ravel() for v in np.meshgrid(axis, axis, indexing="ij"))
+    units = np.tanh(axis[:, None] * x)
+    products, overlaps = units @ units.T / 24, units @ y / 24
+    i, j = np.divmod(np.arange(601**2), 601)
+    a, b, c = products[i, i] + k, products[i, j], products[j, j] + k
+    u, v, determinant = overlaps[i], overlaps[j], a * c - b**2
+    gain = (c * u**2 - 2 * b * u * v + a * v**2) / (2 * determinant)
+    lowest = np.mean(y**2) / 2 - gain + k / 2 * (first**2 + second**2)
+    terms = -lowest / tau + np.log(2 * np.pi * tau) - np.log(determinant) / 2
+    exact = special.logsumexp(terms + 2 * np.log(axis[1] - axis[0]))
+    assert abs(-found.free_energy / tau - exact) < 0.01
+    assert abs(-alone.free_energy / tau - exact) > 1.9
+
+
+def test_counting_copies():
+    close(tml.log_copies(2), np.log(8), rtol=1e-6)
+    close(tml.log_copies(3, 2), np.log(48 * 8), rtol=1e-6)
+    close(tml.log_copies(4, odd=False), np.log(24), rtol=1e-6)
+    assert tml.log_copies() == 0
+    with pytest.raises(ValueError, match="width must be at least 1"):
+        tml.log_copies(2, 0)
+
+
+def test_relaxing_too_briefly_is_warned_of(x64):
+    """A mobility of 0.05: neither switching nor relaxing (6 in all) reaches 1/μH = 10."""
+    with pytest.warns(tml.TrainingWarning, match="virial temperature .* not τ = 0.5: relax longer"):
+        tml.Trained(linear(mobility=0.05), brief())
+
+
+def test_switching_too_fast_is_warned_of(x64):
+    with pytest.warns(tml.FreeEnergyWarning, match="slower protocol"):
+        tml.Trained(linear(targets=VALUES * 500), brief())
+
+
+def saddle():
+    """Two units that start alike and with no weight stay a saddle's."""
+    x = np.linspace(-2, 2, 24)
+    at = Pair(jnp.zeros(2), jnp.zeros(2))
+    return at, tml.NetworkLearning(
+        at, SQUARED, (x[:, None], np.tanh(x)), prior_stiffness=1e-3, temperature=0.1
+    )
+
+
+REFUSED = {
+    "no prior": (lambda: tml.Trained(unit(prior=0.0), brief()), "Switching needs a prior"),
+    "a batch": (lambda: tml.Trained(unit(batch=5), brief()), "needs all examples .* got a batch"),
+    "baths": (lambda: tml.Trained(unit(tau=Unit(jnp.ones(D))), brief()), "several baths"),
+    "part of a step": (lambda: tml.Trained(linear(), brief(dt=0.3)), "into whole steps"),
+    "NaN time": (lambda: brief(t1=np.nan), "t1 must be finite and > 0, got nan"),
+    "one trajectory": (lambda: brief(n_trajectories=1), "n_trajectories must be at least 2"),
+    "kinks": (lambda: tml.Trained(linear(ABSOLUTE), tml.Laplace()), "has no curvature"),
+    "no start": (lambda: tml.Trained(unit(), tml.Laplace()), "start must be given"),
+    "a saddle": (
+        lambda: tml.Trained(saddle()[1], tml.Laplace(start=saddle()[0])),
+        "Hessian is not positive definite",
+    ),
+    "an early end": (
+        lambda: tml.Trained(unit(), laplace(max_steps=1)),
+        "search ended some .* above the minimum, .* more max_steps",
+    ),
+    "no such way": (lambda: tml.Laplace(log_determinant="x"), '"auto", "dense" or "lanczos"'),
+    "one probe": (lambda: tml.Laplace(n_probes=1), "n_probes must be at least 2"),
+    "another shape": (
+        lambda: tml.Trained(linear(), tml.Gaussian(np.ones((50, 4)))),
+        r"shapes \[\('n', 2\)\], got \[\(50, 4\)\]",
+    ),
+    "no states": (lambda: tml.Trained(linear(), tml.Gaussian("a")), "states must be like"),
+    "few states": (
+        lambda: tml.Trained(linear(), tml.Gaussian(FEATURES[:2, :2])),
+        "needs more samples than that",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refusals_say_what_is_wrong(x64, case):
+    call, message = REFUSED[case]
+    with pytest.raises(ValueError, match=message):
+        call()
