@@ -209,7 +209,7 @@ class Mixed(AbstractInitialisation):
             self.blocks = tuple(initialisation(x) for x in parts.values())
             self.counts, self.patterns = None, tuple(parts)
             return
-        pairs = list(parts)
+        pairs = list(parts) if isinstance(parts, Sequence) else [parts]
         if not all(isinstance(x, tuple | list) and len(x) == 2 for x in pairs):
             raise TypeError(
                 f"parts must be pairs (initialisation, count) or a mapping, got {parts!r}"
