@@ -36,15 +36,16 @@ def asymptotic_temperature(
 ) -> Float[Array, ""]:
     r"""Temperature of training a linear model of many parameters, mean squared error.
 
-    $$T = \frac{s_0 + |\hat\theta|^2/d - \tau}{\ln(s_0/\tau) + \ell(c)}, \qquad d, n \to \infty,
-      \quad c = d/n$$
+    $$T = \frac{s_0 + \hat\theta^\top C\hat\theta/d - \tau}{\ln(s_0/\tau) + \ell(c)},
+      \qquad d, n \to \infty, \quad c = d/n$$
 
-    for whitened normal features and a normal start of variance s₀.
+    for whitened normal features and a normal start of variance s₀. What is left out is O(1/d).
 
     Args:
         aspect_ratio: c, in (0, 1).
         initial_variance: s₀ > 0.
-        signal: |θ̂|²/d >= 0.
+        signal: θ̂ᵀCθ̂/d >= 0. It is |θ̂|²/d where the variance of the labels' noise is small beside
+            |θ̂|²; noise that is not lengthens θ̂ along the directions in which C is small.
         bath_temperature: τ > 0.
 
     Returns:
@@ -83,7 +84,7 @@ def asymptotic_refresh(
         bath_temperature: τ > 0.
 
     Returns:
-        ΔQ in units of energy and ΔS in nats.
+        ΔQ in units of energy and ΔS in nats; what is left out is O(1/d) beside them.
 
     Raises:
         ValueError: arguments outside these ranges.
@@ -103,7 +104,7 @@ def asymptotic_refresh(
 def asymptotic_energy(
     energy: AbstractEnergy, variance: Any, *, width: Literal["narrow", "wide"], n_classes: int = 2
 ) -> Float[Array, ""]:
-    r"""The expected energy of outputs of variance v, for narrow and for wide initialisations.
+    r"""The expected energy of normal outputs of variance v, for narrow and wide initialisations.
 
     | energy | v → 0 | v → ∞ |
     |---|---|---|
@@ -112,11 +113,12 @@ def asymptotic_energy(
     | cross-entropy, 2 classes | ln 2 + v/8 | √(v/2π) |
     | softmax, c classes | ln c + v(1 - 1/c)/2 | √v E[max of c normals] |
 
-    The next terms are O(v²) for narrow ones, and O(1/√v) for wide cross-entropies.
+    The regressions are exact. Of cross-entropies the next terms are O(v²) for narrow ones, and
+    O(1/√v) for wide ones. Uniform parameters make outputs normal only as they grow in number.
 
     Args:
         energy: an energy form.
-        variance: v > 0 of each output.
+        variance: v > 0 of each output; outputs are independent and normal.
         width: "narrow" or "wide".
         n_classes: c; with 2 a single output is meant.
 
@@ -138,7 +140,7 @@ def asymptotic_energy(
         return (
             jnp.log(jnp.full_like(v, 2)) + v / 8
             if width == "narrow"
-            else (jnp.sqrt(v / (2 * jnp.pi)))
+            else jnp.sqrt(v / (2 * jnp.pi))
         )
     if width == "narrow":
         return jnp.log(jnp.full_like(v, n_classes)) + v * (1 - 1 / n_classes) / 2
@@ -148,10 +150,12 @@ def asymptotic_energy(
 def expected_maximum(count: int) -> Float[Array, ""]:
     r"""$E\max(g_1, …, g_c) = \int x\,c\,\varphi(x)\Phi(x)^{c-1}dx$ of c standard normal numbers."""
     count = check_count("count", count)
-    u, w = (jnp.asarray(x) for x in gauss_legendre(128))
+    u, w = (jnp.asarray(x) for x in gauss_legendre(256))
     x = 18 * u - 9
     density = jnp.exp(-(x**2) / 2) / jnp.sqrt(2 * jnp.pi)
-    return 18 * jnp.sum(w * x * count * density * jax.scipy.stats.norm.cdf(x) ** (count - 1))
+    # By the chance to lie above: in float32 that to lie below is too near 1 for a high power
+    above = jnp.minimum(jax.scipy.stats.norm.cdf(-x), 1 - jnp.finfo(x.dtype).eps)
+    return 18 * jnp.sum(w * x * count * density * jnp.exp((count - 1) * jnp.log1p(-above)))
 
 
 def _aspect(name: str, value: Any) -> Float[Array, ""]:

@@ -370,7 +370,8 @@ def _as_labels(targets: Any, class_names: tuple[str, ...]) -> Array:
                 f"{labels[wrong[0]]} in row {wrong[0]}; number them from 0, or make them floats "
                 "for a regression"
             )
-    return jnp.asarray(targets, jnp.int32)
+    with known_now(targets):
+        return jnp.asarray(targets, jnp.int32)
 
 
 def _constant(values: Array) -> np.ndarray:

@@ -11,7 +11,7 @@ from jax.nn import softplus
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float
 
-from ..numerics._arrays import is_concrete
+from ..numerics._arrays import as_parameter, is_concrete
 
 
 class AbstractEnergy(eqx.Module):
@@ -38,14 +38,16 @@ class AbstractEnergy(eqx.Module):
         Raises:
             ValueError, TypeError: outputs and targets that do not belong together.
         """
-        outputs, targets = jnp.asarray(outputs), jnp.asarray(targets)
+        outputs, targets = as_parameter(outputs), jnp.asarray(targets)
         self.check(outputs.shape, targets)
         return jnp.mean(jax.vmap(self.loss)(outputs, targets))
 
     def check(self, shape: tuple[int, ...], targets: Any) -> None:
         """An error unless outputs of this shape can be compared with the targets."""
-        if len(shape) not in (1, 2):
-            raise ValueError(f"outputs must have shape (n,) or (n, outputs), got {shape}")
+        if len(shape) not in (1, 2) or 0 in shape:
+            raise ValueError(
+                f"outputs must have shape (n,) or (n, outputs) with at least one row, got {shape}"
+            )
         if np.ndim(targets) == 0 or shape[0] != np.shape(targets)[0]:
             raise ValueError(
                 f"targets must belong to the {shape[0]} outputs, one for each, got shape "

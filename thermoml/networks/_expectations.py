@@ -42,7 +42,17 @@ def _characteristic(widths: Widths, t: Float[Array, " t"]) -> Float[Array, "... 
     normal = jnp.sum(widths.normal**2, axis=-1)[..., None]
     phase = widths.uniform[..., None] * t.reshape((1,) * widths.uniform.ndim + (-1,))
     gauss = jnp.exp(-normal * _row(t, normal) ** 2 / 2)
-    return gauss * jnp.prod(jnp.sinc(phase / np.pi), axis=-2)
+    return gauss * jnp.prod(_sinc(phase), axis=-2)
+
+
+def _sinc(x: Array) -> Array:
+    r"""$\tfrac{\sin x}x$; by its series near 0, where the derivative of the quotient cancels."""
+    near = jnp.abs(x) < 0.7
+    square, series = jnp.where(near, x, 0) ** 2, jnp.ones_like(x)
+    for k in (6, 5, 4, 3, 2, 1):
+        series = 1 - square / (2 * k * (2 * k + 1)) * series
+    far = jnp.where(near, 1, x)
+    return jnp.where(near, series, jnp.sin(far) / far)
 
 
 def _row(t: Array, like: Array) -> Array:
@@ -114,10 +124,10 @@ def expected_log_sum_exp(widths: Widths, n_classes: int) -> Float[Array, ""]:
     k = jnp.arange(_GRID // 2 + 1).astype(dtype)
     t = 2 * float(np.pi) * k / period
     phase, modulus = _gumbel_phase(t)
-    phase = phase - t * start
-    size = modulus * _characteristic(widths, t)
     # A density's transform over -it is that of its integral; the mean, k = 0, makes the ramp
-    size = jnp.where(k == 0, 0, size / jnp.where(k == 0, 1, t))
+    modulus = jnp.where(k == 0, 0, modulus / jnp.where(k == 0, 1, t))
+    found = _characteristic(widths, t)
+    phase, size = _row(phase - t * start, found), _row(modulus, found) * found
     wave = lax.complex(-size * jnp.sin(phase), -size * jnp.cos(phase))
     swing = jnp.fft.irfft(wave, _GRID, axis=-1) * (_GRID / period)
     ramp = jnp.arange(_GRID).astype(dtype) / _GRID

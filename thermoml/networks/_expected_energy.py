@@ -18,6 +18,7 @@ from ._expectations import (
 from ._initialisations import Widths, initialisation, sample_leaves
 from ._learning import AbstractLearning, LinearLearning
 
+_KNOWN = (MeanSquaredError, MeanAbsoluteError, CrossEntropy)
 Measured = tuple[Float[Array, ""], Float[Array, ""]]  # a number and its standard error
 
 
@@ -34,8 +35,8 @@ def expected_energy(
     and any width: mean squared error in closed form,
     $\tfrac1{2n}\sum_i[y_i^2 + \sum_jx_{ij}^2\mathrm{Var}\,\theta_j]$; mean absolute error from the
     folded normal distribution, cross-entropies by quadrature, each with what uniform parameters
-    change of it from their characteristic function. For networks and other distributions, the mean
-    of samples.
+    change of it from their characteristic function. For networks, other distributions and other
+    energy forms, the mean of samples.
 
     Args:
         start: an `AbstractInitialisation` or its name.
@@ -53,7 +54,7 @@ def expected_energy(
     """
     start = initialisation(start)
     like = matrix_like(system)
-    if isinstance(system, LinearLearning):
+    if isinstance(system, LinearLearning) and isinstance(system.form, _KNOWN):
         widths = start.widths(like.shape)
         if widths is not None:
             energy = _linear_expectation(system, widths, like)
@@ -93,21 +94,16 @@ def _linear_expectation(system: LinearLearning, widths: Widths, like: Any) -> Fl
             return sum(parts[1:], parts[0])
 
         return _over_examples(absolute, (features, columns)) + prior
-    if isinstance(system.form, CrossEntropy):
-        if system.n_outputs is None:
-            one = Widths(full.normal[0], full.uniform[0])
-            found = _over_examples(lambda x: expected_log_cosh(scaled(x, one)), features)
-            return found + prior
-        # Classes drawn from one distribution have one distribution function
-        alike = all(w.ndim < 2 or w.shape[0] == 1 for w in widths)
-        shape = (1, size) if alike else like.shape
-        several = Widths(*(jnp.broadcast_to(w, shape) for w in widths))
-        found = _over_examples(lambda x: expected_log_sum_exp(scaled(x, several), rows), features)
+    if system.n_outputs is None:
+        one = Widths(full.normal[0], full.uniform[0])
+        found = _over_examples(lambda x: expected_log_cosh(scaled(x, one)), features)
         return found + prior
-    raise TypeError(
-        f"the expected {type(system.form).__name__} has no closed form: give the initialisation "
-        "without `widths`"
-    )
+    # Classes drawn from one distribution have one distribution function
+    alike = all(w.ndim < 2 or w.shape[0] == 1 for w in widths)
+    shape = (1, size) if alike else like.shape
+    several = Widths(*(jnp.broadcast_to(w, shape) for w in widths))
+    found = _over_examples(lambda x: expected_log_sum_exp(scaled(x, several), rows), features)
+    return found + prior
 
 
 def _over_examples(function: Callable, examples: Any) -> Array:

@@ -89,7 +89,7 @@ class Normal(AbstractIndependent):
 
     Raises:
         ValueError: a width that is not positive: then the entropy is -∞ and no transition has a
-            temperature.
+            temperature; later, a width that does not fit the parameters.
     """
 
     std: Float[Array, "..."]
@@ -99,7 +99,8 @@ class Normal(AbstractIndependent):
         self.std = as_parameter(std)
 
     def widths(self, shape=()):
-        return Widths(self.std, jnp.zeros_like(self.std))
+        std = _fits("std", self.std, shape)
+        return Widths(std, jnp.zeros_like(std))
 
 
 class Uniform(AbstractIndependent):
@@ -109,7 +110,7 @@ class Uniform(AbstractIndependent):
         bound: a > 0, a scalar or an array that broadcasts to the parameters.
 
     Raises:
-        ValueError: a width that is not positive.
+        ValueError: a width that is not positive, or that does not fit the parameters.
     """
 
     bound: Float[Array, "..."]
@@ -119,10 +120,23 @@ class Uniform(AbstractIndependent):
         self.bound = as_parameter(bound)
 
     def widths(self, shape=()):
-        return Widths(jnp.zeros_like(self.bound), self.bound)
+        bound = _fits("bound", self.bound, shape)
+        return Widths(jnp.zeros_like(bound), bound)
 
 
 _POINT = "parameters that do not vary have an entropy of -∞"
+
+
+def _fits(name: str, width: Array, shape: tuple[int, ...]) -> Array:
+    padded = (1,) * (len(shape) - width.ndim) + width.shape
+    if len(padded) != len(shape) or any(
+        a not in (1, b) for a, b in zip(padded, shape, strict=True)
+    ):
+        raise ValueError(
+            f"{name} must be a scalar or broadcast to the parameters' shape {shape}, got shape "
+            f"{width.shape}"
+        )
+    return width
 
 
 class AbstractScaled(AbstractIndependent):
@@ -209,7 +223,7 @@ class Mixed(AbstractInitialisation):
             self.blocks = tuple(initialisation(x) for x in parts.values())
             self.counts, self.patterns = None, tuple(parts)
             return
-        pairs = list(parts)
+        pairs = list(parts) if isinstance(parts, Sequence) else [parts]
         if not all(isinstance(x, tuple | list) and len(x) == 2 for x in pairs):
             raise TypeError(
                 f"parts must be pairs (initialisation, count) or a mapping, got {parts!r}"

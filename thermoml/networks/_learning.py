@@ -218,6 +218,20 @@ class NetworkLearning(AbstractLearning):
         return jax.vmap(self.network(state))(features)
 
 
+def _count_classes(data: Any, targets: Array) -> int:
+    """How many classes labels stand for; TypeError where they are traced and no one says."""
+    named = len(data.class_names) if isinstance(data, Data) else 0
+    if is_concrete(targets):
+        return max(named, int(np.max(np.asarray(targets), initial=0)) + 1)
+    boolean = not isinstance(data, Data) and jnp.result_type(data[1]) == jnp.bool_
+    if not named and not boolean:
+        raise TypeError(
+            "the number of classes of traced labels is not known: give Data with class_names, or "
+            "booleans where there are two"
+        )
+    return max(named, 2)
+
+
 def refuse_stateful(network: Any) -> None:
     """TypeError where a layer remembers what it has seen: its energy is no function of θ."""
 
@@ -251,6 +265,7 @@ class LinearLearning(AbstractLearning):
 
     Raises:
         ValueError: labels of the wrong kind, NaN in the data (row and column are named).
+        TypeError: traced labels whose number of classes no one tells.
     """
 
     features: Float[Array, "n d"]
@@ -277,9 +292,7 @@ class LinearLearning(AbstractLearning):
         features, targets, prior_stiffness, batch = examples(data, energy, prior_stiffness, batch)
         n_outputs = None
         if energy.classifies:
-            named = len(data.class_names) if isinstance(data, Data) else 0
-            seen = int(np.max(np.asarray(targets), initial=0)) + 1 if is_concrete(targets) else 2
-            wide = max(named, seen)
+            wide = _count_classes(data, targets)
             n_outputs = wide if wide > 2 else None
         elif targets.ndim == 2:
             n_outputs = targets.shape[1]

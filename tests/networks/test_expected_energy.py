@@ -1,0 +1,363 @@
+"""Expected energies of initialisations: closed forms, quadrature, Monte Carlo and derivatives."""
+
+import itertools
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import integrate, special, stats
+
+import thermoml as tml
+from thermoml.networks._expectations import (
+    expected_absolute,
+    expected_log_cosh,
+    expected_log_sum_exp,
+    normal_log_cosh,
+)
+from thermoml.networks._initialisations import Widths
+
+HOW = {"epsabs": 1e-14, "epsrel": 1e-12, "limit": 300}
+absolute = jax.jit(jax.vmap(lambda m, n, u: expected_absolute(m, Widths(n, u))))
+log_cosh = jax.jit(jax.vmap(lambda n, u: expected_log_cosh(Widths(n, u))))
+log_sum_exp = jax.jit(jax.vmap(lambda n, u: expected_log_sum_exp(Widths(n, u), n.shape[0])))
+
+
+def integral(f, *cuts):
+    """∫f from the first cut to the last, piece by piece."""
+    return sum(integrate.quad(f, a, b, **HOW)[0] for a, b in itertools.pairwise(cuts))
+
+
+def density(a, b):
+    """Of the sum of two numbers uniform on [-a, a] and [-b, b]: a trapezoid, and its corners."""
+    inner, outer = abs(a - b), a + b
+    corners = np.array([-outer, -inner, inner, outer])
+    heights = np.array([0, 1, 1, 0]) / (inner + outer)
+    return lambda z: np.interp(z, corners, heights), corners
+
+
+def softplus_of_uniform(z, a):
+    """E ln(1 + e^{z+u}), u uniform on [-a, a], by the dilogarithm: ∫ ln(1 + e^x) = -Li₂(-eˣ)."""
+    return (special.spence(1 + np.exp(z - a)) - special.spence(1 + np.exp(z + a))) / (2 * a)
+
+
+def folded(m, std):
+    return stats.foldnorm(abs(m) / std, scale=std).mean()
+
+
+# The mean absolute
+
+
+def test_one_uniform_parameter_has_a_parabola(x64):
+    """(a² + m²)/2a inside and |m| outside: a kink in the slope at a, where 512 waves are few."""
+    for a in (1e-3, 1.0, 50.0):
+        m = a * np.array([0, 0.1, -0.5, 0.9, 0.99, 1, -1.01, 1.1, 2, 5, 5.3, -20])
+        exact = np.where(abs(m) < a, (a**2 + m**2) / (2 * a), abs(m))
+        found = absolute(m, np.zeros((12, 2)), np.tile([a, 0.0], (12, 1)))
+        np.testing.assert_allclose(found, exact, rtol=0, atol=1e-6 * a)
+
+
+@pytest.mark.parametrize("bounds", [(1.0, 1.0), (1.0, 0.3), (0.01, 1.0)])
+def test_two_uniform_parameters_are_integrals_over_a_trapezoid(x64, bounds):
+    m = np.array([0, 0.3, -0.7, 1.0, 1.3, 2.0, 3.0])
+    p, corners = density(*bounds)
+    exact = [
+        integral(
+            lambda z, m=m: abs(z - m) * p(z), *np.sort([*corners, np.clip(m, *corners[[0, 3]])])
+        )
+        for m in m
+    ]
+    found = absolute(m, np.zeros((7, 2)), np.tile(bounds, (7, 1)))
+    np.testing.assert_allclose(found, exact, rtol=0, atol=1e-7)
+
+
+def test_normal_parameters_are_a_folded_normal_and_mix_with_uniform_ones(dtype):
+    m, std = np.array([0, 0.5, -1, 3, 40]), np.array([0.3, 1.2, 0.01, 2.0, 3.0])
+    normal, nothing = np.stack([0.6 * std, 0.8 * std], 1), np.zeros((5, 2))
+    cast = lambda *arrays: [jnp.asarray(x, dtype) for x in arrays]
+    exact = [folded(*x) for x in zip(m, std, strict=True)]
+    tolerance = {"rtol": 1e-13, "atol": 1e-14} if dtype == jnp.float64 else {"rtol": 2e-6}
+    found = absolute(*cast(m, normal, nothing))
+    np.testing.assert_allclose(found, exact, **tolerance)
+    assert found.dtype == dtype
+    both = absolute(*cast(m, np.stack([std, 0 * std], 1), np.tile([0.0, 0.7], (5, 1))))
+    exact = [
+        integral(lambda u, m=m, s=s: folded(m - u, s) / 1.4, -0.7, np.clip(m, -0.7, 0.7), 0.7)
+        for m, s in zip(m, std, strict=True)
+    ]
+    atol = 1e-9 if dtype == jnp.float64 else 3e-6
+    np.testing.assert_allclose(both, exact, rtol=2e-7 if dtype == jnp.float32 else 0, atol=atol)
+
+
+# The binary cross-entropy
+
+
+def test_the_softplus_of_a_uniform_parameter_is_a_dilogarithm(x64):
+    a = np.array([1e-2, 0.1, 1, 5, 30, 100, 300])
+    found = log_cosh(np.zeros((7, 2)), np.stack([a, 0 * a], 1))
+    np.testing.assert_allclose(found, softplus_of_uniform(0, a), rtol=1e-8)
+    np.testing.assert_allclose(found[:5], softplus_of_uniform(0, a[:5]), rtol=1e-11)
+
+
+def test_sums_of_uniform_and_normal_parameters_are_integrals(x64):
+    p, corners = density(2.0, 5.0)
+    trapezoid = integral(lambda z: np.logaddexp(0, z) * p(z), *corners)
+    normal = stats.norm(0, 1.3).pdf
+    mixed = integral(lambda z: softplus_of_uniform(z, 4.0) * normal(z), -12, 0, 12)
+    found = log_cosh(np.array([[0, 0], [1.3, 0]]), np.array([[2.0, 5.0], [0, 4.0]]))
+    np.testing.assert_allclose(found, [trapezoid, mixed], rtol=1e-12)
+
+
+def test_the_softplus_of_a_normal_logit_at_any_variance(dtype):
+    """With the switch between two quadratures at a deviation of 3."""
+    variance = np.array([1e-6, 1e-3, 0.3, 2, 8.99, 9.01, 30, 1e3, 1e4])
+    std = jnp.asarray(variance**0.5, dtype)
+    each = jax.jit(jax.vmap(normal_log_cosh))(std)
+
+    def exact(std):
+        density = lambda z: 2 * stats.norm.pdf(z / std) / std
+        if std < 1:
+            return integral(lambda z: np.log(2 * np.cosh(z / 2)) * density(z), 0, 3 * std, 12 * std)
+        small = lambda z: np.log1p(np.exp(-z)) * density(z)
+        return std / (2 * np.pi) ** 0.5 + integral(small, 0, 0.1, 1, 10, 60)
+
+    expected = [exact(s) for s in variance**0.5]
+    relative = 1e-12 if dtype == jnp.float64 else 1e-6
+    np.testing.assert_allclose(each, expected, rtol=relative)
+    rows = jnp.stack([0.6 * std, 0.8 * std], 1)
+    np.testing.assert_allclose(log_cosh(rows, 0 * rows), expected, rtol=2 * relative)
+    assert each.dtype == dtype
+
+
+# The softmax
+
+
+def test_two_classes_are_one_logit_of_their_difference(dtype):
+    """E ln(e^y + e^z) = E ln 2cosh((y - z)/2) of centred y and z: with widths of each class."""
+    normal = [[1, 1], [0.01, 0.01], [1, 3], [30, 30], [0, 0], [0, 0], [0, 0], [1, 0], [0, 0]]
+    uniform = [[0, 0], [0, 0], [0, 0], [0, 0], [1, 1], [5, 2], [100, 100], [0, 3], [1e3, 1e3]]
+    normal, uniform = (jnp.asarray(x, dtype) for x in (normal, uniform))
+    several = log_sum_exp(normal[..., None], uniform[..., None])
+    tolerance = {"rtol": 1e-10, "atol": 0} if dtype == jnp.float64 else {"rtol": 1e-5, "atol": 0}
+    one = log_cosh(normal, uniform)
+    np.testing.assert_allclose(several[:8], one[:8], **tolerance)
+    np.testing.assert_allclose(several[8], one[8], rtol=3e-6)  # few points on a grid so wide
+    assert several.dtype == dtype
+
+
+def largest(*distributions):
+    """E of the largest of numbers with these distribution functions, less γ."""
+    below = lambda x: np.prod([f(x) for f in distributions])
+    over = integral(lambda x: 1 - below(x), 0, 3, 10, 30, 80)
+    return over - integral(below, -60, -10, 0) - np.euler_gamma
+
+
+def shifted_uniform(a):
+    """P(u + g < x) for Gumbel's g: the mean of exp(-e^{u-x}), an exponential integral."""
+    return lambda x: (
+        (special.exp1(np.exp(-x - a)) - special.exp1(np.exp(min(a - x, 500)))) / (2 * a)
+    )
+
+
+def shifted_normal(std):
+    u = np.linspace(-9, 9, 901)
+    weights = stats.norm.pdf(u) * 0.02
+    return lambda x: np.exp(-np.exp(np.minimum(std * u - x, 50))) @ weights
+
+
+def test_many_classes_are_a_maximum_by_quadrature(x64):
+    """Normal and uniform classes of equal and of unequal widths."""
+    normal = np.array([[1.0, 1, 1], [0.5, 2, 3], [0, 0, 0], [0, 0, 0], [0, 2.0, 0]])
+    uniform = np.array([[0, 0, 0], [0, 0, 0], [5.0, 5, 5], [0.5, 2, 9], [3.0, 0, 1]])
+    exact = [
+        largest(*(shifted_normal(n) if n else shifted_uniform(a) for n, a in zip(*x, strict=True)))
+        for x in zip(normal, uniform, strict=True)
+    ]
+    found = log_sum_exp(normal[..., None], uniform[..., None])
+    np.testing.assert_allclose(found, exact, rtol=1e-9)
+
+
+def test_classes_that_are_alike_share_their_distribution(x64):
+    """One row of widths for all: 7 classes; two parameters against a nested quadrature."""
+    alike = jax.jit(lambda n, u: expected_log_sum_exp(Widths(n, u), 7))
+    found = alike(jnp.array([[0.6, 0.8]]), jnp.zeros((1, 2)))
+    np.testing.assert_allclose(found, largest(*[shifted_normal(1.0)] * 7), rtol=1e-9)
+    each = log_sum_exp(np.tile([0.6, 0.8], (1, 7, 1)), np.zeros((1, 7, 2)))[0]
+    np.testing.assert_allclose(found, each, rtol=1e-12)
+
+
+# Learning systems
+
+DRAW = np.random.default_rng(5)
+X = DRAW.normal(size=(4, 3)) * [0.5, 1.0, 3.0]
+TARGETS = {
+    "squared": (tml.MeanSquaredError(), DRAW.normal(size=(4, 2))),
+    "absolute": (tml.MeanAbsoluteError(), DRAW.normal(size=(4, 2))),
+    "binary": (tml.CrossEntropy(), np.array([0, 1, 1, 0])),
+    "softmax": (tml.CrossEntropy(), np.array([0, 2, 1, 2])),
+}
+NORMAL, UNIFORM = [0.2, 1.0, 0.4], [0.4, 2.0, 0.9]
+STARTS = {  # for this many outputs, with widths of one shape
+    "normal": lambda rows: tml.Normal(np.tile(NORMAL, (rows, 1))),
+    "uniform": lambda rows: tml.Uniform(np.tile(UNIFORM, (rows, 1))),
+    "mixed": lambda rows: tml.Mixed([(tml.Uniform(1.5), 2), (tml.Normal([0.3]), 1)]),
+}
+
+
+@pytest.fixture(scope="module")
+def samples():
+    """40 000 parameters of three outputs from each initialisation."""
+    starts = {name: make(1) for name, make in STARTS.items()}
+    draw = jax.jit(lambda key: {n: x.sample(key, (120_000, 3)) for n, x in starts.items()})
+    drawn = draw(jax.random.key(4))
+    return {name: np.asarray(x, float).reshape(40_000, 3, 3) for name, x in drawn.items()}
+
+
+def learn(form, features=X, **changed):
+    energy, targets = TARGETS[form]
+    return tml.LinearLearning((features, targets), energy, **({"prior_stiffness": 0.3} | changed))
+
+
+def loss(form, outputs):
+    """ℓ averaged over examples by NumPy: outputs (sample, example, output)."""
+    _, y = TARGETS[form]
+    if form == "squared":
+        return ((outputs - y) ** 2).sum(-1).mean(-1) / 2
+    if form == "absolute":
+        return np.abs(outputs - y).sum(-1).mean(-1)
+    if form == "binary":
+        return np.logaddexp(0, (1 - 2 * y) * outputs[..., 0]).mean(-1)
+    chances = special.log_softmax(outputs, axis=-1)
+    return -chances[:, np.arange(4), y].mean(-1)
+
+
+@pytest.mark.parametrize("form", TARGETS)
+def test_means_over_samples_of_all_initialisations(samples, form):
+    """Within 4 standard errors of 40 000 samples (false alarms 8e-4 in all twelve)."""
+    system = learn(form)
+    rows = system.n_outputs or 1
+    for name, make in STARTS.items():
+        theta = samples[name][:, :rows]
+        energies = loss(form, X @ theta.swapaxes(1, 2)) + 0.15 * (theta**2).sum((1, 2))
+        error = energies.std(ddof=1) / 200
+        found, uncertain = tml.expected_energy(make(rows), system)
+        assert abs(energies.mean() - found) < 4 * error < 0.05 * found
+        assert uncertain == 0
+
+
+def test_one_width_for_all_and_names_are_initialisations_too(x64):
+    """A scalar width lets classes share; LeCun's variance of 3 inputs is 1/3."""
+    system = learn("softmax")
+    each, _ = tml.expected_energy(tml.Normal(np.full((3, 3), 3**-0.5)), system)
+    for start in (tml.Normal(3**-0.5), "lecun_normal"):
+        np.testing.assert_allclose(tml.expected_energy(start, system)[0], each, rtol=1e-12)
+
+
+def test_squared_errors_and_two_examples_by_hand(dtype):
+    """A zero row and a row by itself, so that the mean over examples is seen."""
+    features, y = np.array([[0.0, 0.0], [2.0, 1.0]]), np.array([3.0, -1.0])
+    start = tml.Mixed([(tml.Normal(0.5), 1), (tml.Uniform(0.6), 1)])
+    energy = lambda form: tml.expected_energy(start, tml.LinearLearning((features, y), form))[0]
+    variance = 4 * 0.25 + 0.36 / 3
+    squared = energy(tml.MeanSquaredError())
+    np.testing.assert_allclose(squared, (9 + 1 + variance) / 4, rtol=1e-6)
+    assert squared.dtype == dtype
+    by_hand = integral(lambda u: folded(-1 - u, 1.0) / 1.2, -0.6, 0.6)
+    np.testing.assert_allclose(energy(tml.MeanAbsoluteError()), (3 + by_hand) / 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("form", TARGETS)
+def test_gradients_in_widths_and_data_are_finite_differences(x64, form):
+    """Along each width and two random directions; values come from vmap over widths and data."""
+
+    def energy(at):
+        start = tml.Mixed([(tml.Uniform(at[0]), 2), (tml.Normal(at[1]), 1)])
+        return tml.expected_energy(start, learn(form, at[2:].reshape(4, 3)))[0]
+
+    at = np.concatenate([[1.1, 0.4], X.ravel()])
+    along = np.concatenate([np.eye(14)[:2], np.random.default_rng(6).normal(size=(2, 14))])
+    steps = 1e-4 * np.concatenate([along, -along])
+
+    @jax.jit
+    def found(at):
+        forward = jax.jvp(energy, (at,), (jnp.asarray(along[3]),))[1]
+        return jax.vmap(lambda d: energy(at + d))(jnp.asarray(steps)), forward, jax.grad(energy)(at)
+
+    values, forward, reverse = found(at)
+    numeric = (values[:4] - values[4:]) / 2e-4
+    np.testing.assert_allclose(along @ reverse, numeric, rtol=2e-6, atol=2e-7)
+    np.testing.assert_allclose(along[3] @ reverse, forward, rtol=1e-9, atol=1e-12)
+
+
+def test_small_features_keep_their_derivatives(dtype):
+    """In float32 the quotient (sin x)/x has none left: E = ln 2 + x²a²/24."""
+    narrow = jax.jit(jax.vmap(jax.grad(lambda a: expected_log_cosh(Widths(0 * a[None], a[None])))))
+    a = jnp.asarray([1e-6, 1e-4, 1e-2], dtype)
+    np.testing.assert_allclose(narrow(a), a / 12, rtol=1e-4, atol=2e-7 if a.dtype == "f4" else 1e-9)
+
+
+class Fourth(tml.AbstractEnergy):
+    def loss(self, output, target):
+        return (output - target) ** 4
+
+
+class Hidden(tml.AbstractInitialisation):
+    """A normal distribution that does not tell its widths."""
+
+    def sample(self, key, shape):
+        return 0.7 * jax.random.normal(key, shape)
+
+    def entropy(self, shape):
+        return tml.Normal(0.7).entropy(shape)
+
+
+def test_energies_and_distributions_of_ones_own_are_means_of_samples():
+    """Within 4 of their own standard errors (false alarms 2e-4), whose size is right."""
+    y = np.array([0.5, -0.3, 0.1, 2.0])
+    variance = 0.49 * (X**2).sum(1)
+    system = tml.LinearLearning((X, y), tml.MeanSquaredError())
+    found, error = tml.expected_energy(Hidden(), system, n_samples=4096, key=jax.random.key(2))
+    assert abs(found - (variance + y**2).mean() / 2) < 4 * error
+    # Var θᵀAθ = 2 tr (AΣ)², and the targets' part
+    a, b = X.T @ X / 8, X.T @ y / 4
+    spread = np.sqrt(2 * 0.49**2 * np.trace(a @ a) + 0.49 * b @ b)
+    np.testing.assert_allclose(error, spread / 4096**0.5, rtol=0.1)
+    system = tml.LinearLearning((X, y), Fourth())
+    found, error = tml.expected_energy(tml.Normal(0.7), system, n_samples=4096)
+    exact = (3 * variance**2 + 6 * variance * y**2 + y**4).mean()
+    assert abs(found - exact) < 4 * error < 0.3 * exact
+
+
+def test_a_linear_network_is_a_linear_model():
+    """By samples, of leaves that patterns tell apart, within 4 errors (false alarms 6e-5)."""
+    energy, y = TARGETS["squared"]
+    network = eqx.nn.Linear(3, 2, key=jax.random.key(0))
+    system = tml.NetworkLearning(network, energy, (X, y), prior_stiffness=0.3)
+    start = tml.Mixed({"bias": tml.Uniform(0.9), "*": tml.Normal(0.4)})
+    found, error = tml.expected_energy(start, system, n_samples=4096)
+    with_ones = learn("squared", np.concatenate([X, np.ones((4, 1))], axis=1))
+    blocks = tml.Mixed([(tml.Normal(0.4), 3), (tml.Uniform(0.9), 1)])
+    exact, _ = tml.expected_energy(blocks, with_ones)
+    assert abs(found - exact) < 4 * error < 0.1 * exact
+    with pytest.raises(ValueError, match=r"He sets the width of weights .* leaves biases at 0"):
+        tml.expected_energy("he_normal", system, n_samples=2)
+
+
+@pytest.mark.parametrize(
+    ("start", "error", "words"),
+    [
+        (
+            tml.Normal([1.0, 2.0]),
+            ValueError,
+            r"std must be a scalar or .*\(1, 3\), got shape \(2,\)",
+        ),
+        (tml.Mixed([(tml.Normal(), 2)]), ValueError, r"counts \(2,\) must add up to the 3"),
+        (tml.Mixed({"*": tml.Normal()}), ValueError, "for one array of parameters give pairs"),
+        ("he", ValueError, "initialisation must be one of lecun_normal"),
+        (0.1, TypeError, "an initialisation must be an AbstractInitialisation, got 0.1"),
+    ],
+)
+def test_initialisations_that_do_not_fit_are_refused(start, error, words):
+    with pytest.raises(error, match=words):
+        tml.expected_energy(start, learn("binary"))
