@@ -1,6 +1,7 @@
 """The schema of the YAML configs: every mistake is named with its field, value and remedy."""
 
 from ._at_rest import AlphaSweep, DissipationBudget, EntropyProduction, Frontier
+from ._data_temperature import DataTemperature, RealDataTemperature
 from ._learning_efficiency import LearningEfficiency
 from ._learning_rules import LearningRules
 from ._parameter_sweep import ParameterSweep
@@ -23,6 +24,7 @@ __all__ = [
     "SCHEMAS",
     "AlphaSweep",
     "ConfigError",
+    "DataTemperature",
     "DissipationBudget",
     "DraggedTrap",
     "EntropyProduction",
@@ -31,6 +33,7 @@ __all__ = [
     "LearningRules",
     "OptimalProtocol",
     "ParameterSweep",
+    "RealDataTemperature",
     "Setting",
     "Stirling",
     "TiltedRing",

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from ._at_rest import AlphaSweep, DissipationBudget, EntropyProduction, Frontier
+from ._data_temperature import DataTemperature, RealDataTemperature
 from ._ensemble import Ensemble
 from ._learning_efficiency import LearningEfficiency
 from ._learning_rules import LearningRules
@@ -32,6 +33,8 @@ SCHEMAS: dict[str, type[Ensemble]] = {
     "two_baths": TwoBaths,
     "stirling": Stirling,
     "optimal_protocol": OptimalProtocol,
+    "data_temperature": DataTemperature,
+    "real_data_temperature": RealDataTemperature,
 }
 
 

@@ -1,6 +1,12 @@
 """Figures from labelled results. Nothing is computed here that a reader would quote."""
 
 from ._at_rest import entropy_production, error_at_dissipation, frontier, measured_against_alpha
+from ._data_temperature import (
+    real_data_heat,
+    real_data_temperature,
+    temperature_by_knob,
+    unavoidable_by_knob,
+)
 from ._experiments import (
     engine_against_duration,
     engine_diagrams,
@@ -34,7 +40,11 @@ __all__ = [
     "learning_curves",
     "measured_against_alpha",
     "optimal_protocols",
+    "real_data_heat",
+    "real_data_temperature",
     "ring_densities",
     "ring_transport",
+    "temperature_by_knob",
+    "unavoidable_by_knob",
     "work_distributions",
 ]

@@ -2,6 +2,7 @@
 
 from ._alpha_sweep import AlphaSweepStudy
 from ._base import AbstractStudy
+from ._data_temperature import DataTemperatureStudy
 from ._dissipation_budget import DissipationBudgetStudy
 from ._dragged_trap import DraggedTrapStudy
 from ._entropy_production import EntropyProductionStudy
@@ -10,6 +11,7 @@ from ._learning_efficiency import LearningEfficiencyStudy
 from ._learning_rules import LearningRulesStudy
 from ._optimal_protocol import OptimalProtocolStudy
 from ._parameter_sweep import ParameterSweepStudy
+from ._real_data_temperature import RealDataTemperatureStudy
 from ._run import redraw, run_study
 from ._stirling import StirlingStudy
 from ._tilted_ring import TiltedRingStudy
@@ -30,6 +32,8 @@ STUDIES: dict[str, type[AbstractStudy]] = {
     "two_baths": TwoBathsStudy,
     "stirling": StirlingStudy,
     "optimal_protocol": OptimalProtocolStudy,
+    "data_temperature": DataTemperatureStudy,
+    "real_data_temperature": RealDataTemperatureStudy,
 }
 
 
