@@ -79,7 +79,7 @@ class DataTemperature(SyntheticSetting, Kept):
         """
         base = {knob: getattr(self, knob) for knob in KNOBS}
         try:
-            return SyntheticSetting(**(base | {name: value}))
+            return SyntheticSetting.model_validate(base | {name: value})
         except ValidationError as error:
             told = describe(error.errors(), SyntheticSetting)
             raise ValueError(f"vary.{name}: {told}") from None

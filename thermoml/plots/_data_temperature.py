@@ -43,8 +43,23 @@ def _knob_panels(curves: Mapping[str, Any]) -> "tuple[Figure, dict[str, Axes]]":
         values = [entry["value"] for entry in curves[name]]
         if min(values) > 0 and max(values) > 10 * min(values):
             ax.set_xscale("log")
+        _limits(ax, values)
+        if name == "n_parameters":
+            ax.set_xticks(values, [f"{value:g}" for value in values])
+            ax.minorticks_off()
         ax.set_xlabel(_KNOBS[name])
     return figure, panels
+
+
+def _limits(ax: "Axes", values: Sequence[float]) -> None:
+    """All values fit, also those where nothing is drawn."""
+    low, high = min(values), max(values)
+    if ax.get_xscale() == "log":
+        room = max((high / low) ** 0.05, 1.1)
+        ax.set_xlim(low / room, high * room)
+    else:
+        room = 0.05 * (high - low) or 0.5
+        ax.set_xlim(low - room, high + room)
 
 
 def temperature_by_knob(curves: Mapping[str, Sequence[Mapping[str, Any]]], title: str) -> "Figure":
@@ -53,34 +68,29 @@ def temperature_by_knob(curves: Mapping[str, Sequence[Mapping[str, Any]]], title
     for index, (name, ax) in enumerate(panels.items()):
         entries, color = curves[name], COLOURS[index % len(COLOURS)]
         x = [entry["value"] for entry in entries]
-        drops = _column(entries, "entropy_drop", "predicted")
-        # T passes through infinity where the entropy drop changes sign: no line across
-        pieces = np.split(np.arange(len(x)), np.flatnonzero(np.diff(np.sign(drops))) + 1)
         for which, style in (("predicted", "-"), ("asymptotic", ":")):
             values = _column(entries, "temperature", which)
-            for piece in pieces:
-                ax.plot(np.asarray(x)[piece], values[piece], style, color=color, linewidth=1.4)
+            positive = np.where(values > 0, values, np.nan)
+            ax.plot(x, positive, style, color=color, linewidth=1.4)
         mean = _column(entries, "temperature", "mean")
         error = _column(entries, "temperature", "standard_error")
+        known = mean > 0
+        x, mean, error = np.asarray(x)[known], mean[known], error[known]
         ax.errorbar(
             x, mean, yerr=2 * error, fmt=MARKERS[0], color=color, markersize=4.5, capsize=2.5
         )
-        low, high = np.asarray([entry["temperature"]["single"] for entry in entries]).T
-        known = np.isfinite(mean) & (drops > 0)
-        ax.vlines(
-            np.asarray(x)[known], low[known], high[known], color=color, alpha=0.25, linewidth=5
-        )
+        low, high = np.asarray([entry["temperature"]["single"] for entry in entries])[known].T
+        ax.vlines(x, low, high, color=color, alpha=0.25, linewidth=5)
+        x = [entry["value"] for entry in entries]
         ax.plot(x, [entry["bath_temperature"] for entry in entries], color="0.3", linewidth=1)
-        shown = mean[np.isfinite(mean)]
-        if shown.size and shown.min() > 0:
-            ax.set_yscale("log")
+        ax.set_yscale("log")
         ax.set_ylabel(_TEMPERATURE)
     first = next(iter(panels.values()))
     caption(
         first,
         title,
         "bars: 2 standard errors; broad: 5 to 95 % of single data sets; lines: exact mean, dotted "
-        r"for $d, n\to\infty$; grey: bath $\tau$",
+        r"for $d, n\to\infty$; grey: bath $\tau$; only $T>0$ is shown",
     )
     return figure
 
@@ -107,7 +117,7 @@ def unavoidable_by_knob(curves: Mapping[str, Sequence[Mapping[str, Any]]], title
     caption(
         first,
         title,
-        "bars: 2 standard errors; lines: exact; only where heat is released and entropy falls",
+        "bars: 2 standard errors; lines: exact",
     )
     return figure
 
@@ -134,6 +144,7 @@ def real_data_temperature(sets: Mapping[str, Sequence[Mapping[str, Any]]], title
     for ax in (left, right):
         ax.set_xscale("log")
         ax.set_yscale("log")
+        _limits(ax, baths)
         ax.set_xlabel(_KNOBS["bath_temperature"])
     caption(left, title, "bars: 2 standard errors; left: only where T is positive and resolved")
     legend_beside(right)
@@ -169,6 +180,7 @@ def real_data_heat(sets: Mapping[str, Sequence[Mapping[str, Any]]], title: str) 
     left.set_xlabel(r"reversible heat $\tau\Delta S$  [energy]")
     left.set_ylabel(r"heat released $\Delta Q$  [energy]")
     right.set_xscale("log")
+    _limits(right, [entry["bath_temperature"] for e in sets.values() for entry in e])
     right.set_ylim(bottom=0)
     right.set_xlabel(_KNOBS["bath_temperature"])
     right.set_ylabel(r"unavoidable share of the heat $\tau/T$")
