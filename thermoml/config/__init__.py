@@ -1,6 +1,8 @@
 """The schema of the YAML configs: every mistake is named with its field, value and remedy."""
 
 from ._at_rest import AlphaSweep, DissipationBudget, EntropyProduction, Frontier
+from ._data_refresh import DataRefresh
+from ._data_temperature import DataTemperature, RealDataTemperature
 from ._learning_efficiency import LearningEfficiency
 from ._learning_rules import LearningRules
 from ._parameter_sweep import ParameterSweep
@@ -24,6 +26,8 @@ __all__ = [
     "SCHEMAS",
     "AlphaSweep",
     "ConfigError",
+    "DataRefresh",
+    "DataTemperature",
     "DissipationBudget",
     "DraggedTrap",
     "EntropyProduction",
@@ -32,6 +36,7 @@ __all__ = [
     "LearningRules",
     "OptimalProtocol",
     "ParameterSweep",
+    "RealDataTemperature",
     "Setting",
     "Stirling",
     "TiltedRing",

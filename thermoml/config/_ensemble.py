@@ -23,3 +23,16 @@ class Ensemble(Strict):
     def _check_memory(self):
         parse_size(self.memory)
         return self
+
+
+class Kept(Ensemble):
+    """Trajectories each of which is kept: distributions and ratios of means need them."""
+
+    precision: Literal["float32", "float64"] = "float64"
+    trajectories: bool = True
+
+    @model_validator(mode="after")
+    def _check_kept(self):
+        if not self.trajectories:
+            raise ValueError("trajectories must stay true: this study needs every single one")
+        return self

@@ -10,6 +10,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from ._at_rest import AlphaSweep, DissipationBudget, EntropyProduction, Frontier
+from ._data_refresh import DataRefresh
+from ._data_temperature import DataTemperature, RealDataTemperature
 from ._ensemble import Ensemble
 from ._learning_efficiency import LearningEfficiency
 from ._learning_rules import LearningRules
@@ -34,6 +36,9 @@ SCHEMAS: dict[str, type[Ensemble]] = {
     "stirling": Stirling,
     "optimal_protocol": OptimalProtocol,
     "training_transition": TrainingTransition,
+    "data_refresh": DataRefresh,
+    "data_temperature": DataTemperature,
+    "real_data_temperature": RealDataTemperature,
 }
 
 

@@ -5,23 +5,15 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from ..numerics._checks import count_steps
-from ._ensemble import Ensemble
+from ._ensemble import Kept
 from ._numbers import Numbers, Positive
 
 
-class Experiment(Ensemble):
-    """Simulated trajectories, each of which is kept: distributions need them."""
+class Experiment(Kept):
+    """Simulated trajectories, each of which is kept."""
 
     n_trajectories: int = Field(default=10_000, ge=10)
-    precision: Literal["float32", "float64"] = "float64"
-    trajectories: bool = True
     dt: float = Field(default=0.01, gt=0, allow_inf_nan=False)
-
-    @model_validator(mode="after")
-    def _check_kept(self):
-        if not self.trajectories:
-            raise ValueError("trajectories must stay true: distributions need every single one")
-        return self
 
     def check_divides(self, *durations: float) -> None:
         """ValueError unless dt divides each of them."""

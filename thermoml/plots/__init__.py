@@ -1,6 +1,13 @@
 """Figures from labelled results. Nothing is computed here that a reader would quote."""
 
 from ._at_rest import entropy_production, error_at_dissipation, frontier, measured_against_alpha
+from ._data_refresh import refresh_distributions, refresh_indicators
+from ._data_temperature import (
+    real_data_heat,
+    real_data_temperature,
+    temperature_by_knob,
+    unavoidable_by_knob,
+)
 from ._experiments import (
     engine_against_duration,
     engine_diagrams,
@@ -36,8 +43,14 @@ __all__ = [
     "learning_curves",
     "measured_against_alpha",
     "optimal_protocols",
+    "real_data_heat",
+    "real_data_temperature",
+    "refresh_distributions",
+    "refresh_indicators",
     "ring_densities",
     "ring_transport",
+    "temperature_by_knob",
     "training_diagrams",
+    "unavoidable_by_knob",
     "work_distributions",
 ]

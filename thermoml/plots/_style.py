@@ -12,11 +12,16 @@ DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (6, 1.5, 1.5, 
 
 
 def new_figure(
-    width: float = 6.4, height: float = 4.2, columns: int = 1, *, sharey: bool = False
+    width: float = 6.4,
+    height: float = 4.2,
+    columns: int = 1,
+    *,
+    rows: int = 1,
+    sharey: bool = False,
 ) -> tuple[Figure, Any]:
-    """A figure outside pyplot, and its axes in one row."""
+    """A figure outside pyplot, and its axes row by row."""
     figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots(1, columns, squeeze=False, sharey=sharey)[0]
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=sharey).ravel()
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(True, color="0.9", linewidth=0.6)

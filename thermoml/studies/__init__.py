@@ -2,6 +2,8 @@
 
 from ._alpha_sweep import AlphaSweepStudy
 from ._base import AbstractStudy
+from ._data_refresh import DataRefreshStudy
+from ._data_temperature import DataTemperatureStudy
 from ._dissipation_budget import DissipationBudgetStudy
 from ._dragged_trap import DraggedTrapStudy
 from ._entropy_production import EntropyProductionStudy
@@ -10,6 +12,7 @@ from ._learning_efficiency import LearningEfficiencyStudy
 from ._learning_rules import LearningRulesStudy
 from ._optimal_protocol import OptimalProtocolStudy
 from ._parameter_sweep import ParameterSweepStudy
+from ._real_data_temperature import RealDataTemperatureStudy
 from ._run import redraw, run_study
 from ._stirling import StirlingStudy
 from ._tilted_ring import TiltedRingStudy
@@ -32,6 +35,9 @@ STUDIES: dict[str, type[AbstractStudy]] = {
     "stirling": StirlingStudy,
     "optimal_protocol": OptimalProtocolStudy,
     "training_transition": TrainingTransitionStudy,
+    "data_refresh": DataRefreshStudy,
+    "data_temperature": DataTemperatureStudy,
+    "real_data_temperature": RealDataTemperatureStudy,
 }
 
 
