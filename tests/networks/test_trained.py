@@ -264,6 +264,6 @@ def test_refusals_say_what_is_wrong(case):
 
 def test_weights_that_rest_on_few_samples_are_refused(x64):
     rng = np.random.default_rng(0)
-    system = tml.LinearLearning((rng.normal(size=(80, 40)), np.ones(80)), SQUARED)
-    with pytest.raises(ValueError, match="only .* effective samples of 1000 for 40 parameters"):
+    system = tml.LinearLearning((rng.normal(size=(120, 60)), np.ones(120)), SQUARED)
+    with pytest.raises(ValueError, match="only .* effective samples of 1000 for 60 parameters"):
         tml.Trained(system, tml.Importance(1000))
