@@ -49,8 +49,9 @@ class Transition(eqx.Module):
             error, infinite where it is 0.
         reversible_heat: τΔS, what a reversible transition would have released.
         entropy_production: Σ, in nats.
-        information_between_layers: Σ_l ΔS_l - ΔS, in nats; 0 for a single layer.
-        by_layer: the same for each layer where it is known.
+        information_between_layers: Σ_l ΔS_l - ΔS, in nats; 0 for a linear model, which is one
+            layer, and NaN where it has not been measured.
+        by_layer: the same for each layer where it has been measured; empty otherwise.
         bath_temperature: τ.
         heat_error, entropy_drop_error, entropy_production_error, temperature_error: standard
             errors of the estimates, 0 where they are exact.
@@ -161,6 +162,7 @@ def transition(before: AbstractState, after: Trained) -> Transition:
         after.found,
         after.temperature,
         _spread_over_data(before, after),
+        isinstance(system, LinearLearning),
     )
 
 
@@ -172,6 +174,7 @@ def _balance(
     after: Boltzmann,
     bath: Array,
     spread: Array,
+    one_layer: bool,
 ) -> Transition:
     heat, drop = energy[0] - after.energy[0], entropy[0] - after.entropy[0]
     heat_error = jnp.hypot(energy[1], after.energy[1])
@@ -199,7 +202,7 @@ def _balance(
         temperature=jnp.where(resolved, temperature, jnp.nan),
         reversible_heat=bath * drop,
         entropy_production=heat / bath - drop,
-        information_between_layers=jnp.zeros_like(heat),
+        information_between_layers=jnp.where(one_layer, 0, jnp.full_like(heat, jnp.nan)),
         by_layer={},
         bath_temperature=bath,
         heat_error=heat_error,
