@@ -94,11 +94,17 @@ def trained(x64):
 
 
 def test_one_large_data_set_has_nearly_the_limit_s_temperature(trained):
-    """The signal's length spreads T by 1.5 %, the features by less: within 4 of that (1e-4)."""
-    exact = trained(*whitened(300, 400, 0.0))
-    limit = temperature(aspect_ratio=0.75, bath_temperature=BATH)
-    np.testing.assert_allclose(limit, exact, rtol=0.06)
-    assert abs(temperature(aspect_ratio=0.4, bath_temperature=BATH) / exact - 1) > 0.12
+    """tr C and ln det C spread T by 0.5 % each: within 4 of both together (1e-4)."""
+    features, targets = whitened(300, 400, 0.0)
+    limit = functools.partial(
+        tml.asymptotic_temperature,
+        initial_variance=START,
+        signal=np.mean(targets**2) / 300,
+        bath_temperature=BATH,
+    )
+    exact = trained(features, targets)
+    np.testing.assert_allclose(limit(aspect_ratio=0.75), exact, rtol=0.03)
+    assert abs(limit(aspect_ratio=0.4) / exact - 1) > 0.12
 
 
 def test_noisy_labels_enter_by_what_the_model_explains(trained):
