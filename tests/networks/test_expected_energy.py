@@ -344,6 +344,16 @@ def test_a_linear_network_is_a_linear_model():
         tml.expected_energy("he_normal", system, n_samples=2)
 
 
+def test_a_pattern_fits_the_one_leaf_of_a_linear_model():
+    system = learn("binary")
+    by_pattern, plain = (
+        tml.expected_energy(start, system)
+        for start in (tml.Mixed({"*": tml.Uniform(0.7)}), tml.Uniform(0.7))
+    )
+    assert by_pattern == plain
+    assert plain[1] == 0
+
+
 @pytest.mark.parametrize(
     ("start", "error", "words"),
     [
@@ -353,7 +363,7 @@ def test_a_linear_network_is_a_linear_model():
             r"std must be a scalar or .*\(1, 3\), got shape \(2,\)",
         ),
         (tml.Mixed([(tml.Normal(), 2)]), ValueError, r"counts \(2,\) must add up to the 3"),
-        (tml.Mixed({"*": tml.Normal()}), ValueError, "for one array of parameters give pairs"),
+        (tml.Mixed({"bias": tml.Normal()}), ValueError, r"\('bias',\) do not fit the leaf ''"),
         ("he", ValueError, "initialisation must be one of lecun_normal"),
         (0.1, TypeError, "an initialisation must be an AbstractInitialisation, got 0.1"),
     ],

@@ -252,3 +252,32 @@ def test_refusals_say_what_is_wrong(case):
     call, kind, message = REFUSED[case]
     with pytest.raises(kind, match=message):
         call()
+
+
+def test_frozen_leaves_stay_and_are_no_parameters(x64):
+    network = eqx.nn.MLP(3, "scalar", 2, 1, key=jax.random.key(0))
+    system = tml.NetworkLearning(
+        network,
+        tml.MeanSquaredError(),
+        (FEATURES, FEATURES[:, 0]),
+        prior_stiffness=0.3,
+        temperature=[0.5],
+        frozen=["layers_0_*", "*bias"],
+    )
+    assert system.n_parameters == 2
+    assert list(tml.layers(system).members) == ["layers_1"]
+    state = system.state(network)
+    assert [leaf.shape for leaf in jax.tree.leaves(state)] == [network.layers[1].weight.shape]
+    np.testing.assert_allclose(
+        system.prior_energy(state), 0.15 * jnp.sum(network.layers[1].weight ** 2)
+    )
+    run = tml.simulate(system, state, t1=0.1, dt=0.05, key=jax.random.key(1), n_trajectories=2)
+    moved = system.network(jax.tree.map(lambda leaf: leaf[1], run.final_state))
+    np.testing.assert_array_equal(moved.layers[0].weight, network.layers[0].weight)
+    assert not np.allclose(moved.layers[1].weight, network.layers[1].weight)
+    with pytest.raises(ValueError, match="frozen: 'none' fits no leaf of the network; there are"):
+        tml.NetworkLearning(network, tml.MeanSquaredError(), (FEATURES, FEATURES[:, 0]),
+                            prior_stiffness=1.0, frozen=["none"])  # fmt: skip
+    with pytest.raises(TypeError, match="as parameters that evolve"):
+        tml.NetworkLearning(network, tml.MeanSquaredError(), (FEATURES, FEATURES[:, 0]),
+                            prior_stiffness=1.0, frozen=["*"])  # fmt: skip

@@ -89,7 +89,10 @@ def test_at_rest_the_virial_temperature_is_that_of_the_bath(x64, routes):
         found = routes[route]
         assert abs(found.virial_temperature - TAU) < 4 * found.virial_temperature_error
         assert found.virial_temperature_error < 0.1 * TAU
-    close(routes["switching"].heat_capacity, D / 2, atol=4 * 0.4)  # of 1000: 5 ± 0.3
+    capacity, error = (getattr(routes["switching"], f"heat_capacity{x}") for x in ("", "_error"))
+    assert abs(capacity - D / 2) < 4 * error < 4 * 0.4
+    # The variance of a variance of χ² with D degrees, over 4
+    assert error == pytest.approx(np.sqrt((D / 2) * (D / 2 * 2 + 6) / 1000), rel=0.2)
 
 
 def brief(**options):
@@ -103,6 +106,18 @@ def test_switching_finds_the_harmonic_state(x64):
     for name in ("energy", "entropy", "free_energy", "virial_temperature"):
         error = getattr(found, f"{name}_error")
         assert abs(getattr(found, name) - getattr(exact, name)) < 4 * error < 0.12
+
+
+def test_too_long_a_step_biases_switching_as_much_as_heun(x64):
+    """In a harmonic mode h = μk dt leaves Heun the variance τ/k (1-h+h²/4)/(1-h+h²/2-h³/8)."""
+    exact = tml.Trained(linear())
+    moments = (FEATURES[:, :2] * [1, 2]).T @ (FEATURES[:, :2] * [1, 2]) / N
+    h = 0.2 * (np.linalg.eigvalsh(moments) + 0.5)
+    bias = 0.5 / 2 * np.sum((1 - h + h**2 / 4) / (1 - h + h**2 / 2 - h**3 / 8) - 1)
+    with pytest.warns(tml.TrainingWarning, match="or use a smaller dt"):
+        found = tml.Trained(linear(), brief(dt=0.2, n_trajectories=20_000))
+    assert abs(found.energy - exact.energy - bias) < 4 * found.energy_error
+    assert -bias > 10 * found.energy_error
 
 
 def test_laplace_is_exact_in_a_harmonic_potential(x64):

@@ -101,7 +101,7 @@ def test_harmonic_states_are_the_normal_ones_of_linear_algebra(dtype, outputs):
     close(found.heat_capacity, outputs)
     close(found.virial_temperature, tau, rtol=exact)
     assert found.entropy.dtype == dtype
-    for name in ("energy", "entropy", "free_energy", "virial_temperature"):
+    for name in ("energy", "entropy", "free_energy", "heat_capacity", "virial_temperature"):
         assert getattr(found, f"{name}_error") == 0
     # ln p = -(E - F)/τ wherever it is asked
     theta = centre + 0.3
@@ -153,6 +153,7 @@ def test_importance_sampling_finds_what_quadrature_does(x64, sampled, form):
     weights, states = np.asarray(found.found.weighted.weights), found.found.weighted.states
     squares = ((energies(form, np.asarray(states)) - exact[0]) / TEMPERATURE) ** 2
     error = np.sqrt(np.sum((weights * (squares - exact[3])) ** 2))
+    close(found.heat_capacity_error, error, rtol=0.03)
     assert abs(found.heat_capacity - exact[3]) < 4 * error < 0.2
     ends = [quadrature(form, TEMPERATURE + h)[0] for h in (1e-3, -1e-3)]
     close(exact[3], (ends[0] - ends[1]) / 2e-3, rtol=1e-4)  # = dU/dτ

@@ -35,7 +35,7 @@ def spread(name: str, parameter: Any, state: PyTree[Array], t: Array | None) -> 
         return jax.tree.map(fit, part)
 
     try:
-        return jax.tree.map(cover, parameter, state, is_leaf=callable)
+        return jax.tree.map(cover, parameter, state, is_leaf=_acts(state))
     except (TypeError, ValueError) as error:
         if "broadcast" in str(error):
             raise
@@ -43,6 +43,18 @@ def spread(name: str, parameter: Any, state: PyTree[Array], t: Array | None) -> 
             f"{name} must be a number, an array, a function of time, or a pytree of these whose "
             f"structure begins the state's: {error}"
         ) from None
+
+
+def _acts(state: PyTree[Array]) -> Any:
+    """Whether a node of a parameter is a function of time: callable, and no module of the state."""
+    modules = set()
+
+    def note(node):
+        modules.add(type(node))
+        return False
+
+    jax.tree.flatten(state, is_leaf=note)
+    return lambda node: callable(node) and type(node) not in modules
 
 
 def check_baths(system: Any, state: PyTree[Array], times: Array) -> Array | None:
@@ -54,7 +66,7 @@ def check_baths(system: Any, state: PyTree[Array], times: Array) -> Array | None
     for name in ("temperature", "mobility"):
         parameter = getattr(system, name)
         jax.eval_shape(lambda x, t, p=parameter, n=name: spread(n, p, x, t), state, times[0])
-        for leaf in jax.tree.leaves(parameter, is_leaf=callable):
+        for leaf in jax.tree.leaves(parameter, is_leaf=_acts(state)):
             values: Any = jax.vmap(leaf)(times) if callable(leaf) else leaf
             if is_concrete(values):
                 check_bound(name, values, ">=", 0.0)

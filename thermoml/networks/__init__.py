@@ -11,6 +11,16 @@ from ._boltzmann import AbstractRoute, Harmonic
 from ._csv import read_csv
 from ._data import Data
 from ._energies import AbstractEnergy, CrossEntropy, MeanAbsoluteError, MeanSquaredError
+from ._engine_chain import EngineChain, WorkingTemperature, engine_chain, working_temperatures
+from ._engines import (
+    EngineBalance,
+    EngineClassification,
+    EngineType,
+    classify_engine,
+    coherent_efficiency,
+    engine_balance,
+    work_efficiency,
+)
 from ._examples import example_data, synthetic_data
 from ._expected_energy import expected_energy
 from ._ground_state import GroundState, ground_state
@@ -25,7 +35,16 @@ from ._initialisations import (
     Uniform,
 )
 from ._laplace import Gaussian, Laplace, log_copies
+from ._layer_transitions import LayerTransition
+from ._layers import Layers, layers
 from ._learning import AbstractLearning, LinearLearning, NetworkLearning
+from ._local_temperatures import (
+    LocalTemperatures,
+    gradient_noise_temperature,
+    local_temperatures,
+)
+from ._measured_engines import EngineReport, MeasuredEngine, measure_engines
+from ._optimisers import Optimised, optimise
 from ._path import TrainingPath, simulated_training_path, training_path
 from ._states import AbstractState, TypeI, TypeII
 from ._switching import Switching, TrainingWarning
@@ -41,6 +60,11 @@ __all__ = [
     "Case",
     "CrossEntropy",
     "Data",
+    "EngineBalance",
+    "EngineChain",
+    "EngineClassification",
+    "EngineReport",
+    "EngineType",
     "Gaussian",
     "Glorot",
     "GroundState",
@@ -48,13 +72,18 @@ __all__ = [
     "He",
     "Importance",
     "Laplace",
+    "LayerTransition",
+    "Layers",
     "LeCun",
     "LinearLearning",
+    "LocalTemperatures",
     "MeanAbsoluteError",
     "MeanSquaredError",
+    "MeasuredEngine",
     "Mixed",
     "NetworkLearning",
     "Normal",
+    "Optimised",
     "Switching",
     "Trained",
     "TrainingPath",
@@ -63,19 +92,31 @@ __all__ = [
     "TypeI",
     "TypeII",
     "Uniform",
+    "WorkingTemperature",
     "asymptotic_energy",
     "asymptotic_refresh",
     "asymptotic_temperature",
+    "classify_engine",
+    "coherent_efficiency",
+    "engine_balance",
+    "engine_chain",
     "example_data",
     "expected_energy",
     "expected_maximum",
+    "gradient_noise_temperature",
     "ground_state",
+    "layers",
     "linear_temperature",
+    "local_temperatures",
     "log_copies",
     "log_determinant_density",
+    "measure_engines",
+    "optimise",
     "read_csv",
     "simulated_training_path",
     "synthetic_data",
     "training_path",
     "transition",
+    "work_efficiency",
+    "working_temperatures",
 ]

@@ -6,11 +6,11 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Float, PyTree
 
 from ..thermodynamics import NormalState
 from ._energies import MeanSquaredError
-from ._expected_energy import Measured
+from ._expected_energy import Measured, mean_of
 from ._ground_state import ground_state, whitened
 from ._learning import AbstractLearning, LinearLearning, bath_temperature
 
@@ -26,6 +26,12 @@ class Weighted(eqx.Module):
         mean = jnp.sum(self.weights * values)
         return mean, jnp.sqrt(jnp.sum((self.weights * (values - mean)) ** 2))
 
+    def heat_capacity(self, energies: Float[Array, " sample"], temperature: Array) -> Measured:
+        """Var(E)/τ² without the bias of few samples, and its standard error to first order."""
+        few = 1 - jnp.sum(self.weights**2)
+        away = (energies - self.mean(energies)[0]) / temperature
+        return self.mean(away**2 / few)
+
     def mean_of(self, function: Any) -> Measured:
         """The mean of a function of one state."""
         return self.mean(jax.lax.map(function, self.states, batch_size=512))
@@ -37,7 +43,7 @@ class Boltzmann(eqx.Module):
     energy: Measured
     entropy: Measured
     free_energy: Measured
-    heat_capacity: Float[Array, ""]
+    heat_capacity: Measured
     virial: Measured  # ⟨θ·∂E⟩/d, which is τ
     normal: NormalState | None  # of all parameters as one vector
     weighted: Weighted | None
@@ -98,6 +104,39 @@ def spread_energy(old: LinearLearning, new: LinearLearning) -> Float[Array, ""]:
     return outputs * temperature / 2 * jnp.sum(stiffness * covariance)
 
 
+def of_states(
+    system: AbstractLearning,
+    states: PyTree[Float[Array, "trajectory ..."]],
+    *,
+    entropy: Measured | None = None,
+    free_energy: Measured | None = None,
+) -> Boltzmann:
+    """From states at rest and either entropy or free energy, the other by F = U - τS."""
+    energies, virials = _along(system, states)
+    dtype = energies.dtype
+    energy, temperature = mean_of(energies), bath_temperature(system).astype(dtype)
+    if free_energy is None:
+        assert entropy is not None
+        error = jnp.sqrt(energy[1] ** 2 + (temperature * entropy[1]) ** 2)
+        free_energy = energy[0] - temperature * entropy[0], error
+    free_energy = free_energy[0].astype(dtype), free_energy[1].astype(dtype)
+    if entropy is None:
+        error = jnp.sqrt(energy[1] ** 2 + free_energy[1] ** 2) / temperature
+        entropy = (energy[0] - free_energy[0]) / temperature, error
+    weighted = Weighted(states, jnp.full(energies.shape, 1 / energies.shape[0], dtype))
+    capacity = weighted.heat_capacity(energies, temperature)
+    return Boltzmann(energy, entropy, free_energy, capacity, mean_of(virials), None, weighted)
+
+
+@eqx.filter_jit
+def _along(
+    system: AbstractLearning, states: PyTree[Array]
+) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+    """Energy and virial of each state."""
+    both = lambda state: (system.total_energy(state), virial(system, state))  # noqa: E731
+    return jax.lax.map(both, states, batch_size=256)
+
+
 def harmonic(
     lowest: Array, log_det: Array, size: int, temperature: Array, normal: NormalState | None = None
 ) -> Boltzmann:
@@ -109,7 +148,7 @@ def harmonic(
         (energy, exact),
         (entropy, exact),
         (energy - temperature * entropy, exact),
-        jnp.full_like(temperature, size / 2),
+        (jnp.full_like(temperature, size / 2), exact),
         (temperature, exact),
         normal,
         None,
@@ -129,8 +168,3 @@ def virial(system: AbstractLearning, state: PyTree[Array]) -> Float[Array, ""]:
     slope = jax.grad(system.total_energy)(state)
     products = jax.tree.map(lambda x, g: jnp.sum(x * g), state, slope)
     return jnp.asarray(sum(jax.tree.leaves(products)) / system.n_parameters)
-
-
-def first_key(key: Key[Array, ""] | None) -> Key[Array, ""]:
-    """The key that is given, or the same one for all who give none."""
-    return jax.random.key(0) if key is None else key

@@ -15,7 +15,13 @@ from ._expectations import (
     expected_log_sum_exp,
     scaled,
 )
-from ._initialisations import Widths, initialisation, sample_leaves
+from ._initialisations import (
+    AbstractInitialisation,
+    Widths,
+    initialisation,
+    sample_leaves,
+    widths_of,
+)
 from ._learning import AbstractLearning, LinearLearning
 
 _KNOWN = (MeanSquaredError, MeanAbsoluteError, CrossEntropy)
@@ -55,19 +61,16 @@ def expected_energy(
     start = initialisation(start)
     like = matrix_like(system)
     if isinstance(system, LinearLearning) and isinstance(system.form, _KNOWN):
-        widths = start.widths(like.shape)
+        widths = widths_of(start, like)
         if widths is not None:
             energy = _linear_expectation(system, widths, like)
             return energy, jnp.zeros_like(energy)
-    key = jax.random.key(0) if key is None else key
-    shapes = system.like
 
     def energy_of(key):
-        state = sample_leaves(start, key, like)
-        state = jax.tree.map(lambda leaf, s: leaf.reshape(s.shape), state, shapes)
-        return system.total_energy(state)
+        return system.total_energy(initial_state(start, system, key))
 
-    return mean_of(jax.lax.map(energy_of, jax.random.split(key, n_samples), batch_size=256))
+    keys = jax.random.split(first_key(key), n_samples)
+    return mean_of(jax.lax.map(energy_of, keys, batch_size=256))
 
 
 @eqx.filter_jit
@@ -116,6 +119,24 @@ def matrix_like(system: AbstractLearning) -> PyTree[Any]:
     if isinstance(system, LinearLearning) and system.n_outputs is None:
         return jax.ShapeDtypeStruct((1, *like.shape), like.dtype)
     return like
+
+
+def initial_state(
+    start: AbstractInitialisation, system: AbstractLearning, key: Key[Array, ""]
+) -> PyTree[Array]:
+    """A state of a system drawn from an initialisation."""
+    drawn = sample_leaves(start, key, matrix_like(system))
+    return jax.tree.map(lambda leaf, like: leaf.reshape(like.shape), drawn, system.like)
+
+
+def first_key(key: Key[Array, ""] | None) -> Key[Array, ""]:
+    """The key that is given, or the same one for all who give none."""
+    return jax.random.key(0) if key is None else key
+
+
+def measured_text(measured: Measured) -> str:
+    """`0.2679 ± 0.0046`, as wide as all others."""
+    return f"{f'{float(measured[0]):.4g} ± {float(measured[1]):.2g}':19}"
 
 
 def mean_of(values: Float[Array, " sample"]) -> Measured:

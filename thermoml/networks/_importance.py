@@ -9,15 +9,16 @@ from jaxtyping import Array, Float, Key
 
 from ..numerics._arrays import is_concrete
 from ..numerics._checks import check_count
-from ._boltzmann import AbstractRoute, Boltzmann, Weighted, first_key, virial
+from ._boltzmann import AbstractRoute, Boltzmann, Weighted, virial
 from ._energies import CrossEntropy
+from ._expected_energy import first_key
 from ._ground_state import ground_state
 from ._learning import LinearLearning, bath_temperature
 
 _TAIL = 5  # degrees of freedom of the proposal: its tails are heavier than any e^{-|θ|}
 _ROUNDS = 5
 _CHUNK = 512
-_ENOUGH = 200.0
+ENOUGH = 200.0  # effective samples
 
 
 class Importance(AbstractRoute):
@@ -52,7 +53,7 @@ class Importance(AbstractRoute):
             )
         mode = ground_state(_held(system)).parameters
         found, effective = _sample(system, mode, first_key(self.key), self.n_samples)
-        if is_concrete(effective) and not float(effective) >= _ENOUGH:
+        if is_concrete(effective) and not float(effective) >= ENOUGH:
             raise ValueError(
                 f"importance sampling reaches only {float(effective):.0f} effective samples of "
                 f"{self.n_samples} for {system.n_parameters} parameters; take more samples, a "
@@ -128,7 +129,7 @@ def _sample(
             -temperature * log_partition,
             temperature * jnp.sqrt(jnp.maximum(1 / effective - 1 / n_samples, 0)),
         ),
-        jnp.sum(weighted.weights * ((found - energy[0]) / temperature) ** 2),
+        weighted.heat_capacity(found, temperature),
         weighted.mean_of(lambda state: virial(system, state)),
         None,
         weighted,

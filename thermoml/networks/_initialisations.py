@@ -1,7 +1,6 @@
 """Initialisations: the distributions that parameters are drawn from before training."""
 
 import abc
-import fnmatch
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -13,7 +12,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from ..numerics._arrays import as_parameter, default_float
 from ..numerics._checks import check_bound, check_count
-from ..numerics._labels import leaf_names
+from ..numerics._labels import leaf_names, name_fits
 from ..thermodynamics import normal_entropy
 
 
@@ -239,7 +238,7 @@ class Mixed(AbstractInitialisation):
             ValueError: no pattern fits, or these are blocks.
         """
         for pattern, block in zip(self.patterns, self.blocks, strict=False):
-            if fnmatch.fnmatchcase(name, pattern):
+            if name_fits(name, [pattern]):
                 return block
         ways = f"the patterns {self.patterns} do not fit" if self.patterns else "blocks cannot know"
         raise ValueError(f'{ways} the leaf {name!r}; add "*" for the rest')
@@ -338,6 +337,11 @@ def entropy_of_leaves(start: AbstractInitialisation, like: PyTree[Any]) -> list[
         _of_leaf(start, name).entropy(leaf.shape)
         for name, leaf in zip(leaf_names(like), jax.tree.leaves(like), strict=True)
     ]
+
+
+def widths_of(start: AbstractInitialisation, like: Any) -> Widths | None:
+    """The widths of a state that is one array, or None where it is not normal and uniform."""
+    return _of_leaf(start, leaf_names(like)[0]).widths(like.shape)
 
 
 def _of_leaf(start: AbstractInitialisation, name: str) -> AbstractInitialisation:

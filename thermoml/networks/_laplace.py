@@ -14,11 +14,11 @@ from jaxtyping import Array, Float, Key, PyTree
 from ..numerics._arrays import is_concrete
 from ..numerics._checks import check_count
 from ..thermodynamics import NormalState, gaussian_entropy
-from ._boltzmann import AbstractRoute, Boltzmann, Weighted, first_key, harmonic, virial
+from ._boltzmann import AbstractRoute, Boltzmann, harmonic, of_states
 from ._energies import MeanAbsoluteError
-from ._expected_energy import mean_of
+from ._expected_energy import first_key
 from ._ground_state import ground_state
-from ._learning import AbstractLearning, bath_temperature
+from ._learning import AbstractLearning, bath_temperature, several_states
 
 _DENSE = 1500  # parameters up to which the Hessian is written out
 
@@ -191,33 +191,9 @@ class Gaussian(AbstractRoute):
     states: PyTree[Float[Array, "trajectory ..."]]
 
     def find(self, system):
-        states, like = self.states, jax.tree.leaves(system.like)
-        shapes = [np.shape(leaf) for leaf in jax.tree.leaves(states)]
-        if [shape[1:] for shape in shapes] != [leaf.shape for leaf in like] or () in shapes:
-            raise ValueError(
-                "states must be like the system's state with a first axis of trajectories, so of "
-                f"shapes {[('n', *leaf.shape) for leaf in like]}, got {shapes}"
-            )
-        states = jax.tree.unflatten(
-            jax.tree.structure(system.like),
-            [jnp.asarray(x, s.dtype) for x, s in zip(jax.tree.leaves(states), like, strict=True)],
-        )
+        states = several_states(system, self.states)
         entropy = gaussian_entropy(states)
-        both = lambda state: (system.total_energy(state), virial(system, state))  # noqa: E731
-        energies, virials = jax.lax.map(both, states, batch_size=256)
-        energy = mean_of(energies)
-        bath = bath_temperature(system).astype(energies.dtype)
-        error = jnp.sqrt(energy[1] ** 2 + (bath * entropy.standard_error) ** 2)
-        count = jnp.full(energies.shape, 1 / energies.shape[0], energies.dtype)
-        return Boltzmann(
-            energy,
-            (entropy.entropy, entropy.standard_error),
-            (energy[0] - bath * entropy.entropy, error),
-            jnp.var(energies, ddof=1) / bath**2,
-            mean_of(virials),
-            None,
-            Weighted(states, count),
-        )
+        return of_states(system, states, entropy=(entropy.entropy, entropy.standard_error))
 
 
 def log_copies(*widths: int, odd: bool = True) -> Float[Array, ""]:

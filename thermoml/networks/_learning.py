@@ -1,7 +1,7 @@
 """Learning as Langevin dynamics: the parameters of a model in a potential made of data."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -13,8 +13,10 @@ from jaxtyping import Array, Float, PyTree
 from ..langevin import AbstractSystem
 from ..numerics._arrays import as_parameter, as_parameters, is_concrete
 from ..numerics._checks import check_bound, check_count
+from ..numerics._labels import leaf_names, name_fits
 from ._data import Data
 from ._energies import AbstractEnergy, check_labels
+from ._layers import over_layers
 
 
 class AbstractLearning(AbstractSystem):
@@ -91,6 +93,26 @@ class AbstractLearning(AbstractSystem):
         return self.control is None and self.batch is None
 
 
+def several_states(system: AbstractLearning, states: PyTree[Any]) -> PyTree[Array]:
+    """States of an ensemble as arrays in the structure of the system's state.
+
+    Raises:
+        ValueError: they are not like the state with a first axis, or fewer than 2.
+    """
+    like = jax.tree.leaves(system.like)
+    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(states)]
+    counts = {shape[0] for shape in shapes if shape}
+    if [s[1:] for s in shapes] != [leaf.shape for leaf in like] or () in shapes or len(counts) > 1:
+        raise ValueError(
+            "states must be like the system's state with a first axis of trajectories, so of "
+            f"shapes {[('n', *leaf.shape) for leaf in like]}, got {shapes}"
+        )
+    if counts.pop() < 2:
+        raise ValueError("states must be at least 2, for a standard error")
+    leaves = [jnp.asarray(x, s.dtype) for x, s in zip(jax.tree.leaves(states), like, strict=True)]
+    return jax.tree.unflatten(jax.tree.structure(system.like), leaves)
+
+
 def bath_temperature(system: AbstractLearning) -> Float[Array, ""]:
     """τ, where all parameters share one bath; ValueError where they do not, or it is not > 0."""
     leaves = jax.tree.leaves(system.temperature, is_leaf=callable)
@@ -148,17 +170,21 @@ class NetworkLearning(AbstractLearning):
 
     Args:
         network: called with one example `(d,)`, returns `()` or `(outputs,)`. All its floating
-            arrays evolve. Dropout is switched off.
+            arrays evolve but the frozen ones. Dropout is switched off.
         energy: the energy form.
         data: `Data`, or a pair of features `(n, d)` and targets `(n,)` or `(n, outputs)`.
         prior_stiffness: k >= 0. Without it most networks have no trained state.
         batch: examples in each step, drawn with replacement; None for all of them.
-        temperature, mobility: τ and μ, as for `AbstractSystem`: one bath for each layer is legal.
+        temperature, mobility: τ and μ, as for `AbstractSystem`; or one for each layer, in a list
+            or by name (see `layers`), each a number or a function of time.
         control: t -> λ, the scale of the data's energy; None for 1.
+        frozen: patterns of names of leaves that stay as they are, `["layers_0_*", "*bias"]`; they
+            are no parameters, and no part of the prior.
 
     Raises:
         TypeError: a network with state of its own (BatchNorm) or without parameters.
-        ValueError: targets that the energy or the network's outputs cannot be compared with.
+        ValueError: targets that the energy or the network's outputs cannot be compared with; baths
+            of another number than there are layers; a pattern that freezes nothing.
 
     Source: Zhang 2024, arXiv:2404.13218, for the loss as potential energy.
     """
@@ -172,6 +198,7 @@ class NetworkLearning(AbstractLearning):
     mobility: Any
     control: Callable[[Any], Any] | None
     template: Any  # gives shapes, and all that does not evolve
+    frozen: tuple[str, ...] = eqx.field(static=True)
 
     def __init__(
         self,
@@ -184,16 +211,21 @@ class NetworkLearning(AbstractLearning):
         temperature: Any = 1.0,
         mobility: Any = 1.0,
         control: Callable[[Any], Any] | None = None,
+        frozen: Sequence[str] = (),
     ):
         refuse_stateful(network)
+        self.frozen = _freezing(frozen, network)
         features, targets, prior_stiffness, batch = examples(data, energy, prior_stiffness, batch)
         self.template = eqx.nn.inference_mode(network)
         state = self.state(network)
         if not jax.tree.leaves(state):
-            raise TypeError(f"network must have floating arrays as parameters, got {network!r}")
+            raise TypeError(
+                f"network must have floating arrays as parameters that evolve, got {network!r}"
+            )
         self.features, self.targets, self.form = features, targets, energy
         self.prior_stiffness, self.batch, self.control = prior_stiffness, batch, control
-        self.temperature, self.mobility = as_parameters(temperature), as_parameters(mobility)
+        self.temperature = as_parameters(over_layers("temperature", temperature, state))
+        self.mobility = as_parameters(over_layers("mobility", mobility, state))
         try:
             found = jax.eval_shape(self.outputs, state, features)
         except Exception as error:
@@ -204,7 +236,11 @@ class NetworkLearning(AbstractLearning):
 
     def state(self, network: Any) -> PyTree[Float[Array, "..."]]:
         """The arrays of a network that evolve."""
-        return eqx.filter(network, eqx.is_inexact_array)
+        arrays = eqx.filter(network, eqx.is_inexact_array)
+        if not self.frozen:
+            return arrays
+        moves = [not name_fits(name, self.frozen) for name in leaf_names(arrays)]
+        return eqx.filter(arrays, jax.tree.unflatten(jax.tree.structure(arrays), moves))
 
     def network(self, state: PyTree[Float[Array, "..."]]) -> Any:
         """The network with these arrays, to be called with an example."""
@@ -216,6 +252,19 @@ class NetworkLearning(AbstractLearning):
 
     def outputs(self, state, features):
         return jax.vmap(self.network(state))(features)
+
+
+def _freezing(frozen: Sequence[str], network: Any) -> tuple[str, ...]:
+    """The patterns; ValueError for one that fits no leaf."""
+    if isinstance(frozen, str):
+        raise TypeError(f"frozen must be a list of patterns, got {frozen!r}")
+    names = leaf_names(eqx.filter(network, eqx.is_inexact_array))
+    for pattern in frozen:
+        if not any(name_fits(name, [pattern]) for name in names):
+            raise ValueError(
+                f"frozen: {pattern!r} fits no leaf of the network; there are {', '.join(names)}"
+            )
+    return tuple(frozen)
 
 
 def _count_classes(data: Any, targets: Array) -> int:

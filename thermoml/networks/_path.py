@@ -15,9 +15,9 @@ from ..numerics._labels import Labelled, to_dataset
 from ..thermodynamics import LinearSystem, NormalState, gaussian_entropy, knn_entropy
 from ._boltzmann import curvature
 from ._energies import MeanSquaredError
-from ._expected_energy import matrix_like
+from ._expected_energy import initial_state, matrix_like
 from ._ground_state import ground_state
-from ._initialisations import AbstractInitialisation, sample_leaves
+from ._initialisations import widths_of
 from ._learning import AbstractLearning, LinearLearning, bath_temperature
 from ._states import AbstractState, TypeI, TypeII
 from ._trained import Trained
@@ -143,7 +143,7 @@ def _normal_start(before: AbstractState, system: LinearLearning) -> tuple[Array,
     """Mean and covariance of all parameters as one vector."""
     if isinstance(before, TypeI):
         like = matrix_like(system)
-        widths = before.initialisation.widths(like.shape)
+        widths = widths_of(before.initialisation, like)
         boxed = None if widths is None else widths.uniform
         if boxed is None or (is_concrete(boxed) and np.any(np.asarray(boxed) > 0)):
             raise ValueError(
@@ -252,16 +252,8 @@ def _itself(state, control, t):
 
 def _sampler(before: AbstractState, system: AbstractLearning) -> Any:
     """key -> state of one trajectory."""
-    like = system.like
     if isinstance(before, TypeI):
-        start: AbstractInitialisation = before.initialisation
-        shapes = matrix_like(system)
-
-        def draw(key):
-            state = sample_leaves(start, key, shapes)
-            return jax.tree.map(lambda leaf, s: leaf.reshape(s.shape), state, like)
-
-        return draw
+        return lambda key: initial_state(before.initialisation, system, key)
     trained = before.trained if isinstance(before, TypeII) else before
     if not isinstance(trained, Trained):
         raise TypeError(f"before must be TypeI, TypeII or Trained, got {type(before).__name__}")

@@ -6,14 +6,13 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key
 
 from ..langevin import AbstractIntegrator, Batch, Heun, Ramp, simulate
 from ..numerics._arrays import is_concrete
 from ..numerics._checks import check_bound, check_count
 from ..thermodynamics import bennett
-from ._boltzmann import AbstractRoute, Boltzmann, Weighted, virial
-from ._expected_energy import mean_of
+from ._boltzmann import AbstractRoute, Boltzmann, of_states
 from ._learning import AbstractLearning, bath_temperature
 
 
@@ -83,7 +82,9 @@ class Switching(AbstractRoute):
             )
         bath = bath_temperature(system)
         keys = jax.random.split(self.key, 4)
-        width = jnp.sqrt(bath / system.prior_stiffness)
+        variance = bath / system.prior_stiffness
+        width = jnp.sqrt(variance)
+        free_prior = -bath * system.n_parameters / 2 * jnp.log(2 * jnp.pi * variance)
 
         def prior(key):
             leaves, structure = jax.tree.flatten(system.like)
@@ -109,7 +110,10 @@ class Switching(AbstractRoute):
         states = settled.final_state
         off = run(Ramp(1.0, 0.0, t1=self.t1), Batch(states), self.t1, keys[2])
         difference = bennett(on.work[:, -1], off.work[:, -1], bath)
-        return _collected(system, states, difference)
+        free = free_prior + difference.free_energy_difference
+        found = of_states(system, states, free_energy=(free, difference.standard_error))
+        _warn_unless_arrived(found, bath)
+        return found
 
 
 def with_scale(system: AbstractLearning, scale: Any) -> AbstractLearning:
@@ -126,21 +130,8 @@ def needs_prior(system: AbstractLearning, name: str) -> None:
         )
 
 
-def _collected(system: AbstractLearning, states: Any, difference: Any) -> Boltzmann:
-    found, virial_of = _measured(system, states)
-    energy = mean_of(found)
-    temperature = bath_temperature(system).astype(found.dtype)
-    free_prior = (
-        -temperature
-        * system.n_parameters
-        / 2
-        * jnp.log(2 * jnp.pi * temperature / system.prior_stiffness.astype(found.dtype))
-    )
-    free = free_prior + difference.free_energy_difference
-    free_error = difference.standard_error
-    entropy = (energy[0] - free) / temperature
-    entropy_error = jnp.sqrt(energy[1] ** 2 + free_error**2) / temperature
-    reached = mean_of(virial_of)
+def _warn_unless_arrived(found: Boltzmann, temperature: Array) -> None:
+    reached = found.virial
     if is_concrete(reached) and abs(float(reached[0] - temperature)) > 4 * float(reached[1]):
         warnings.warn(
             f"the virial temperature of the relaxed states is {float(reached[0]):.4g} ± "
@@ -149,21 +140,3 @@ def _collected(system: AbstractLearning, states: Any, difference: Any) -> Boltzm
             TrainingWarning,
             stacklevel=5,
         )
-    count = jnp.full(found.shape, 1 / found.shape[0], found.dtype)
-    return Boltzmann(
-        energy,
-        (entropy, entropy_error),
-        (free, free_error),
-        jnp.var(found, ddof=1) / temperature**2,
-        reached,
-        None,
-        Weighted(states, count),
-    )
-
-
-@eqx.filter_jit
-def _measured(
-    system: AbstractLearning, states: Any
-) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
-    both = lambda state: (system.total_energy(state), virial(system, state))  # noqa: E731
-    return jax.lax.map(both, states, batch_size=256)

@@ -7,13 +7,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from ..numerics._arrays import is_concrete
-from ._boltzmann import AbstractRoute, Boltzmann, Harmonic, curvature, first_key, spread_energy
+from ._boltzmann import AbstractRoute, Boltzmann, Harmonic, curvature, spread_energy
 from ._energies import MeanSquaredError
-from ._expected_energy import Measured, mean_of
+from ._expected_energy import Measured, first_key, mean_of
 from ._ground_state import check_normalisable
 from ._importance import Importance
 from ._learning import AbstractLearning, LinearLearning, bath_temperature
-from ._states import AbstractState, nothing
+from ._states import AbstractState
 
 
 class Trained(AbstractState):
@@ -27,7 +27,7 @@ class Trained(AbstractState):
 
     Attributes:
         energy, entropy, free_energy: U, S in nats, F = U - τS; with `…_error`, standard errors.
-        heat_capacity: C = dU/dτ = Var(E)/τ².
+        heat_capacity: C = dU/dτ = Var(E)/τ², with its error.
         virial_temperature: ⟨θ·∂E⟩/d, which is τ where the route has arrived; with its error.
 
     Raises:
@@ -90,7 +90,11 @@ class Trained(AbstractState):
 
     @property
     def heat_capacity(self) -> Float[Array, ""]:
-        return self.found.heat_capacity
+        return self.found.heat_capacity[0]
+
+    @property
+    def heat_capacity_error(self) -> Float[Array, ""]:
+        return self.found.heat_capacity[1]
 
     @property
     def virial_temperature(self) -> Float[Array, ""]:
@@ -139,16 +143,8 @@ class Trained(AbstractState):
     def entropy_in(self, system):
         return self.found.entropy
 
-    def work_towards(self, system):
-        if system is self.system:
-            return nothing(system)
-        if self.found.weighted is not None:
-            old = self.system
-            return self.found.weighted.mean_of(
-                lambda x: system.total_energy(x) - old.total_energy(x)
-            )
-        (new, error), old = self.energy_in(system), self.found.energy
-        return new - old[0], error
+    def work_towards(self, system, energy):
+        return jnp.zeros_like(energy) if system is self.system else energy - self.energy
 
     def _mean(self, function: Any, system: AbstractLearning) -> Measured:
         """The mean of an energy under p₁."""

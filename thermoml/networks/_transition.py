@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..langevin import Solution
 from ..numerics._arrays import is_concrete
 from ._boltzmann import Boltzmann, Harmonic
 from ._energies import CrossEntropy, MeanSquaredError
@@ -16,6 +17,8 @@ from ._expected_energy import Measured
 from ._ground_state import whitened
 from ._importance import Importance
 from ._initialisations import AbstractInitialisation, Normal
+from ._layer_transitions import LayerTransition, layer_transitions
+from ._layers import LayersBy
 from ._learning import LinearLearning
 from ._states import AbstractState, TypeI, TypeII
 from ._trained import Trained
@@ -49,9 +52,10 @@ class Transition(eqx.Module):
             error, infinite where it is 0.
         reversible_heat: τΔS, what a reversible transition would have released.
         entropy_production: Σ, in nats.
-        information_between_layers: Σ_l ΔS_l - ΔS, in nats; 0 for a linear model, which is one
-            layer, and NaN where it has not been measured.
-        by_layer: the same for each layer where it has been measured; empty otherwise.
+        information_between_layers: ΔS - Σ_l ΔS_l >= 0, in nats; 0 for a linear model, which is
+            one layer, and NaN where it has not been measured.
+        by_layer: heat, entropy drop and temperature of each layer (`LayerTransition`) where a run
+            was given; empty otherwise.
         bath_temperature: τ.
         heat_error, entropy_drop_error, entropy_production_error, temperature_error: standard
             errors of the estimates, 0 where they are exact.
@@ -66,7 +70,7 @@ class Transition(eqx.Module):
     reversible_heat: Float[Array, ""]
     entropy_production: Float[Array, ""]
     information_between_layers: Float[Array, ""]
-    by_layer: dict[str, Any]
+    by_layer: dict[str, LayerTransition]
     bath_temperature: Float[Array, ""]
     heat_error: Float[Array, ""]
     entropy_drop_error: Float[Array, ""]
@@ -128,7 +132,9 @@ class Transition(eqx.Module):
         return "\n".join(lines)
 
 
-def transition(before: AbstractState, after: Trained) -> Transition:
+def transition(
+    before: AbstractState, after: Trained, *, run: Solution | None = None, by: LayersBy = None
+) -> Transition:
     r"""The transition from one state to a trained one.
 
     Training: `transition(TypeI(...), Trained(system))`. Refresh of data:
@@ -138,13 +144,17 @@ def transition(before: AbstractState, after: Trained) -> Transition:
     Args:
         before: a `TypeI`, a `TypeII`, or a `Trained` state, which is taken for a `TypeII`.
         after: the trained state.
+        run: trajectories of a network that went from a `TypeI` state to rest in the system of
+            `after`, such as the `solution` of a `simulated_training_path`; they tell the share of
+            each layer, and the information between them. More than there are parameters.
+        by: what a layer is, see `layers`.
 
     Returns:
         A `Transition`; differentiable in all parameters.
 
     Raises:
-        TypeError: other states.
-        ValueError: states of different parameters.
+        TypeError: other states, or a run from one that is not `TypeI`.
+        ValueError: states of different parameters, too few trajectories in the run.
 
     Source: Zhang 2024, arXiv:2404.13218, for T = ΔQ/ΔS; Σ = KL: Seifert 2012, section 2.
     """
@@ -155,15 +165,22 @@ def transition(before: AbstractState, after: Trained) -> Transition:
     if not isinstance(before, TypeI | TypeII):
         raise TypeError(f"before must be TypeI, TypeII or Trained, got {type(before).__name__}")
     system = after.system
-    return _balance(
-        before.energy_in(system),
+    energy = before.energy_in(system)
+    found = _balance(
+        energy,
         before.entropy_in(system),
-        before.work_towards(system)[0],
+        before.work_towards(system, energy[0]),
         after.found,
         after.temperature,
         _spread_over_data(before, after),
         isinstance(system, LinearLearning),
     )
+    if run is None:
+        return found
+    if not isinstance(before, TypeI):
+        raise TypeError(f"a run must begin in a TypeI state, got {type(before).__name__}")
+    parts = layer_transitions(before, system, run, by)
+    return eqx.tree_at(lambda t: (t.by_layer, t.information_between_layers), found, parts)
 
 
 @eqx.filter_jit

@@ -1,6 +1,7 @@
 """Labelled arrays: results as an xarray Dataset, with units and long names."""
 
-from collections.abc import Mapping
+import fnmatch
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -35,6 +36,11 @@ def to_dataset(labelled: Mapping[str, Labelled]) -> "xarray.Dataset":
         index = np.arange(dataset.sizes["trajectory"])
         dataset["trajectory"] = ("trajectory", index, {"units": "", "long_name": "trajectory"})
     return dataset
+
+
+def name_fits(name: str, patterns: Iterable[str]) -> bool:
+    """Whether a leaf's name fits one of the patterns, in which * stands for anything."""
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def leaf_names(tree: Any) -> list[str]:
