@@ -7,7 +7,7 @@ import pytest
 from scipy.special import digamma
 
 from thermoml.config import ConfigError, load_config, parse_config
-from thermoml.config._parts import RealData
+from thermoml.config._real_data import RealData
 from thermoml.networks import asymptotic_temperature, synthetic_data
 from thermoml.studies import study_of
 from thermoml.studies._data_temperature import expected_training, log_spectrum

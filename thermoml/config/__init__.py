@@ -18,6 +18,7 @@ from ._read import (
     shipped_configs,
 )
 from ._thermodynamics import DraggedTrap, OptimalProtocol, Stirling, TiltedRing, TwoBaths
+from ._training_complexity import TrainingComplexity
 from ._training_transition import TrainingTransition
 from ._tune_alpha import TuneAlpha
 
@@ -40,6 +41,7 @@ __all__ = [
     "Setting",
     "Stirling",
     "TiltedRing",
+    "TrainingComplexity",
     "TrainingTransition",
     "TuneAlpha",
     "TwoBaths",

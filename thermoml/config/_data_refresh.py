@@ -4,10 +4,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ..networks import example_data
 from ._ensemble import Kept
 from ._numbers import Numbers
-from ._parts import RealData
+from ._real_data import RealData
 
 
 class DataRefresh(Kept):
@@ -50,7 +49,7 @@ class DataRefresh(Kept):
         if self.data.components is not None and self.feature is not None:
             raise ValueError("feature has no name among components; leave components out")
         if self.feature is not None:
-            names = example_data(self.data.name).feature_names
+            names = self.data.load().feature_names
             if self.feature not in names:
                 raise ValueError(f"feature must be one of {', '.join(names)}, got {self.feature}")
         return self

@@ -7,7 +7,9 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from ._ensemble import Kept
 from ._numbers import Numbers, Positive
-from ._parts import RealData, Strict, check_different, describe, nearest
+from ._parts import check_different, describe, nearest
+from ._real_data import RealData
+from ._strict import Strict
 
 
 class SyntheticSetting(Strict):
@@ -86,7 +88,7 @@ class DataTemperature(SyntheticSetting, Kept):
 
 
 class RealDataTemperature(Kept):
-    """The study `real_data_temperature`: data sets of scikit-learn at several bath temperatures.
+    """The study `real_data_temperature`: data sets at several bath temperatures.
 
     The trajectories are resamples of the examples (bootstrap), for the standard errors.
     """

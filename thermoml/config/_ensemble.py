@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from ..sweep import parse_size
-from ._parts import Strict
+from ._strict import Strict
 
 
 class Ensemble(Strict):

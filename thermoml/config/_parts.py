@@ -1,12 +1,14 @@
-"""What configs are made of: rules, inputs, data, and how their mistakes are named."""
+"""What configs are made of: rules, inputs, and how their mistakes are named."""
 
 import difflib
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from .. import perceptron
+from ._real_data import RealData
+from ._strict import Strict
 
 
 class ConfigError(ValueError):
@@ -22,10 +24,6 @@ RULES: dict[str, Callable[..., perceptron.AbstractRule]] = {
 }
 _WITH_ALPHA = ("alpha_tron", "linear_alpha_tron")
 _LABELS = {"hebbian": "Hebbian", "perceptron": "Perceptron", "adatron": "AdaTron"}
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def by_name(value: Any) -> Any:
@@ -155,63 +153,8 @@ class Way(Strict):
         return f"{self.level}{method}".replace("_", " ")
 
 
-# Of each real data set: its most features that vary, and classes; 0 for a regression.
-REAL_DATA = {"diabetes": (10, 0), "breast_cancer": (30, 2), "digits": (50, 10)}
-
-
-class RealData(Strict):
-    """A data set that ships with scikit-learn, and what of it is learned.
-
-    `components` keeps the first principal components of the standardised features, `classes` the
-    first classes. Classifications get an intercept, and need the prior.
-    """
-
-    name: Literal["diabetes", "breast_cancer", "digits"]
-    components: int | None = Field(default=None, ge=1)
-    classes: int | None = Field(default=None, ge=2)
-    prior_stiffness: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-
-    @model_validator(mode="after")
-    def _check_parts(self):
-        most, n_classes = REAL_DATA[self.name]
-        if self.components is not None and self.components > most:
-            raise ValueError(
-                f"components must be at most {most} for {self.name}, got {self.components}"
-            )
-        if self.classes is not None and self.classes > n_classes:
-            raise ValueError(
-                f"classes must be at most {n_classes} for {self.name}, got {self.classes}"
-                if n_classes
-                else f"classes do not belong to {self.name}, a regression; leave them out"
-            )
-        if self.classifies and self.prior_stiffness == 0:
-            raise ValueError(
-                f"{self.name} needs prior_stiffness > 0: without a prior e^(-E/τ) of classes that "
-                "are separable or shift together cannot be normalised"
-            )
-        return self
-
-    @property
-    def classifies(self) -> bool:
-        """Whether targets are labels."""
-        return REAL_DATA[self.name][1] > 0
-
-    @property
-    def n_classes(self) -> int:
-        """How many classes are learned; 0 for a regression."""
-        return self.classes or REAL_DATA[self.name][1]
-
-    @property
-    def label(self) -> str:
-        """How figures and tables call it."""
-        some = self.classes not in (None, REAL_DATA[self.name][1])
-        classes = f", {self.classes} classes" if some else ""
-        components = "" if self.components is None else f", {self.components} components"
-        return f"{self.name.replace('_', ' ')}{classes}{components}"
-
-
 # What the parts of a config that are mappings hold.
-NESTED = {
+NESTED: dict[str, type[Strict]] = {
     "rule": Rule,
     "rules": Rule,
     "inputs": Inputs,

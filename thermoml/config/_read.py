@@ -18,6 +18,7 @@ from ._learning_rules import LearningRules
 from ._parameter_sweep import ParameterSweep
 from ._parts import ConfigError, describe, nearest
 from ._thermodynamics import DraggedTrap, OptimalProtocol, Stirling, TiltedRing, TwoBaths
+from ._training_complexity import TrainingComplexity
 from ._training_transition import TrainingTransition
 from ._tune_alpha import TuneAlpha
 
@@ -36,6 +37,7 @@ SCHEMAS: dict[str, type[Ensemble]] = {
     "stirling": Stirling,
     "optimal_protocol": OptimalProtocol,
     "training_transition": TrainingTransition,
+    "training_complexity": TrainingComplexity,
     "data_refresh": DataRefresh,
     "data_temperature": DataTemperature,
     "real_data_temperature": RealDataTemperature,

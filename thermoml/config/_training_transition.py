@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ..numerics._checks import count_steps
+from ..numerics._checks import count_steps, divide_steps
 from ._numbers import Positive
 from ._thermodynamics import Experiment
 
@@ -27,8 +27,7 @@ class TrainingTransition(Experiment):
     @model_validator(mode="after")
     def _check_parts(self):
         steps = count_steps(0.0, self.t1, self.dt, self.precision)
-        if steps % self.saves:
-            raise ValueError(f"saves must divide the {steps} steps of the run, got {self.saves}")
+        divide_steps("saves", steps, self.saves)
 
         if self.n_examples <= self.n_parameters:
             raise ValueError(

@@ -66,20 +66,16 @@ def heat_capacities(capacities: Mapping[str, Sequence[Mapping[str, Any]]], title
     for i, (name, entries) in enumerate(capacities.items()):
         baths = [entry["bath_temperature"] for entry in entries]
         style = {"color": COLOURS[i], "marker": MARKERS[i], "markersize": 4, "linewidth": 1.4}
-        left.plot(baths, [entry["heat_capacity"] for entry in entries], **style)
-        right.errorbar(
-            baths,
-            [entry["excess_energy"] for entry in entries],
-            yerr=2 * np.asarray([entry["excess_energy_error"] for entry in entries]),
-            label=name,
-            **style,
-        )
+        for ax, quantity in ((left, "heat_capacity"), (right, "excess_energy")):
+            mean = [entry[quantity] for entry in entries]
+            error = np.asarray([entry[f"{quantity}_error"] for entry in entries])
+            ax.errorbar(baths, mean, yerr=2 * error, label=name, **style)
     for ax in (left, right):
         ax.set_xscale("log")
         ax.set_ylim(bottom=0)
         ax.set_xlabel(r"temperature of the bath $\tau$  [energy]")
     left.set_ylabel(r"heat capacity for each parameter $C/d$")
     right.set_ylabel(r"$(U - E_{\min})/(d\,\tau)$")
-    caption(left, title, "trained states; ½ is equipartition")
+    caption(left, title, "trained states, bars: 2 standard errors; ½ is equipartition")
     legend_beside(right)
     return figure

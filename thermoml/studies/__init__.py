@@ -16,6 +16,7 @@ from ._real_data_temperature import RealDataTemperatureStudy
 from ._run import redraw, run_study
 from ._stirling import StirlingStudy
 from ._tilted_ring import TiltedRingStudy
+from ._training_complexity import TrainingComplexityStudy
 from ._training_transition import TrainingTransitionStudy
 from ._tune_alpha import TuneAlphaStudy
 from ._two_baths import TwoBathsStudy
@@ -35,6 +36,7 @@ STUDIES: dict[str, type[AbstractStudy]] = {
     "stirling": StirlingStudy,
     "optimal_protocol": OptimalProtocolStudy,
     "training_transition": TrainingTransitionStudy,
+    "training_complexity": TrainingComplexityStudy,
     "data_refresh": DataRefreshStudy,
     "data_temperature": DataTemperatureStudy,
     "real_data_temperature": RealDataTemperatureStudy,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Array
 
+from ..langevin import SimulationDiverged
 from ..numerics._labels import Labelled
 from ..sweep import Grid
 
@@ -45,6 +46,13 @@ class AbstractStudy(abc.ABC):
         Raises:
             SimulationDiverged: trajectories turned non-finite; what is good of them is kept.
         """
+
+    def refuse_lost(self, results: "xarray.Dataset", what: str) -> None:
+        """SimulationDiverged where not all trajectories are finite; `what` and what to do."""
+        lost = [label for label, _, entry in self.points(results) if float(entry.diverged) > 0]
+        if lost:
+            more = f", and at {len(lost) - 1} more points" if len(lost) > 1 else ""
+            raise SimulationDiverged(f"at {lost[0]}{more}: {what}", results)
 
     @abc.abstractmethod
     def summary(self, results: "xarray.Dataset") -> dict[str, Any]:

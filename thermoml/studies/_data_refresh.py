@@ -10,12 +10,9 @@ from jaxtyping import Array, Float, Key
 
 from ..config import DataRefresh
 from ..networks import (
-    CrossEntropy,
     Data,
     Harmonic,
     Laplace,
-    LinearLearning,
-    MeanSquaredError,
     Trained,
     Transition,
     TypeII,
@@ -25,7 +22,7 @@ from ..plots import refresh_distributions, refresh_indicators
 from ..sweep import Grid
 from ._base import pair, per_trajectory
 from ._experiments import single
-from ._real_data_temperature import prepared
+from ._real_data_temperature import learning, prepared
 from ._table import table_text, with_error
 from ._temperatures import NUMBERS, TemperatureStudy, case_of, measured, ratio
 
@@ -64,12 +61,7 @@ class DataRefreshStudy(TemperatureStudy):
 
     def _trained(self, data: Data) -> Trained:
         chosen = self.config.data
-        system = LinearLearning(
-            data,
-            CrossEntropy() if chosen.classifies else MeanSquaredError(),
-            prior_stiffness=chosen.prior_stiffness,
-            temperature=self.config.bath_temperature,
-        )
+        system = learning(data, chosen, self.config.bath_temperature)
         return Trained(system, Laplace() if chosen.classifies else Harmonic())
 
     def drawn(self, key: Key[Array, ""], strength: Any) -> tuple[Data, Data]:
@@ -104,7 +96,7 @@ class DataRefreshStudy(TemperatureStudy):
         moved, loss = jax.lax.map(
             lambda i: self.refreshed(jax.random.fold_in(key, i), strength), numbers
         )
-        values = measured({name: getattr(moved, name) for name in NUMBERS}) | {
+        return measured({name: getattr(moved, name) for name in NUMBERS}) | {
             "work": per_trajectory(moved.work, "energy", "work of the refresh"),
             "loss_increase": per_trajectory(
                 loss, "energy", "loss on the new data above that on the old"
@@ -115,9 +107,6 @@ class DataRefreshStudy(TemperatureStudy):
                 "whether the temperature of the single refresh is noise",
             ),
         }
-        sums = jnp.stack([values[name].values for name in NUMBERS])
-        lost = ~jnp.all(jnp.isfinite(sums), axis=0)
-        return values | {"diverged": per_trajectory(lost, "", "fraction that is not finite")}
 
     def _indicators(self, entry: Any) -> dict[str, Any]:
         """Each indicator of single refreshes."""

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ..langevin import SimulationDiverged, Solution, simulate
+from ..langevin import Solution, simulate
 from ..numerics._labels import Labelled
 from ._base import AbstractStudy, per_trajectory
 
@@ -35,13 +35,7 @@ class ExperimentStudy(AbstractStudy):
         return simulate(system, state, dt=self.config.dt, key=key, throw=False, **rest, **how)
 
     def check(self, results):
-        lost = [label for label, _, entry in self.points(results) if float(entry.diverged) > 0]
-        if lost:
-            more = f", and at {len(lost) - 1} more points" if len(lost) > 1 else ""
-            raise SimulationDiverged(
-                f"at {lost[0]}{more}: trajectories turned non-finite; use a smaller dt",
-                results,
-            )
+        self.refuse_lost(results, "trajectories turned non-finite; use a smaller dt")
 
 
 def diverged(runs: Solution) -> dict[str, Labelled]:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from ..langevin import SimulationDiverged
 from ..perceptron import LearningProblem, Microscopic, Reduced
 from ..perceptron._learn import warn_of_separation
 from ._base import AbstractStudy
@@ -22,21 +21,16 @@ class ProblemStudy(AbstractStudy):
 
     def check(self, results):
         worst, where = -1.0, ("", {})
-        lost = []
         for label, parameters, entry in self.points(results):
             separation = float(entry.scale_separation)
-            if float(entry.diverged) > 0:
-                lost.append(label)
-            elif separation > worst:
+            if not float(entry.diverged) > 0 and separation > worst:
                 worst, where = separation, (label, parameters)
         if worst >= 0:
             label, parameters = where
             dt = parameters.get("dt", self.config.dt)
             warn_of_separation(worst, dt, f"at {label}: ")
-        if lost:
-            more = f", and at {len(lost) - 1} more points" if len(lost) > 1 else ""
-            raise SimulationDiverged(
-                f"at {lost[0]}{more}: trajectories turned non-finite; use a smaller dt or a rule "
-                "with a steady state; all that is finite is in the store",
-                results,
-            )
+        self.refuse_lost(
+            results,
+            "trajectories turned non-finite; use a smaller dt or a rule with a steady state; all "
+            "that is finite is in the store",
+        )

@@ -1,4 +1,4 @@
-"""The study `real_data_temperature`: how hot it is to learn from data sets of scikit-learn."""
+"""The study `real_data_temperature`: how hot it is to learn from real data sets."""
 
 import functools
 import warnings
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..config import RealDataTemperature
-from ..config._parts import RealData
+from ..config._real_data import RealData
 from ..networks import (
     CrossEntropy,
     Data,
@@ -21,9 +21,9 @@ from ..networks import (
     Trained,
     TrainingWarning,
     TypeI,
-    example_data,
     transition,
 )
+from ..networks._importance import ENOUGH
 from ..numerics._labels import Labelled
 from ..plots import real_data_heat, real_data_temperature
 from ..sweep import Grid
@@ -39,25 +39,13 @@ from ._temperatures import (
     unavoidable_fraction,
 )
 
-_ENOUGH = 200.0  # effective samples
-
 
 def prepared(chosen: RealData) -> Data:
     """Features standardised and turned to their first principal components, where asked for.
 
     A regression's targets are standardised too; a classification gets an intercept instead.
     """
-    data = example_data(chosen.name)
-    if chosen.classes is not None:
-        rows = np.flatnonzero(np.asarray(data.targets) < chosen.classes)
-        data = Data(
-            np.asarray(data.features)[rows],
-            np.asarray(data.targets)[rows],
-            feature_names=data.feature_names,
-            class_names=data.class_names[: chosen.classes],
-            name=data.name,
-        )
-    data = data.drop_constant().standardised(targets=not chosen.classifies)
+    data = chosen.load().drop_constant().standardised(targets=not chosen.classifies)
     if chosen.components is not None:
         features = np.asarray(data.features)
         _, _, axes = np.linalg.svd(features, full_matrices=False)
@@ -65,6 +53,16 @@ def prepared(chosen: RealData) -> Data:
         axes *= np.sign(axes[np.arange(len(axes)), abs(axes).argmax(axis=1)])[:, None]
         data = Data(features @ axes.T, data.targets, class_names=data.class_names, name=data.name)
     return data.with_intercept() if chosen.classifies else data
+
+
+def learning(data: Data, chosen: RealData, bath_temperature: Any) -> LinearLearning:
+    """The linear model that learns a prepared data set."""
+    return LinearLearning(
+        data,
+        CrossEntropy() if chosen.classifies else MeanSquaredError(),
+        prior_stiffness=chosen.prior_stiffness,
+        temperature=bath_temperature,
+    )
 
 
 class RealDataTemperatureStudy(TemperatureStudy):
@@ -99,12 +97,7 @@ class RealDataTemperatureStudy(TemperatureStudy):
         self, data: Data, chosen: RealData, bath: Any, key: Any
     ) -> tuple[dict[str, Any], Any]:
         """The numbers of a transition, and on how many samples it rests."""
-        system = LinearLearning(
-            data,
-            CrossEntropy() if chosen.classifies else MeanSquaredError(),
-            prior_stiffness=chosen.prior_stiffness,
-            temperature=bath,
-        )
+        system = learning(data, chosen, bath)
         route = Importance(self.config.n_samples, key) if chosen.classifies else Harmonic()
         after = Trained(system, route)
         weighted = after.found.weighted
@@ -165,7 +158,7 @@ class RealDataTemperatureStudy(TemperatureStudy):
         super().check(results)
         for label, _, entry in self.points(results):
             fewest = self._poor(entry)
-            if fewest is not None and fewest < _ENOUGH:
+            if fewest is not None and fewest < ENOUGH:
                 warnings.warn(
                     f"at {label}: importance sampling rests on {fewest:.0f} effective samples "
                     f"only; raise n_samples = {self.config.n_samples}, or keep fewer components",

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from ..langevin import SimulationDiverged
 from ..numerics._labels import Labelled
 from ._base import AbstractStudy, per_trajectory
 
@@ -64,11 +63,8 @@ class TemperatureStudy(AbstractStudy):
     """Training on data sets, one for each trajectory, in closed form or by sampling."""
 
     def check(self, results):
-        lost = [label for label, _, entry in self.points(results) if float(entry.diverged) > 0]
-        if lost:
-            more = f", and at {len(lost) - 1} more points" if len(lost) > 1 else ""
-            raise SimulationDiverged(
-                f"at {lost[0]}{more}: trained states are not finite; use more examples, a stiffer "
-                "prior, or precision: float64",
-                results,
-            )
+        self.refuse_lost(
+            results,
+            "trained states are not finite; use more examples, a stiffer prior, or precision: "
+            "float64",
+        )

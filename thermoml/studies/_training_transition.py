@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..config import TrainingTransition
-from ..langevin import Heun
 from ..networks import (
     AbstractEnergy,
     CrossEntropy,
@@ -25,12 +24,10 @@ from ..networks import (
     training_path,
     transition,
 )
-from ..numerics._labels import Labelled
 from ..plots import heat_capacities, training_diagrams
 from ..sweep import Grid
-from ..thermodynamics import gaussian_entropy
-from ._base import per_trajectory
-from ._experiments import ExperimentStudy, diverged, single
+from ._experiments import ExperimentStudy
+from ._kept_states import energy_and_entropy, run_and_keep
 from ._table import sample_text, table_text, with_error
 
 if TYPE_CHECKING:
@@ -108,6 +105,7 @@ class TrainingTransitionStudy(ExperimentStudy):
                 {
                     "bath_temperature": bath,
                     "heat_capacity": float(trained.heat_capacity) / system.n_parameters,
+                    "heat_capacity_error": float(trained.heat_capacity_error) / system.n_parameters,
                     "excess_energy": (float(trained.energy) - lowest) / scale,
                     "excess_energy_error": float(trained.energy_error) / scale,
                 }
@@ -115,39 +113,13 @@ class TrainingTransitionStudy(ExperimentStudy):
         return found
 
     def point(self, ensemble, **parameters):
-        config, system = self.config, self.system
-        std = parameters["initial_std"]
-        shape = (config.n_parameters,)
-        run = self.run(
-            system,
-            lambda key: std * jax.random.normal(key, shape),
-            ensemble,
-            0,
-            t1=config.t1,
-            save_every=round(config.t1 / config.dt) // config.saves,
-            integrator=Heun(),
-            observables={"weights": _itself},
-        )
-        return {
-            "energy": Labelled(("trajectory", "time"), run.energy, "energy", "energy"),
-            "heat": per_trajectory(run.heat[:, -1], "energy", "heat released"),
-            "weights": Labelled(
-                ("trajectory", "time", "parameter"), run.observables["weights"], "", "weights"
-            ),
-            **diverged(run),
-        }
+        std, size = parameters["initial_std"], self.config.n_parameters
+        start = lambda key: std * jax.random.normal(key, (size,))  # noqa: E731
+        return run_and_keep(self, self.system, start, ensemble, size)
 
-    def simulated(self, entry: Any) -> dict[str, Any]:
+    def simulated(self, entry: Any) -> dict[str, np.ndarray]:
         """Energy and entropy at each save with their standard errors."""
-        with jax.enable_x64(True):
-            weights = jnp.asarray(single(entry, "weights"))
-            found = [gaussian_entropy(weights[:, i]) for i in range(weights.shape[1])]
-        return {
-            "energy": entry.energy.values,
-            "energy_error": entry.energy_standard_error.values,
-            "entropy": np.asarray([x.entropy for x in found]),
-            "entropy_error": np.asarray([x.standard_error for x in found]),
-        }
+        return energy_and_entropy(entry, self.config.n_parameters)
 
     def summary(self, results):
         points = []
@@ -223,7 +195,3 @@ class TrainingTransitionStudy(ExperimentStudy):
             "diagrams": training_diagrams(paths, self.config.bath_temperature, title),
             "heat_capacity": heat_capacities(self.capacities, title),
         }
-
-
-def _itself(state, control, t):
-    return state

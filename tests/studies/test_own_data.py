@@ -1,0 +1,103 @@
+"""Users' own files in a config: the same numbers as from arrays, and mistakes named."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import thermoml as tml
+from thermoml.config import ConfigError, config_from_json, config_json, parse_config
+from thermoml.studies import run_study, study_of
+
+RNG = np.random.default_rng(0)
+FEATURES = RNG.normal(size=(40, 2)) * [10, 5] + [170, 70]
+VALUES = FEATURES @ [0.1, -0.2] + RNG.normal(size=40)
+WORDS = np.where(VALUES > np.median(VALUES), "tall", "small")
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "people.csv"
+    rows = [
+        f"{float(a)!r},{float(b)!r},{float(y)!r},{word}"
+        for (a, b), y, word in zip(FEATURES, VALUES, WORDS, strict=True)
+    ]
+    path.write_text("\n".join(["height,weight,score,size", *rows]) + "\n")
+    return path
+
+
+def config(**data):
+    return parse_config(
+        {
+            "study": "real_data_temperature",
+            "data": [data],
+            "bath_temperature": [0.05],
+            "n_samples": 4000,
+            "n_trajectories": 4,
+        }
+    )
+
+
+@pytest.mark.parametrize("target", ["score", "size"])
+def test_a_file_gives_the_numbers_of_its_arrays(file, tmp_path, target):
+    regression = target == "score"
+    prior = 0.0 if regression else 0.2
+    chosen = config(
+        file=str(file), target=target, features=["height", "weight"], prior_stiffness=prior
+    )
+    with jax.enable_x64(True):
+        summary = run_study(study_of(chosen), tmp_path / "out")
+        x = (FEATURES - FEATURES.mean(0)) / FEATURES.std(0)
+        y = (VALUES - VALUES.mean()) / VALUES.std()
+        exact = tml.linear_temperature(
+            x if regression else np.column_stack([x, np.ones(40)]),
+            y if regression else (WORDS == "tall").astype(int),
+            energy=tml.MeanSquaredError() if regression else tml.CrossEntropy(),
+            bath_temperature=0.05,
+            prior_stiffness=prior,
+        )
+    (entry,) = summary["points"]
+    assert entry["data"] == f"people: {target}"
+    assert entry["n_parameters"] == 2 if regression else 3
+    for name in ("heat", "entropy_drop"):
+        # Importance sampling of 4000: 4 errors of √(1/4000)-like weights, at most 0.1
+        close = {"rel": 1e-9} if regression else {"abs": 0.1}
+        assert entry[name]["mean"] == pytest.approx(float(getattr(exact, name)), **close)
+
+
+def test_a_file_that_has_changed_is_not_the_same_config(file):
+    before = config(file=str(file), target="score", features=["height"])
+    text = config_json(before)
+    assert config_from_json(text) == before
+    file.write_text(file.read_text() + "170,70,1,tall\n")
+    with pytest.raises(ConfigError, match=r"data\.0: file .*people.csv is no longer what it was"):
+        config_from_json(text)
+    after = config(file=str(file), target="score", features=["height"])
+    digests = [json.loads(config_json(c))["data"][0]["sha256"] for c in (before, after)]
+    assert digests[0] != digests[1]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({}, r"target must name the column of .*people.csv that is to be learned"),
+        ({"target": "age"}, "target must name columns of .*, got 'age'"),
+        ({"target": "score"}, 'features must be numbers, got "tall" in column "size"'),
+        ({"target": "size", "features": ["height"]}, "people: size needs prior_stiffness > 0"),
+        (
+            {"target": "score", "features": ["height"], "components": 2},
+            "components must be at most 1 for people: score, got 2",
+        ),
+        (
+            {"target": "score", "features": ["height"], "classes": 2},
+            "classes do not belong to people: score, a regression",
+        ),
+        ({"target": "score", "name": "digits"}, "give the name of a data set, or the file"),
+        ({"target": "score", "file": "none.csv"}, "file none.csv cannot be read: No such file"),
+        ({"name": "diabetes", "file": None, "target": "x"}, "target belongs to a file"),
+    ],
+)
+def test_mistakes_are_named(file, data, message):
+    with pytest.raises(ConfigError, match=rf"data\.0: {message}"):
+        config(**({"file": str(file)} | data))
