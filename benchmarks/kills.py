@@ -101,7 +101,7 @@ def main() -> int:
                     number = moments.choice(_SIGNALS)
                     before = units(out)
                     process.send_signal(number)
-                    _, errors = process.communicate(timeout=30)
+                    _, errors = process.communicate(timeout=30 + 2 * life)
                     sent += 1
                     after = "after the last unit" if before == n_units else "between units"
                     phase = after if before else "before the first unit"

@@ -1,5 +1,6 @@
 """Two virtual CPU devices, strict promotion, quick notebooks; x64 by the `x64` fixture."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -20,6 +21,20 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_collection_modifyitems(items):
+    """The longest first, so that no worker is left with them at the end."""
+    long = ("test_readme.py", ".ipynb")
+    items.sort(key=lambda item: not item.path.name.endswith(long))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_executables():
+    """Forget what was compiled for other modules: thousands of live executables slow a worker."""
+    yield
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture

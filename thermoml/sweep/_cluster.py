@@ -22,6 +22,16 @@ def _distributed() -> Any:
     return distributed
 
 
+def _own_default() -> Any:
+    """Dask's default scheduler as it was, afterwards.
+
+    A client that lost its scheduler puts back, late, what it found here, so that must be harmless.
+    """
+    from dask import config
+
+    return config.set(scheduler=None)
+
+
 @contextlib.contextmanager
 def connected(address: str) -> Iterator[Any]:
     """A client of the scheduler at `address`.
@@ -30,15 +40,16 @@ def connected(address: str) -> Iterator[Any]:
         ClusterError: no scheduler answers there within 10 s.
     """
     distributed = _distributed()
-    try:
-        client = distributed.Client(address, timeout=_CONNECT_SECONDS)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise ClusterError(
-            f"no scheduler answers at {address} ({type(error).__name__}); is dask-scheduler "
-            "running there, and can this machine reach it?"
-        ) from None
-    with client:
-        yield client
+    with _own_default():
+        try:
+            client = distributed.Client(address, timeout=_CONNECT_SECONDS)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise ClusterError(
+                f"no scheduler answers at {address} ({type(error).__name__}); is dask-scheduler "
+                "running there, and can this machine reach it?"
+            ) from None
+        with client:
+            yield client
 
 
 @contextlib.contextmanager
@@ -52,7 +63,7 @@ def local_workers(count: int) -> Iterator[Any]:
         host="127.0.0.1",
         dashboard_address=None,
     )
-    with cluster, distributed.Client(cluster) as client:
+    with _own_default(), cluster, distributed.Client(cluster) as client:
         client.register_plugin(_placement(distributed, count))
         cluster.scale(count)
         yield client
