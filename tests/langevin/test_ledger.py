@@ -68,7 +68,9 @@ def test_heats_and_entropy_flow_are_stratonovich_sums_element_by_element(driven_
     for leaf in ("a", "b"):
         total = heat[leaf].sum(-1).cumsum(1)
         np.testing.assert_allclose(driven_run.heat_by_leaf[leaf][:, 1:], total, **close)
-        flow = flow + (heat[leaf] / np.asarray(driven.temperature[leaf], float)).sum(-1).cumsum(1)
+        own = (heat[leaf] / np.asarray(driven.temperature[leaf], float)).sum(-1).cumsum(1)
+        np.testing.assert_allclose(driven_run.entropy_flow_by_leaf[leaf][:, 1:], own, **close)
+        flow = flow + own
     np.testing.assert_allclose(driven_run.entropy_flow[:, 1:], flow, **close)
 
 

@@ -37,6 +37,8 @@ def test_a_dataset_names_dimensions_coordinates_units_and_leaves(solution):
         "entropy_flow",
         "heat_a",
         "heat_b",
+        "entropy_flow_a",
+        "entropy_flow_b",
         "x_a",
         "x_b",
         "t",

@@ -56,13 +56,14 @@ class Ledger(eqx.Module):
     work: CompensatedSum
     heat: CompensatedSum
     heat_by_leaf: PyTree[CompensatedSum]
-    entropy_flow: CompensatedSum
+    entropy_flow_by_leaf: PyTree[CompensatedSum]
 
     @classmethod
     def empty(cls, state: PyTree[Array], dtype: Any) -> "Ledger":
         """A ledger with nothing in it, for one state."""
         zero = CompensatedSum.zeros((), dtype)
-        return cls(zero, zero, jax.tree.map(lambda _: zero, state), zero)
+        by_leaf = jax.tree.map(lambda _: zero, state)
+        return cls(zero, zero, by_leaf, by_leaf)
 
     def totals(self) -> "Ledger":
         """The same ledger with plain numbers in place of its sums."""
@@ -93,5 +94,5 @@ class Ledger(eqx.Module):
             self.work.add(start.energy - energy_before + driven),
             self.heat.add(start.energy - end.energy + driven),
             jax.tree.map(add, self.heat_by_leaf, leaf_heat, is_leaf=_is_sum),
-            self.entropy_flow.add(sum(jax.tree.leaves(flows), jnp.zeros_like(driven))),
+            jax.tree.map(add, self.entropy_flow_by_leaf, flows, is_leaf=_is_sum),
         )

@@ -120,7 +120,8 @@ def _run(
         heat=ledger.heat,
         energy=shown["energy"],
         heat_by_leaf=ledger.heat_by_leaf,
-        entropy_flow=ledger.entropy_flow,
+        entropy_flow=jax.tree.reduce(jnp.add, ledger.entropy_flow_by_leaf),
+        entropy_flow_by_leaf=ledger.entropy_flow_by_leaf,
         checkpoint=Checkpoint(
             walkers.state,
             walkers.energy,

@@ -99,6 +99,7 @@ class Solution(eqx.Module):
         energy: U(x, λ, ξ).
         heat_by_leaf: a pytree like the state, each leaf `[trajectory, save]`.
         entropy_flow: Σ δQ_i/T_i over the elements of the state, in nats; NaN for T = 0.
+        entropy_flow_by_leaf: the same by leaf, a pytree like the state.
         final_state: like the state, with the trajectory axis first.
         checkpoint: continue with `simulate(system, solution, ...)`.
         result: `Result.SUCCESSFUL` or `Result.NON_FINITE` per trajectory. After a trajectory has
@@ -113,6 +114,7 @@ class Solution(eqx.Module):
     energy: Float[Array, "trajectory save"]
     heat_by_leaf: PyTree[Float[Array, "trajectory save"]]
     entropy_flow: Float[Array, "trajectory save"]
+    entropy_flow_by_leaf: PyTree[Float[Array, "trajectory save"]]
     checkpoint: Checkpoint
     result: Int[Array, " trajectory"]
     stats: dict[str, Array]
@@ -168,6 +170,8 @@ class Solution(eqx.Module):
 
         if len(jax.tree.leaves(self.heat_by_leaf)) > 1:
             add("heat", self.heat_by_leaf, "energy", "heat into the bath of one leaf")
+            flows = self.entropy_flow_by_leaf
+            add("entropy_flow", flows, "nat", "entropy flow into the bath of one leaf")
         for name, value in self.observables.items():
             add(name, value, "", name)
         return variables | {"time": Labelled(("time",), self.times, "time", "time")}

@@ -35,11 +35,14 @@ from ._initialisations import (
     Uniform,
 )
 from ._laplace import Gaussian, Laplace, log_copies
+from ._layer_ledger import LayerLedger, LedgerWarning, layer_ledger
 from ._layer_transitions import LayerTransition
 from ._layers import Layers, layers
 from ._learning import AbstractLearning, LinearLearning, NetworkLearning
 from ._local_temperatures import (
+    LayerMoments,
     LocalTemperatures,
+    Thermometer,
     gradient_noise_temperature,
     local_temperatures,
 )
@@ -72,9 +75,12 @@ __all__ = [
     "He",
     "Importance",
     "Laplace",
+    "LayerLedger",
+    "LayerMoments",
     "LayerTransition",
     "Layers",
     "LeCun",
+    "LedgerWarning",
     "LinearLearning",
     "LocalTemperatures",
     "MeanAbsoluteError",
@@ -85,6 +91,7 @@ __all__ = [
     "Normal",
     "Optimised",
     "Switching",
+    "Thermometer",
     "Trained",
     "TrainingPath",
     "TrainingWarning",
@@ -105,6 +112,7 @@ __all__ = [
     "expected_maximum",
     "gradient_noise_temperature",
     "ground_state",
+    "layer_ledger",
     "layers",
     "linear_temperature",
     "local_temperatures",

@@ -25,7 +25,7 @@ from ._initialisations import (
 from ._learning import AbstractLearning, LinearLearning
 
 _KNOWN = (MeanSquaredError, MeanAbsoluteError, CrossEntropy)
-Measured = tuple[Float[Array, ""], Float[Array, ""]]  # a number and its standard error
+Measured = tuple[Float[Array, "..."], Float[Array, "..."]]  # a number and its standard error
 
 
 def expected_energy(
@@ -139,7 +139,7 @@ def measured_text(measured: Measured) -> str:
     return f"{f'{float(measured[0]):.4g} ± {float(measured[1]):.2g}':19}"
 
 
-def mean_of(values: Float[Array, " sample"]) -> Measured:
-    """Mean and standard error."""
+def mean_of(values: Float[Array, "sample ..."]) -> Measured:
+    """Mean over the first axis and its standard error."""
     count = jnp.asarray(values.shape[0], values.dtype)
-    return jnp.mean(values), jnp.std(values, ddof=1) / jnp.sqrt(count)
+    return jnp.mean(values, axis=0), jnp.std(values, axis=0, ddof=1) / jnp.sqrt(count)

@@ -12,12 +12,32 @@ from ..langevin._baths import spread
 from ..numerics._arrays import as_parameter, is_concrete
 from ..numerics._checks import check_bound, check_count
 from ._expected_energy import Measured, first_key, mean_of, measured_text
-from ._layers import LayersBy, layers
+from ._layers import Layers, LayersBy, layers
 from ._learning import AbstractLearning, several_states
+
+
+class LayerMoments(eqx.Module):
+    """What one state says of the temperatures of its layers, each by layer.
+
+    Attributes:
+        square: |∂_l E|².
+        trace: tr ∂²_l E, estimated.
+        virial: θ_l·∂_l E.
+        heat_rate: Σ_i μ_i [(∂_i E)² - τ_i ∂²_i E].
+        bath: the mean of τ over the layer's parameters.
+    """
+
+    square: dict[str, Float[Array, "..."]]
+    trace: dict[str, Float[Array, "..."]]
+    virial: dict[str, Float[Array, "..."]]
+    heat_rate: dict[str, Float[Array, "..."]]
+    bath: dict[str, Float[Array, "..."]]
 
 
 class LocalTemperatures(eqx.Module):
     r"""Temperatures of each layer in an ensemble of states, with standard errors.
+
+    Scalars, or `(save,)` where a `Thermometer` has read a run.
 
     Attributes:
         configurational: by layer, $T_l = E|\partial_lE|^2/E\,\mathrm{tr}\,\partial_l^2E$ and its
@@ -32,7 +52,7 @@ class LocalTemperatures(eqx.Module):
     configurational: dict[str, Measured]
     virial: dict[str, Measured]
     heat_rate: dict[str, Measured]
-    bath: dict[str, Float[Array, ""]]
+    bath: dict[str, Float[Array, "..."]]
 
     def __str__(self) -> str:
         if not is_concrete(self.bath):
@@ -40,11 +60,77 @@ class LocalTemperatures(eqx.Module):
 
         width = max(len(name) for name in self.bath)
         lines = [f"{'layer':{width}}  bath     configurational      virial               heat rate"]
-        for name, bath in self.bath.items():
-            parts = (self.configurational, self.virial, self.heat_rate)
+        saves = jnp.shape(next(iter(self.bath.values())))
+        last = jax.tree.map(lambda x: x[-1], self) if saves else self
+        for name, bath in last.bath.items():
+            parts = (last.configurational, last.virial, last.heat_rate)
             shown = "  ".join(measured_text(part[name]) for part in parts)
             lines.append(f"{name:{width}}  {float(bath):<7.4g}  {shown}".rstrip())
+        if saves:
+            lines.append(f"(the last of {saves[0]} saves)")
         return "\n".join(lines)
+
+
+class Thermometer(eqx.Module):
+    """Reads the local temperatures of all layers while a run goes on: an observable.
+
+        thermometer = tml.Thermometer(system)
+        run = tml.simulate(system, ..., observables={"layers": thermometer})
+        local = thermometer.read(run.observables["layers"])   # each `(save,)`
+
+    No state is kept. The numbers are those of `local_temperatures`, at each save.
+
+    Args:
+        system: a learning system, the one that is simulated.
+        by: what a layer is, see `layers`.
+        n_probes: see `local_temperatures`.
+
+    Raises:
+        TypeError: another system.
+
+    Cost: 1 + 2 n_probes gradients of all examples for each trajectory and save.
+    """
+
+    system: AbstractLearning
+    by: LayersBy = eqx.field(static=True)
+    n_probes: int = eqx.field(static=True)
+
+    def __init__(self, system: AbstractLearning, *, by: LayersBy = None, n_probes: int = 1):
+        if not isinstance(system, AbstractLearning):
+            raise TypeError(f"system must be a learning system, got {type(system).__name__}")
+        layers(system, by)
+        self.system, self.by, self.n_probes = system, by, check_count("n_probes", n_probes)
+
+    def __call__(self, state: Any, control: Any, t: Any) -> LayerMoments:
+        # States differ, so their bits give each trajectory and save probes of its own
+        total = jnp.stack([jnp.sum(leaf) for leaf in jax.tree.leaves(state)]).sum()
+        bits = lax.bitcast_convert_type(total.astype(jnp.float32), jnp.uint32)
+        key = jax.random.fold_in(jax.random.key(0), bits)
+        return _moments(self.system, state, control, key, t, self.n_probes, self.by)
+
+    def read(self, moments: LayerMoments) -> LocalTemperatures:
+        """What the ensemble says at each save.
+
+        Trajectories that are in one and the same state, as at the start of some runs, share their
+        probes; how far their trace is off is then not known, and errors that rest on it are NaN.
+
+        Args:
+            moments: the observable of a run, `[trajectory, save]`.
+
+        Raises:
+            ValueError: fewer than 2 trajectories.
+        """
+        check_count("trajectories", jax.tree.leaves(moments)[0].shape[0], 2, "errors need several")
+        found = _from_moments(moments, layers(self.system, self.by))
+
+        def doubted(name: str, measured: Measured) -> Measured:
+            square = moments.square[name]
+            same = jnp.all(square == square[:1], axis=0)
+            return measured[0], jnp.where(same, jnp.nan, measured[1])
+
+        rests = lambda read: (read.configurational, read.heat_rate)  # noqa: E731
+        parts = [{name: doubted(name, x) for name, x in part.items()} for part in rests(found)]
+        return eqx.tree_at(rests, found, tuple(parts))
 
 
 def local_temperatures(
@@ -73,7 +159,7 @@ def local_temperatures(
         by: what a layer is, see `layers`.
         n_probes: random vectors of signs for each state, whose products with the Hessian estimate
             the trace (Hutchinson); no matrix is formed.
-        t: when baths that change in time are read.
+        t: when a control and baths that change in time are read.
         key: of the probes; without one `jax.random.key(0)`.
 
     Returns:
@@ -90,25 +176,24 @@ def local_temperatures(
     check_count("n_probes", n_probes)
     states = several_states(system, states)
     keys = jax.random.split(first_key(key), jax.tree.leaves(states)[0].shape[0])
-    chosen = layers(system, by)
-    t = as_parameter(t)
-    squares, traces, virials, rates = _of_states(system, states, keys, t, n_probes, by)
-    one = jax.tree.map(lambda leaf: leaf[0], states)
-    baths = spread("temperature", system.temperature, one, t)
-    full = jax.tree.map(lambda bath, leaf: jnp.broadcast_to(bath, leaf.shape), baths, one)
+    moments = _of_states(system, states, keys, as_parameter(t), n_probes, by)
+    return _from_moments(moments, layers(system, by))
+
+
+def ratio_of(above: Float[Array, "sample ..."], below: Float[Array, "sample ..."]) -> Measured:
+    """A ratio of means over the first axis, and its standard error to first order."""
+    ratio = jnp.mean(above, axis=0) / jnp.mean(below, axis=0)
+    _, error = mean_of(above - ratio[None] * below)
+    return ratio, error / jnp.abs(jnp.mean(below, axis=0))
+
+
+def _from_moments(moments: LayerMoments, chosen: Layers) -> LocalTemperatures:
     return LocalTemperatures(
-        {name: ratio_of(squares[name], traces[name]) for name in squares},
-        {name: mean_of(virials[name] / chosen.sizes[name]) for name in virials},
-        {name: mean_of(rates[name]) for name in rates},
-        {name: total / chosen.sizes[name] for name, total in chosen.totals(full).items()},
+        {name: ratio_of(above, moments.trace[name]) for name, above in moments.square.items()},
+        {name: mean_of(x / chosen.sizes[name]) for name, x in moments.virial.items()},
+        {name: mean_of(x) for name, x in moments.heat_rate.items()},
+        {name: jnp.mean(x, axis=0) for name, x in moments.bath.items()},
     )
-
-
-def ratio_of(above: Float[Array, " sample"], below: Float[Array, " sample"]) -> Measured:
-    """A ratio of means and its standard error to first order."""
-    ratio = jnp.mean(above) / jnp.mean(below)
-    _, error = mean_of(above - ratio * below)
-    return ratio, error / jnp.abs(jnp.mean(below))
 
 
 @eqx.filter_jit
@@ -119,42 +204,55 @@ def _of_states(
     t: Array,
     n_probes: int,
     by: LayersBy,
-) -> tuple[dict[str, Array], ...]:
-    """By layer and state: |∂E|², tr ∂²E, θ·∂E, and the rate of heat."""
-    chosen = layers(system, by)
-    slope_at = jax.grad(system.total_energy)
-
+) -> LayerMoments:
     def one(given):
         state, key = given
-        slope = slope_at(state)
-
-        def curvature(key):
-            leaves, structure = jax.tree.flatten(state)
-            signs = jax.tree.unflatten(
-                structure,
-                [
-                    jax.random.rademacher(k, leaf.shape, leaf.dtype)
-                    for k, leaf in zip(jax.random.split(key, len(leaves)), leaves, strict=True)
-                ],
-            )
-            product = jax.jvp(slope_at, (state,), (signs,))[1]
-            return jax.tree.map(jnp.multiply, signs, product)
-
-        probes = lax.map(curvature, jax.random.split(key, n_probes))
-        diagonal = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), probes)
-        baths = spread("temperature", system.temperature, state, t)
-        mobilities = spread("mobility", system.mobility, state, t)
-        heat = jax.tree.map(
-            lambda m, g, tau, h: m * (g**2 - tau * h), mobilities, slope, baths, diagonal
-        )
-        return (
-            chosen.totals(jax.tree.map(jnp.square, slope)),
-            chosen.totals(diagonal),
-            chosen.totals(jax.tree.map(jnp.multiply, state, slope)),
-            chosen.totals(heat),
-        )
+        return _moments(system, state, system.control_at(t), key, t, n_probes, by)
 
     return lax.map(one, (states, keys), batch_size=64)
+
+
+def _moments(
+    system: AbstractLearning,
+    state: PyTree[Array],
+    control: Any,
+    key: Key[Array, ""],
+    t: Any,
+    n_probes: int,
+    by: LayersBy,
+) -> LayerMoments:
+    """Of one state, with all examples."""
+    chosen = layers(system, by)
+    slope_at = jax.grad(lambda state: system.energy(state, control, None))
+    slope = slope_at(state)
+
+    def curvature(key):
+        leaves, structure = jax.tree.flatten(state)
+        signs = jax.tree.unflatten(
+            structure,
+            [
+                jax.random.rademacher(k, leaf.shape, leaf.dtype)
+                for k, leaf in zip(jax.random.split(key, len(leaves)), leaves, strict=True)
+            ],
+        )
+        product = jax.jvp(slope_at, (state,), (signs,))[1]
+        return jax.tree.map(jnp.multiply, signs, product)
+
+    probes = lax.map(curvature, jax.random.split(key, n_probes))
+    diagonal = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), probes)
+    baths = spread("temperature", system.temperature, state, t)
+    mobilities = spread("mobility", system.mobility, state, t)
+    heat = jax.tree.map(
+        lambda m, g, tau, h: m * (g**2 - tau * h), mobilities, slope, baths, diagonal
+    )
+    full = jax.tree.map(lambda bath, leaf: jnp.broadcast_to(bath, leaf.shape), baths, state)
+    return LayerMoments(
+        chosen.totals(jax.tree.map(jnp.square, slope)),
+        chosen.totals(diagonal),
+        chosen.totals(jax.tree.map(jnp.multiply, state, slope)),
+        chosen.totals(heat),
+        {name: total / chosen.sizes[name] for name, total in chosen.totals(full).items()},
+    )
 
 
 def gradient_noise_temperature(
