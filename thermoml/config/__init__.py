@@ -19,6 +19,7 @@ from ._read import (
 )
 from ._thermodynamics import DraggedTrap, OptimalProtocol, Stirling, TiltedRing, TwoBaths
 from ._training_complexity import TrainingComplexity
+from ._training_engine import TrainingEngine
 from ._training_transition import TrainingTransition
 from ._tune_alpha import TuneAlpha
 
@@ -42,6 +43,7 @@ __all__ = [
     "Stirling",
     "TiltedRing",
     "TrainingComplexity",
+    "TrainingEngine",
     "TrainingTransition",
     "TuneAlpha",
     "TwoBaths",

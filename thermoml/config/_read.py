@@ -19,6 +19,7 @@ from ._parameter_sweep import ParameterSweep
 from ._parts import ConfigError, describe, nearest
 from ._thermodynamics import DraggedTrap, OptimalProtocol, Stirling, TiltedRing, TwoBaths
 from ._training_complexity import TrainingComplexity
+from ._training_engine import TrainingEngine
 from ._training_transition import TrainingTransition
 from ._tune_alpha import TuneAlpha
 
@@ -38,6 +39,7 @@ SCHEMAS: dict[str, type[Ensemble]] = {
     "optimal_protocol": OptimalProtocol,
     "training_transition": TrainingTransition,
     "training_complexity": TrainingComplexity,
+    "training_engine": TrainingEngine,
     "data_refresh": DataRefresh,
     "data_temperature": DataTemperature,
     "real_data_temperature": RealDataTemperature,

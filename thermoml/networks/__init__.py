@@ -39,6 +39,7 @@ from ._layer_ledger import LayerLedger, LedgerWarning, layer_ledger
 from ._layer_transitions import LayerTransition
 from ._layers import Layers, layers
 from ._learning import AbstractLearning, LinearLearning, NetworkLearning
+from ._learning_potential import LearningPotential
 from ._local_temperatures import (
     LayerMoments,
     LocalTemperatures,
@@ -80,6 +81,7 @@ __all__ = [
     "LayerTransition",
     "Layers",
     "LeCun",
+    "LearningPotential",
     "LedgerWarning",
     "LinearLearning",
     "LocalTemperatures",

@@ -23,6 +23,7 @@ from ._learning_efficiency import efficiency_of_learning
 from ._learning_rules import error_against_dissipation, heat_and_energy, learning_curves
 from ._parameter_sweep import error_and_dissipation
 from ._training_complexity import temperature_of_classes
+from ._training_engine import training_engines
 from ._training_transition import heat_capacities, training_diagrams
 from ._tune_alpha import gradients_and_optima
 
@@ -53,6 +54,7 @@ __all__ = [
     "temperature_by_knob",
     "temperature_of_classes",
     "training_diagrams",
+    "training_engines",
     "unavoidable_by_knob",
     "work_distributions",
 ]

@@ -17,6 +17,7 @@ from ._run import redraw, run_study
 from ._stirling import StirlingStudy
 from ._tilted_ring import TiltedRingStudy
 from ._training_complexity import TrainingComplexityStudy
+from ._training_engine import TrainingEngineStudy
 from ._training_transition import TrainingTransitionStudy
 from ._tune_alpha import TuneAlphaStudy
 from ._two_baths import TwoBathsStudy
@@ -37,6 +38,7 @@ STUDIES: dict[str, type[AbstractStudy]] = {
     "optimal_protocol": OptimalProtocolStudy,
     "training_transition": TrainingTransitionStudy,
     "training_complexity": TrainingComplexityStudy,
+    "training_engine": TrainingEngineStudy,
     "data_refresh": DataRefreshStudy,
     "data_temperature": DataTemperatureStudy,
     "real_data_temperature": RealDataTemperatureStudy,

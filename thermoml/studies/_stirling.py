@@ -8,13 +8,11 @@ import numpy as np
 
 from ..config import Stirling
 from ..langevin import ExactLinear, Ramp
-from ..numerics._labels import Labelled
 from ..plots import engine_against_duration, engine_diagrams
 from ..sweep import Grid
 from ..thermodynamics import Cycle, CycleResult, Stroke
-from ..thermodynamics._cycle_result import settled_rounds
-from ._base import pair, per_trajectory
-from ._experiments import ExperimentStudy, single
+from ._engine_rounds import efficiency_text, engine_rounds, work_and_efficiency
+from ._experiments import ExperimentStudy
 from ._table import sample_text, table_text, with_error
 
 STROKES = ("expansion", "cooling", "compression", "heating")
@@ -68,46 +66,19 @@ class StirlingStudy(ExperimentStudy):
         return {"work": -work, "efficiency": 2 * work / (config.hot * gain + apart)}
 
     def point(self, ensemble, **parameters):
-        config = self.config
         engine = self.engine(parameters["duration"])
-        rest = {name: value for name, value in ensemble.items() if name != "key"}
-        solution, saves = engine.trajectories(
-            0.0,
-            dt=config.dt,
-            key=ensemble["key"],
-            rounds=config.rounds,
-            settle=config.settle,
-            integrator=ExactLinear(_stiffness),
-            throw=False,
-            **rest,
-        )
-        work, heat = settled_rounds(solution, saves, config.rounds)
-        lost = solution.diverged_step >= 0
-        return {
-            "work": per_trajectory(work, "energy", "work in a round"),
-            "intake": per_trajectory(
-                -(heat[:, 0] + heat[:, 3]), "energy", "heat from the hot bath in a round"
-            ),
-            "heat": Labelled(("trajectory", "stroke"), heat, "energy", "heat into the bath"),
-            "diverged": per_trajectory(lost, "", "fraction that turned non-finite"),
-        }
+        how = {"integrator": ExactLinear(_stiffness)}
+        return engine_rounds(self.config, engine, 0.0, ensemble, **how)
 
     def summary(self, results):
         points = []
         for (_, parameters, entry), exact in zip(self.points(results), self.exact, strict=True):
-            work, intake = pair(entry, "work"), pair(entry, "intake")
-            ratio = -work["mean"] / intake["mean"]
-            each = -single(entry, "work") - ratio * single(entry, "intake")
-            error = float(np.std(each, ddof=1) / np.sqrt(each.size) / intake["mean"])
-            gains = work["mean"] < 0 < intake["mean"]
+            found = work_and_efficiency(entry)
+            work, efficiency = found["work"], found["efficiency"]
             work["predicted"] = float(exact.work)
             work["deviation"] = (work["mean"] - work["predicted"]) / work["standard_error"]
             expected = float(exact.efficiency)
-            efficiency = {
-                "mean": ratio if gains else None,
-                "standard_error": error if gains else None,
-                "predicted": expected if np.isfinite(expected) else None,
-            }
+            efficiency["predicted"] = expected if np.isfinite(expected) else None
             points.append(
                 parameters
                 | {
@@ -147,9 +118,7 @@ class StirlingStudy(ExperimentStudy):
                     f"{entry['duration']:g}",
                     with_error(-work["mean"], work["standard_error"]),
                     f"{-work['predicted']:.5g}",
-                    "no engine"
-                    if ratio["mean"] is None
-                    else with_error(ratio["mean"], ratio["standard_error"]),
+                    efficiency_text(ratio),
                     "no engine" if exact is None else f"{exact:.5g}",
                     f"{entry['power']:.4g}",
                     f"{entry['entropy_production']:.4g}",
