@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.tree_util import GetAttrKey
 from jaxtyping import Array, PyTree
 
+from ..numerics._arrays import as_parameters
 from ..numerics._labels import leaf_names, name_fits
 
 LayersBy = Mapping[str, str | Sequence[str]] | Callable[[str], str] | None
@@ -54,7 +55,8 @@ def layers(state: Any, by: LayersBy = None) -> Layers:
         `Layers`, in the order of the first leaf of each.
 
     Raises:
-        ValueError: a leaf that no pattern fits, or a pattern that fits no leaf.
+        ValueError: a leaf that no pattern fits, or a pattern that fits no leaf; two modules of one
+            name.
     """
     like = getattr(state, "like", state)
     names = leaf_names(like)
@@ -102,7 +104,7 @@ def over_layers(name: str, given: Any, state: PyTree[Array]) -> Any:
             f"{len(given)}"
         )
     places = {
-        i: value
+        i: as_parameters(value)
         for leaves, value in zip(there.members.values(), given, strict=True)
         for i in leaves
     }
@@ -111,11 +113,16 @@ def over_layers(name: str, given: Any, state: PyTree[Array]) -> Any:
 
 
 def _by_module(like: Any) -> list[str]:
-    found = []
+    found, owners = [], {}
     for path, _ in jax.tree_util.tree_flatten_with_path(like)[0]:
         owner = path[:-1] if path and isinstance(path[-1], GetAttrKey) else path
-        name = jax.tree_util.keystr(owner, simple=True, separator="_")
-        found.append(name or "parameters")
+        name = jax.tree_util.keystr(owner, simple=True, separator="_") or "parameters"
+        if owners.setdefault(name, owner) != owner:
+            raise ValueError(
+                f"two modules of the network are both called {name!r}; say what a layer is by "
+                "patterns of leaf names, or give the fields other names"
+            )
+        found.append(name)
     return found
 
 

@@ -197,7 +197,8 @@ class NetworkLearning(AbstractLearning):
     temperature: Any
     mobility: Any
     control: Callable[[Any], Any] | None
-    template: Any  # gives shapes, and all that does not evolve
+    template: Any  # all arrays of the network: shapes, and those that do not evolve
+    fixed: Any = eqx.field(static=True)  # functions, numbers and other settings of the network
     frozen: tuple[str, ...] = eqx.field(static=True)
 
     def __init__(
@@ -216,7 +217,8 @@ class NetworkLearning(AbstractLearning):
         refuse_stateful(network)
         self.frozen = _freezing(frozen, network)
         features, targets, prior_stiffness, batch = examples(data, energy, prior_stiffness, batch)
-        self.template = eqx.nn.inference_mode(network)
+        network = eqx.nn.inference_mode(network)
+        self.template, self.fixed = eqx.partition(network, _is_array)
         state = self.state(network)
         if not jax.tree.leaves(state):
             raise TypeError(
@@ -244,7 +246,7 @@ class NetworkLearning(AbstractLearning):
 
     def network(self, state: PyTree[Float[Array, "..."]]) -> Any:
         """The network with these arrays, to be called with an example."""
-        return eqx.combine(state, self.template)
+        return eqx.combine(state, self.template, self.fixed)
 
     @property
     def like(self):
@@ -252,6 +254,10 @@ class NetworkLearning(AbstractLearning):
 
     def outputs(self, state, features):
         return jax.vmap(self.network(state))(features)
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array | np.ndarray)
 
 
 def _freezing(frozen: Sequence[str], network: Any) -> tuple[str, ...]:
