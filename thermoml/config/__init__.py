@@ -3,6 +3,7 @@
 from ._at_rest import AlphaSweep, DissipationBudget, EntropyProduction, Frontier
 from ._data_refresh import DataRefresh
 from ._data_temperature import DataTemperature, RealDataTemperature
+from ._heat_engines import ACTIVATIONS, HeatEngines
 from ._learning_efficiency import LearningEfficiency
 from ._learning_rules import LearningRules
 from ._parameter_sweep import ParameterSweep
@@ -24,6 +25,7 @@ from ._training_transition import TrainingTransition
 from ._tune_alpha import TuneAlpha
 
 __all__ = [
+    "ACTIVATIONS",
     "RULES",
     "SCHEMAS",
     "AlphaSweep",
@@ -34,6 +36,7 @@ __all__ = [
     "DraggedTrap",
     "EntropyProduction",
     "Frontier",
+    "HeatEngines",
     "LearningEfficiency",
     "LearningRules",
     "OptimalProtocol",

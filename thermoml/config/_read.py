@@ -13,6 +13,7 @@ from ._at_rest import AlphaSweep, DissipationBudget, EntropyProduction, Frontier
 from ._data_refresh import DataRefresh
 from ._data_temperature import DataTemperature, RealDataTemperature
 from ._ensemble import Ensemble
+from ._heat_engines import HeatEngines
 from ._learning_efficiency import LearningEfficiency
 from ._learning_rules import LearningRules
 from ._parameter_sweep import ParameterSweep
@@ -40,6 +41,7 @@ SCHEMAS: dict[str, type[Ensemble]] = {
     "training_transition": TrainingTransition,
     "training_complexity": TrainingComplexity,
     "training_engine": TrainingEngine,
+    "heat_engines": HeatEngines,
     "data_refresh": DataRefresh,
     "data_temperature": DataTemperature,
     "real_data_temperature": RealDataTemperature,

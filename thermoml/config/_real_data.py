@@ -110,6 +110,16 @@ class RealData(Strict):
         return data.drop_constant().n_features, data.n_classes
 
     @property
+    def n_examples(self) -> int:
+        """How many examples there are."""
+        return self.load().n_examples
+
+    @property
+    def n_inputs(self) -> int:
+        """How many features are learned from."""
+        return self.components or self._facts[0]
+
+    @property
     def known_as(self) -> str:
         """What the data set is called; of a file, with what is learned from it."""
         return str(self.name) if self.file is None else f"{Path(self.file).stem}: {self.target}"

@@ -19,6 +19,12 @@ from ._experiments import (
     ring_transport,
     work_distributions,
 )
+from ._heat_engines import (
+    efficiency_curves,
+    engine_comparison,
+    local_temperature_maps,
+    temperature_profiles,
+)
 from ._learning_efficiency import efficiency_of_learning
 from ._learning_rules import error_against_dissipation, heat_and_energy, learning_curves
 from ._parameter_sweep import error_and_dissipation
@@ -28,8 +34,10 @@ from ._training_transition import heat_capacities, training_diagrams
 from ._tune_alpha import gradients_and_optima
 
 __all__ = [
+    "efficiency_curves",
     "efficiency_of_learning",
     "engine_against_duration",
+    "engine_comparison",
     "engine_diagrams",
     "entropy_production",
     "entropy_production_distributions",
@@ -43,6 +51,7 @@ __all__ = [
     "heat_between_baths",
     "heat_capacities",
     "learning_curves",
+    "local_temperature_maps",
     "measured_against_alpha",
     "optimal_protocols",
     "real_data_heat",
@@ -53,6 +62,7 @@ __all__ = [
     "ring_transport",
     "temperature_by_knob",
     "temperature_of_classes",
+    "temperature_profiles",
     "training_diagrams",
     "training_engines",
     "unavoidable_by_knob",

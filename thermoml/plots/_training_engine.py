@@ -64,6 +64,7 @@ def training_engines(summary: Mapping[str, Any], title: str) -> "Figure":
         for ax in (above[j], below[j]):
             ax.set_xscale("log")
             ax.set_xlabel(r"duration of an isothermal stroke  [1/mobility/energy]")
+        below[j].set_xlim(above[j].get_xlim())
         above[j].set_ylabel("work gained in a round  [energy]")
         below[j].set_ylabel(r"efficiency $-W/Q_\mathrm{in}$")
         words = f"{model}; bars: 2 standard errors"

@@ -8,6 +8,7 @@ from ._dissipation_budget import DissipationBudgetStudy
 from ._dragged_trap import DraggedTrapStudy
 from ._entropy_production import EntropyProductionStudy
 from ._frontier import FrontierStudy
+from ._heat_engines import HeatEnginesStudy
 from ._learning_efficiency import LearningEfficiencyStudy
 from ._learning_rules import LearningRulesStudy
 from ._optimal_protocol import OptimalProtocolStudy
@@ -39,6 +40,7 @@ STUDIES: dict[str, type[AbstractStudy]] = {
     "training_transition": TrainingTransitionStudy,
     "training_complexity": TrainingComplexityStudy,
     "training_engine": TrainingEngineStudy,
+    "heat_engines": HeatEnginesStudy,
     "data_refresh": DataRefreshStudy,
     "data_temperature": DataTemperatureStudy,
     "real_data_temperature": RealDataTemperatureStudy,

@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from ..config import RealDataTemperature
 from ..config._real_data import RealData
@@ -29,6 +28,7 @@ from ..plots import real_data_heat, real_data_temperature
 from ..sweep import Grid
 from ._base import per_trajectory
 from ._experiments import single
+from ._real_data import principal
 from ._table import table_text, with_error
 from ._temperatures import (
     NUMBERS,
@@ -41,17 +41,8 @@ from ._temperatures import (
 
 
 def prepared(chosen: RealData) -> Data:
-    """Features standardised and turned to their first principal components, where asked for.
-
-    A regression's targets are standardised too; a classification gets an intercept instead.
-    """
-    data = chosen.load().drop_constant().standardised(targets=not chosen.classifies)
-    if chosen.components is not None:
-        features = np.asarray(data.features)
-        _, _, axes = np.linalg.svd(features, full_matrices=False)
-        axes = axes[: chosen.components]
-        axes *= np.sign(axes[np.arange(len(axes)), abs(axes).argmax(axis=1)])[:, None]
-        data = Data(features @ axes.T, data.targets, class_names=data.class_names, name=data.name)
+    """What is learned; a classification gets an intercept."""
+    data = principal(chosen)
     return data.with_intercept() if chosen.classifies else data
 
 
