@@ -53,3 +53,50 @@ def test_a_parameter_for_a_wanted_efficiency(x64):
     beta = optimize.brentq(efficiency, 0.5, 5.0)
     assert float(found.parameters.beta) == pytest.approx(beta, rel=1e-4)
     assert np.isfinite(beta)
+
+
+def test_the_lowest_heat_of_training_to_a_given_energy(x64):
+    """The widths of both layers at the start, against all pairs that end at that energy."""
+    generator = np.random.default_rng(1)
+    features = generator.normal(size=(8, 2))
+    targets = np.tanh(features @ [1.5, -1.0])
+    key = jax.random.key(0)
+    network = eqx.nn.MLP(2, "scalar", 3, 1, jnp.tanh, key=key)
+    system = tml.NetworkLearning(
+        network,
+        tml.MeanSquaredError(),
+        (features, targets),
+        prior_stiffness=0.02,
+        temperature=0.01,
+    )
+    leaves, structure = jax.tree.flatten(system.like)
+
+    def trained(first, second):
+        """Heat, and the energy after training over what it is to be, less 1."""
+        start = lambda key: jax.tree.unflatten(
+            structure,
+            [
+                width * jax.random.normal(k, leaf.shape)
+                for k, width, leaf in zip(
+                    jax.random.split(key, 4), (first, first, second, second), leaves, strict=True
+                )
+            ],
+        )
+        run = tml.simulate(system, start, t1=4.0, dt=0.2, key=key, n_trajectories=40)
+        return jnp.mean(run.heat[:, -1]), jnp.mean(run.energy[:, -1]) / 0.1 - 1
+
+    begin = jnp.asarray(0.3), jnp.asarray(0.4)
+    found = tml.tune(lambda w: trained(*w), begin, constraint=True, tolerance=1e-4)
+    heat, missed = trained(*found.parameters)
+    assert abs(missed) < 1e-3
+    firsts, seconds = jnp.linspace(-0.3, 1.0, 27), jnp.linspace(0.05, 1.5, 30)
+    everywhere = jax.jit(jax.vmap(jax.vmap(trained, (None, 0)), (0, None)))
+    heats, misses = (np.asarray(x) for x in everywhere(firsts, seconds))
+    there = []
+    for own, away in zip(heats, misses, strict=True):
+        for i in np.flatnonzero(np.sign(away[:-1]) != np.sign(away[1:])):
+            share = away[i] / (away[i] - away[i + 1])
+            there.append(own[i] + share * (own[i + 1] - own[i]))
+    assert heat < min(there) + 1e-3
+    assert heat > min(there) - 1e-2
+    assert max(there) > 2 * heat  # energy alone does not tell the heat

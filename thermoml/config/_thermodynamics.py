@@ -71,11 +71,9 @@ class TwoBaths(Experiment):
         return self
 
 
-class Stirling(Experiment):
-    """The study `stirling`: a harmonic Stirling engine, from fast to quasi-static."""
+class StirlingEngine(Experiment):
+    """An engine between two baths, with isothermal strokes of several durations."""
 
-    study: Literal["stirling"]
-    stiffness: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     compression: float = Field(default=4.0, gt=1, allow_inf_nan=False)
     cold: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     hot: float = Field(default=3.0, gt=0, allow_inf_nan=False)
@@ -90,6 +88,13 @@ class Stirling(Experiment):
         if self.hot <= self.cold:
             raise ValueError(f"hot must be above cold = {self.cold:g}, got {self.hot:g}")
         return self
+
+
+class Stirling(StirlingEngine):
+    """The study `stirling`: a harmonic Stirling engine, from fast to quasi-static."""
+
+    study: Literal["stirling"]
+    stiffness: float = Field(default=1.0, gt=0, allow_inf_nan=False)
 
 
 class OptimalProtocol(Experiment):
