@@ -40,7 +40,7 @@ def efficiency_curves(
         if ax.lines[1:]:
             legend_beside(ax)
     axes[0].set_ylabel(r"work efficiency $\eta(T)$")
-    axes[0].set_ylim(bottom=0)
+    axes[0].set_yscale("log")
     return figure
 
 
@@ -104,7 +104,7 @@ def temperature_profiles(summary: Mapping[str, Any], title: str) -> "Figure":
                     np.arange(1, len(mean) + 1) + 0.03 * (i - len(some) / 2),
                     mean,
                     yerr=2 * error,
-                    marker=MARKERS[i % len(MARKERS)],
+                    marker=MARKERS[(i + i // len(COLOURS)) % len(MARKERS)],
                     markersize=4,
                     capsize=2,
                     label=entry["activation"],
@@ -131,7 +131,7 @@ def local_temperature_maps(
     names = list(dict.fromkeys(name for _, name in maps))
     values = np.concatenate([x.ravel() for x in maps.values()])
     values = values[np.isfinite(values) & (values > 0)]
-    reach = max(values.max(), 1 / values.min(), 1.1)
+    reach = min(max(values.max(), 1 / values.min(), 1.1), 10.0)
     norm = LogNorm(1 / reach, reach)  # the bath is the middle of the colours
     figure, axes = new_figure(
         5.2 * len(tasks) + 1, 1.15 * len(names) + 1, columns=len(tasks), rows=len(names)
@@ -152,7 +152,6 @@ def local_temperature_maps(
             if i == 0:
                 caption(ax, title if j == 0 else "", task)
     colours = ScalarMappable(norm, "RdBu_r")
-    figure.colorbar(
-        colours, ax=list(axes), label=r"$T_l/\tau$, configurational over bath", aspect=40
-    )
+    label = r"$T_l/\tau$, configurational over bath (too high at kinks of $\phi$)"
+    figure.colorbar(colours, ax=list(axes), label=label, aspect=40, extend="both")
     return figure

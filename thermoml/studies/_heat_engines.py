@@ -319,7 +319,7 @@ class HeatEnginesStudy(ExperimentStudy):
             f"Mean of {summary['splits']} splits ± standard error, {summary['n_trajectories']} "
             f"networks each; η and κ² at T = {summary['temperature']:g}; T of the last "
             "pre-activations; ΔS by the normal law of the final covariance, at least. "
-            "Rank correlations over activations, with 95 % intervals and p:"
+            "Rank correlations over activations, with 95 % intervals, and p of each by itself:"
         )
         lines = [
             f"  {c['data']}: {c['of'].replace('_', ' ')} and {c['with'].replace('_', ' ')} "
