@@ -239,6 +239,16 @@ REFUSED = {
     "another size": (lambda: linear(3, "scalar"), ValueError, r"shape \(4,\): .*\(3,\) and \(4,\)"),
     "no channel": (lambda: convolution(None).body, ValueError, r"shape \(4,\): .*rank 2.*\(4,\)"),
     "two outputs": (lambda: linear(4, 2), ValueError, r"shape \(12, 2\), got \(12,\)"),
+    "a pair": (
+        lambda: TwoParts(linear(4, "scalar"), lambda x: (x, x), lambda body, x: body(x)),
+        ValueError,
+        r"one array for each example, got \(ShapeDtypeStruct",
+    ),
+    "complex": (
+        lambda: jax.tree.map(lambda x: x.astype(complex), linear(4, "scalar")),
+        TypeError,
+        "real parameters",
+    ),
     "a grid": (lambda: convolution(jnp.diag), ValueError, r"\(n, outputs\) .* got \(12, 6, 6\)"),
 }
 
@@ -282,3 +292,11 @@ def test_layers_of_one_name_are_refused():
     linear = eqx.nn.Linear(2, 2, key=jax.random.key(0))
     with pytest.raises(ValueError, match="two modules of the network are both called 'blocks_0'"):
         tml.layers(Twins([linear], linear))
+
+
+@pytest.mark.parametrize("value", [None, "warm"])
+def test_baths_that_are_no_numbers_are_refused(x64, value):
+    with pytest.raises(TypeError, match="temperature of layers_1 must be a number or a function"):
+        learning(mlp(), temperature=[1.0, value])
+    with pytest.raises(TypeError, match="mobility must be a number or a function of time"):
+        learning(mlp(), mobility=value)

@@ -89,8 +89,10 @@ def over_layers(name: str, given: Any, state: PyTree[Array]) -> Any:
 
     Raises:
         ValueError: values of another number, or for other layers.
+        TypeError: what is neither a number nor a function of time.
     """
     if not isinstance(given, list | tuple | Mapping):
+        _check_values(name, given)
         return given
     there = layers(state)
     names = list(there.members)
@@ -103,6 +105,8 @@ def over_layers(name: str, given: Any, state: PyTree[Array]) -> Any:
             f"{name} must have one value for each of the {len(names)} layers {names}, got "
             f"{len(given)}"
         )
+    for layer, value in zip(names, given, strict=True):
+        _check_values(f"{name} of {layer}", value)
     places = {
         i: as_parameters(value)
         for leaves, value in zip(there.members.values(), given, strict=True)
@@ -110,6 +114,12 @@ def over_layers(name: str, given: Any, state: PyTree[Array]) -> Any:
     }
     structure = jax.tree.structure(state)
     return jax.tree.unflatten(structure, [places[i] for i in range(structure.num_leaves)])
+
+
+def _check_values(name: str, given: Any) -> None:
+    leaves = jax.tree.leaves(given, is_leaf=callable)
+    if not leaves or not all(callable(x) or eqx.is_array_like(x) for x in leaves):
+        raise TypeError(f"{name} must be a number or a function of time, got {given!r}")
 
 
 def _by_module(like: Any) -> list[str]:

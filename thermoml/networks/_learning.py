@@ -224,6 +224,8 @@ class NetworkLearning(AbstractLearning):
             raise TypeError(
                 f"network must have floating arrays as parameters that evolve, got {network!r}"
             )
+        if any(jnp.iscomplexobj(leaf) for leaf in jax.tree.leaves(state)):
+            raise TypeError("network must have real parameters, got complex ones")
         self.features, self.targets, self.form = features, targets, energy
         self.prior_stiffness, self.batch, self.control = prior_stiffness, batch, control
         self.temperature = as_parameters(over_layers("temperature", temperature, state))
@@ -234,6 +236,8 @@ class NetworkLearning(AbstractLearning):
             raise ValueError(
                 f"network must take one example of shape {features.shape[1:]}: {error}"
             ) from error
+        if not isinstance(found, jax.ShapeDtypeStruct):
+            raise ValueError(f"network must return one array for each example, got {found!r}")
         energy.check(found.shape, targets)
 
     def state(self, network: Any) -> PyTree[Float[Array, "..."]]:
