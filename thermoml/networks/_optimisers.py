@@ -95,7 +95,8 @@ def optimise(
 
     Args:
         system: a learning system; its `batch` is that of each step. Its temperature is not used.
-        optimiser: any of optax, such as `optax.sgd(0.1)`; u is what it makes of the gradient.
+        optimiser: any of optax, such as `optax.sgd(0.1)`; u is what it makes of the gradient. Keep
+            it for further calls: a new one is new functions, which compile anew.
         start: an `AbstractInitialisation` or its name; or a state, the same for all.
         steps: number of steps.
         key: of starts and minibatches; trajectory i depends on it and i alone.

@@ -20,8 +20,14 @@ INPUTS, NOISE, WEIGHTS, _TEACHER = range(4)  # what a trajectory's randomness is
 
 def sphere_teacher(key: Key[Array, ""], n_inputs: int, dtype: Any = None) -> Float[Array, " N"]:
     """Weights of a teacher uniform on the sphere |T|² = N."""
-    direction = jax.random.normal(key, (n_inputs,), dtype or default_float())
-    return direction * jnp.sqrt(n_inputs / ordered_sum(direction, term=jnp.square))
+    return _on_sphere(jax.random.normal(key, (n_inputs,), dtype or default_float()))
+
+
+@jax.jit  # a loop outside of a compiled function is compiled at every call
+def _on_sphere(columns: Float[Array, "N ..."]) -> Float[Array, "N ..."]:
+    """Columns of length √N."""
+    n_inputs = columns.shape[0]
+    return columns * jnp.sqrt(n_inputs / ordered_sum(columns, term=jnp.square))[None]
 
 
 def binary_teacher(key: Key[Array, ""], n_inputs: int, dtype: Any = None) -> Float[Array, " N"]:
@@ -66,9 +72,19 @@ def teacher_weights(
         weights = weights.reshape(-1, n_inputs)
         if is_concrete(weights) and not (np.linalg.norm(np.asarray(weights), axis=1) > 0).all():
             raise ValueError("teacher must not be zero or nan: it has no direction")
-    columns = weights.T
-    square = ordered_sum(columns, term=jnp.square)
-    return columns * jnp.sqrt(n_inputs / square)[None]
+    return _on_sphere(weights.T)
+
+
+@jax.jit
+def _in_plane(
+    drawn: Float[Array, "N M"], teacher: Float[Array, "N _"], overlap: Array, transverse: Array
+) -> Float[Array, "N M"]:
+    """Students of given R and √(Q - R²), in the directions of what was drawn."""
+    n_inputs = drawn.shape[0]
+    along = ordered_sum(drawn, teacher, term=jnp.multiply) / n_inputs
+    across = drawn - along[None] * teacher
+    square = ordered_sum(across, term=jnp.square)
+    return overlap * teacher + across * (transverse * jnp.sqrt(n_inputs / square))[None]
 
 
 def initial_weights(
@@ -84,11 +100,8 @@ def initial_weights(
     if isinstance(weights, SteadyState):
         normal = lambda k: jax.random.normal(k, (n_inputs,), dtype)  # noqa: E731
         drawn = initial_weights(problem, normal, key, indices, teacher)
-        along = ordered_sum(drawn, teacher, term=jnp.multiply) / n_inputs
         overlap, transverse = (jnp.asarray(x, dtype) for x in weights.plane)
-        across = drawn - along[None] * teacher
-        square = ordered_sum(across, term=jnp.square)
-        return overlap * teacher + across * (transverse * jnp.sqrt(n_inputs / square))[None]
+        return _in_plane(drawn, teacher, overlap, transverse)
     if isinstance(weights, Perceptron):
         weights = weights.weights
     if weights is None:
