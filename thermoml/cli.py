@@ -1,6 +1,7 @@
-"""The command line: thermoml run | plot | info."""
+"""The command line: thermoml run | plot | info | bench."""
 
 import contextlib
+import json
 import os
 import platform
 import signal
@@ -25,7 +26,7 @@ from .sweep import ClusterError, SchedulerLost, Store, StoreError, connected, lo
 
 app = typer.Typer(
     name="thermoml",
-    help="The thermodynamics of learning: run a study from a config, draw it, look at the machine.",
+    help="The thermodynamics of learning: run a study from a config, draw it, time the machine.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -174,6 +175,47 @@ def info() -> None:
     for device in jax.devices():
         typer.echo(f"device      {device.id}: {device.device_kind}")
     typer.echo(f"configs     {', '.join(shipped_configs())}")
+
+
+@app.command()
+def bench(
+    n_trajectories: Annotated[int, typer.Option(min=1, help="M, students.")] = 1024,
+    n_inputs: Annotated[int, typer.Option(min=1, help="N, weights of each.")] = 1000,
+    batch: Annotated[int, typer.Option(min=1, help="B, fresh inputs in each step.")] = 30,
+    steps: Annotated[int, typer.Option(min=1, help="S, time steps.")] = 20,
+    rounds: Annotated[int, typer.Option(min=1, help="Runs of each program, in turns.")] = 5,
+    program: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only these; may be given repeatedly  (default: all)."),
+    ] = None,
+    grow: Annotated[
+        bool, typer.Option("--grow", help="How time grows with M, N, B and S, too.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="A file to keep the times in.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Such a file of an earlier run, to compare with.")
+    ] = None,
+) -> None:
+    """Time the microscopic level beside NumPy, ordinary JAX, diffrax and PyTorch."""
+    with _plain_errors():
+        from . import bench as benchmarks
+
+        work = benchmarks.Workload(n_trajectories, n_inputs, batch, steps)
+        chosen = program or list(benchmarks.PROGRAMS)
+        try:
+            before = None
+            if against is not None:
+                before = benchmarks.Report.from_json(json.loads(against.read_text()))
+            report = benchmarks.measure(work, chosen, rounds)
+            typer.echo(str(report))
+            if before is not None:
+                typer.echo(benchmarks.against(report, before))
+            if out is not None:
+                out.write_text(json.dumps(report.as_json(), indent=1) + "\n")
+            if grow:
+                typer.echo(benchmarks.growth(work, chosen[0], rounds))
+        except (OSError, ValueError) as error:
+            raise ConfigError(str(error)) from None
 
 
 def main() -> None:

@@ -1,0 +1,117 @@
+"""`thermoml bench`: programs that do the same, times that are told apart, and the command."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from thermoml.bench import PROGRAMS, Report, Workload, against, growth, measure
+from thermoml.bench._report import _disagreements
+from thermoml.cli import app
+
+WORK = Workload(n_trajectories=256, n_inputs=20, batch=10, steps=5)
+
+
+@pytest.fixture(scope="module")
+def report():
+    return measure(WORK, list(PROGRAMS), rounds=2)
+
+
+def test_all_programs_do_the_same(report):
+    """Means of R, Q and heat to five errors; two rounds of each."""
+    assert {"thermoml", "thermoml, reduced", "NumPy", "ordinary JAX", "diffrax"} <= set(
+        report.seconds
+    )
+    assert report.disagreements == []
+    assert all(len(spent) == 2 and min(spent) > 0 for spent in report.seconds.values())
+    assert report.compilation["NumPy"] == 0 < report.compilation["ordinary JAX"]
+    text = str(report)
+    assert "256 trajectories, N = 20, B = 10, 5 steps, 2 rounds" in text
+    assert "agree within 5 standard errors" in text
+
+
+@pytest.mark.parametrize("name", ["NumPy", "ordinary JAX", "thermoml"])
+def test_heat_is_what_the_first_step_of_the_first_law_says(name):
+    """One step from given weights: Q's drift by hand, and the heat's mean from F∘dw."""
+    work = Workload(n_trajectories=4000, n_inputs=15, batch=4, steps=1)
+    overlap, norm, heat = (np.asarray(x, float) for x in PROGRAMS[name](work)(3))
+    start = np.sum(work.weights.astype(float) ** 2, axis=1) / 15
+    assert abs((norm - start).mean()) < 0.1
+    first = work.weights.astype(float) @ work.teacher / 15
+    assert np.corrcoef(overlap, first)[0, 1] > 0.99
+    # At T = 1, k = 1 the spring alone takes in N(1 - Q) dt of heat on average; the drive adds to it
+    spring = (start * 15 - 15).mean() * 0.001
+    drive = 15**2 / 4 * 0.001  # ν²E F²/B ~ N²/B for forces of about 1
+    assert spring < heat.mean() < spring + 3 * drive + 4 * heat.std() / 4000**0.5
+
+
+def test_a_program_that_differs_is_told():
+    rng = np.random.default_rng(0)
+    same = [[rng.normal(size=500) for _ in range(3)] for _ in range(2)]
+    other = [[rng.normal(size=500) for _ in range(2)] + [rng.normal(1.0, size=500)]]
+    assert _disagreements({"thermoml": same[:1], "NumPy": same[1:]}) == []
+    (told,) = _disagreements({"thermoml": same[:1], "NumPy": other})
+    assert told.startswith("heat of NumPy is")
+
+
+def test_what_is_slower_than_before_is_told():
+    before = Report("here", WORK, {"thermoml": [1.0, 1.1, 1.2], "NumPy": [2.0, 2.1]}, {}, [])
+    now = Report("here", WORK, {"thermoml": [1.5, 1.6, 1.7], "NumPy": [2.05, 2.2]}, {}, [])
+    lines = against(now, before).splitlines()
+    assert lines[2].endswith("slower")
+    assert "1.45" in lines[2]
+    assert not lines[3].endswith(("slower", "faster"))
+    assert against(before, now).splitlines()[2].endswith("faster")
+    moved = dataclasses.replace(now, machine="there")
+    assert "another machine: here" in against(moved, before)
+    with pytest.raises(ValueError, match="of the same workload"):
+        against(now, dataclasses.replace(before, workload=Workload()))
+
+
+def test_reports_are_kept_as_json(report):
+    kept = Report.from_json(json.loads(json.dumps(report.as_json())))
+    assert kept == report
+    with pytest.raises(ValueError, match="not a report"):
+        Report.from_json({"machine": "here"})
+
+
+def test_growth_is_measured_at_a_quarter_a_half_and_the_whole():
+    text = growth(dataclasses.replace(WORK, n_trajectories=4, steps=2), "NumPy", rounds=1)
+    for size in ("n_trajectories = 1 ", "n_inputs = 5", "n_inputs = 20", "batch = 2", "steps = 1"):
+        assert size in text
+
+
+def test_the_command(tmp_path):
+    sizes = ["--n-trajectories", "8", "--n-inputs", "10", "--batch", "3", "--steps", "2"]
+    kept = tmp_path / "times.json"
+    command = ["bench", *sizes, "--rounds", "2", "--program", "NumPy", "--out", str(kept)]
+    ran = CliRunner().invoke(app, command)
+    assert ran.exit_code == 0, ran.output
+    assert "ns/element" in ran.output
+    again = CliRunner().invoke(app, [*command[:-2], "--against", str(kept), "--grow"])
+    assert again.exit_code == 0, again.output
+    assert "now over before" in again.output
+    assert "n_inputs = 2 " in again.output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--program", "Fortran"], "programs must be of thermoml"),
+        (["--against", "nowhere.json"], "nowhere.json"),
+        (["--steps", "0"], "steps"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(options, message):
+    ran = CliRunner().invoke(app, ["bench", *options])
+    assert ran.exit_code == 2
+    assert message in ran.stderr
+
+
+def test_a_kept_file_of_another_kind_is_refused(tmp_path):
+    (tmp_path / "other.json").write_text("[1, 2]")
+    ran = CliRunner().invoke(app, ["bench", "--against", str(tmp_path / "other.json")])
+    assert ran.exit_code == 2
+    assert "not a report" in ran.stderr

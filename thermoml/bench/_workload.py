@@ -1,0 +1,49 @@
+"""The work that all programs do: perceptrons that learn by the α-tron, with their heat."""
+
+import dataclasses
+from functools import cached_property
+
+import numpy as np
+
+ALPHA, STIFFNESS, TEMPERATURE, RATE, DT = 0.5, 1.0, 1.0, 1.0, 0.001
+
+
+@dataclasses.dataclass(frozen=True)
+class Workload:
+    """M students of N weights, S steps of dt = 0.001 with B fresh ±1 inputs each, in float32.
+
+    α = 1/2, ν̃ = k = T = 1. Each program returns R, Q and heat of every student at the end.
+    """
+
+    n_trajectories: int = 1024
+    n_inputs: int = 1000
+    batch: int = 30
+    steps: int = 20
+
+    def __post_init__(self):
+        for name, value in dataclasses.asdict(self).items():
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+
+    @property
+    def elements(self) -> int:
+        """Products of one input and one weight: trajectories · steps · weights · inputs."""
+        return self.n_trajectories * self.steps * self.n_inputs * self.batch
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """Where all students begin, `(M, N)`, standard normal."""
+        shape = (self.n_trajectories, self.n_inputs)
+        return np.random.default_rng(0).standard_normal(shape, np.float32)
+
+    @cached_property
+    def teacher(self) -> np.ndarray:
+        """One teacher for all, `(N,)` with |T|² = N."""
+        drawn = np.random.default_rng(1).standard_normal(self.n_inputs, np.float32)
+        return drawn * np.float32(self.n_inputs**0.5) / np.linalg.norm(drawn)
+
+    def grown(self, name: str) -> list["Workload"]:
+        """A quarter, a half and the whole of one size, the others as they are."""
+        whole = getattr(self, name)
+        sizes = sorted({max(1, whole // 4), max(1, whole // 2), whole})
+        return [dataclasses.replace(self, **{name: size}) for size in sizes]
