@@ -108,7 +108,7 @@ def test_a_thermometer_reads_what_states_say(x64, system, ran):
     """Squares and virials are those of kept states; traces to 4 errors of their probes."""
     run, meter = ran
     found = meter.read(run.observables["layers"])
-    stiffness, covariance, owner, rates = exact()
+    stiffness, covariance, owner, _ = exact()
     bent = np.bincount(owner, np.diag(stiffness))
     squares = np.bincount(owner, np.diag(stiffness @ covariance @ stiffness))
     for save in (1, 3):
@@ -128,10 +128,10 @@ def test_a_thermometer_reads_what_states_say(x64, system, ran):
     values = np.asarray(traces["parts_0"])
     assert len(np.unique(values.round(9))) > 50  # probes differ
     assert "the last of 4 saves" in str(found)
-    # The heat it predicts is the ledger's, but for O(dt) in both
-    for name, rate in zip(NAMES, rates, strict=True):
+    # The heat that will flow, of the states as they are: the ledger's but for O(dt) in both
+    for i, name in enumerate(NAMES):
         mean, error = (x[-1] for x in found.heat_rate[name])
-        assert abs(mean - rate) < 4 * error + 0.1 * abs(rate)
+        assert abs(mean - (squares[i] - BATHS[i] * bent[i])) < 4 * error < 0.3
 
 
 def test_a_control_scales_the_energy_that_a_thermometer_sees(x64):
