@@ -18,8 +18,8 @@ from ._workload import ALPHA, DT, RATE, STIFFNESS, TEMPERATURE, Workload
 Run = Callable[[int], tuple[Any, ...]]
 
 
-def _problem(work: Workload, inputs: str) -> LearningProblem:
-    return LearningProblem(
+def _by_library(work: Workload, level: Any, inputs: str, **start: Any) -> Run:
+    problem = LearningProblem(
         AlphaTron(ALPHA),
         learning_rate=RATE,
         n_inputs=work.n_inputs,
@@ -29,42 +29,29 @@ def _problem(work: Workload, inputs: str) -> LearningProblem:
         inputs=inputs,
     )
 
-
-def microscopic(work: Workload) -> Run:
-    """This library, every weight and every input."""
-    problem = _problem(work, "binary")
-    weights, teacher = jnp.asarray(work.weights), jnp.asarray(work.teacher)
-
     def run(seed):
         curve = learn(
             problem,
-            Microscopic(DT),
+            level,
             t1=work.steps * DT,
             key=jax.random.key(seed),
             n_trajectories=work.n_trajectories,
-            teacher=teacher,
-            weights=weights,
+            **start,
         )
         return curve.overlap[:, -1], curve.norm[:, -1], curve.heat[:, -1] * work.n_inputs
 
     return run
+
+
+def microscopic(work: Workload) -> Run:
+    """This library, every weight and every input."""
+    weights, teacher = jnp.asarray(work.weights), jnp.asarray(work.teacher)
+    return _by_library(work, Microscopic(DT), "binary", weights=weights, teacher=teacher)
 
 
 def reduced(work: Workload) -> Run:
     """This library, the pair (R, Q) alone: exact in law for Gaussian inputs, independent of N."""
-    problem = _problem(work, "gaussian")
-
-    def run(seed):
-        curve = learn(
-            problem,
-            Reduced(DT),
-            t1=work.steps * DT,
-            key=jax.random.key(seed),
-            n_trajectories=work.n_trajectories,
-        )
-        return curve.overlap[:, -1], curve.norm[:, -1], curve.heat[:, -1] * work.n_inputs
-
-    return run
+    return _by_library(work, Reduced(DT), "gaussian")
 
 
 def _force(w, inputs, labels):

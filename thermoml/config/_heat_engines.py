@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 from pydantic import Field, field_validator, model_validator
 
+from ..numerics._checks import count_steps, divide_steps
 from ._numbers import Positive
+from ._parts import check_different
 from ._real_data import RealData
 from ._strict import Strict
 from ._thermodynamics import Experiment
@@ -77,21 +79,15 @@ class HeatEngines(Experiment):
         for name in given:
             if name not in ACTIVATIONS:
                 raise ValueError(f"{name!r} is unknown; there are {', '.join(ACTIVATIONS)}")
-        if len(set(given)) < len(given):
-            raise ValueError(f"activations must differ from one another, got {given}")
+        check_different("activations", given)
         return given
 
     @model_validator(mode="after")
     def _check_parts(self):
-        self.check_divides(self.t1)
-        steps = round(self.t1 / self.dt)
-        if steps % self.saves:
-            raise ValueError(f"saves must divide the {steps} steps, got {self.saves}")
+        divide_steps("saves", count_steps(0.0, self.t1, self.dt, self.precision), self.saves)
         if not self.data and self.synthetic is None:
             raise ValueError("give data, or a synthetic task")
-        labels = [entry.label for entry in self.data]
-        if len(set(labels)) < len(labels):
-            raise ValueError(f"data sets must differ from one another, got {labels}")
+        check_different("data", [entry.label for entry in self.data])
         for entry in self.data:
             if not entry.classifies:
                 raise ValueError(f"data: {entry.label} is a regression, but accuracy needs classes")

@@ -165,11 +165,12 @@ NESTED: dict[str, type[Strict]] = {
 }
 
 
-def check_different(name: str, labels: list[str]) -> None:
+def check_different(name: str, labels: list[Any]) -> None:
     """ValueError where two are called the same."""
     for label in labels:
         if labels.count(label) > 1:
-            raise ValueError(f"{name} must differ, got {label} {labels.count(label)} times")
+            times = labels.count(label)
+            raise ValueError(f"{name} must differ from one another, got {label} {times} times")
 
 
 def nearest(word: Any, choices: Any) -> str:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ..numerics._checks import count_steps, divide_steps
+from ._parts import check_different
 from ._thermodynamics import Experiment
 
 
@@ -28,8 +29,7 @@ class TrainingComplexity(Experiment):
     @model_validator(mode="after")
     def _check_parts(self):
         divide_steps("saves", count_steps(0.0, self.t1, self.dt, self.precision), self.saves)
-        if len(set(self.n_classes)) < len(self.n_classes):
-            raise ValueError(f"n_classes must differ, got {self.n_classes}")
+        check_different("n_classes", self.n_classes)
         if self.n_trajectories <= self.most_parameters:
             raise ValueError(
                 f"n_trajectories must exceed the {self.most_parameters} parameters of "

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from ._parts import check_different
 from ._thermodynamics import StirlingEngine
 
 Refresh = Literal["none", "loose", "tight"]
@@ -28,7 +29,5 @@ class TrainingEngine(StirlingEngine):
     @model_validator(mode="after")
     def _check_lists(self):
         for name in ("model", "refresh", "duration"):
-            given = getattr(self, name)
-            if len(set(given)) < len(given):
-                raise ValueError(f"{name} must differ from one another, got {given}")
+            check_different(name, getattr(self, name))
         return self

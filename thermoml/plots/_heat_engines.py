@@ -44,9 +44,10 @@ def efficiency_curves(
     return figure
 
 
-def engine_comparison(summary: Mapping[str, Any], title: str) -> "Figure":
+def engine_comparison(
+    points: Sequence[Mapping[str, Any]], temperature: float, title: str
+) -> "Figure":
     """What training gave with each activation, in the order of their efficiency."""
-    points = summary["points"]
     order = sorted({entry["activation"]: entry["efficiency"] for entry in points}.items(),
                    key=lambda pair: pair[1])  # fmt: skip
     names = [name for name, _ in order]
@@ -77,15 +78,16 @@ def engine_comparison(summary: Mapping[str, Any], title: str) -> "Figure":
         range(len(names)),
         [f"{name}{' (scale-free)' if kinds[name] else ''}, η = {eta:.2f}" for name, eta in order],
     )
-    words = f"η at T = {summary['temperature']:g}; bars: 2 standard errors over splits"
+    words = f"η at T = {temperature:g}; bars: 2 standard errors over splits"
     caption(axes[0], title, words)
     legend_beside(axes[-1])
     return figure
 
 
-def temperature_profiles(summary: Mapping[str, Any], title: str) -> "Figure":
+def temperature_profiles(
+    points: Sequence[Mapping[str, Any]], temperature: float, title: str
+) -> "Figure":
     """Temperatures of pre-activations through the layers and heats of layers, by data set."""
-    points = summary["points"]
     tasks = list(dict.fromkeys(entry["data"] for entry in points))
     rows = (
         ("temperature_before", "$T$ before training  [energy]", "pre-activations of layer"),
@@ -116,7 +118,7 @@ def temperature_profiles(summary: Mapping[str, Any], title: str) -> "Figure":
             if quantity != "heat_by_layer":
                 ax.set_yscale("log")
             if quantity == "temperature_before":
-                ax.axhline(summary["temperature"], color="0.3", linewidth=1)
+                ax.axhline(temperature, color="0.3", linewidth=1)
         row[0].set_title(task, fontsize=9, loc="left", color="0.35")
         legend_beside(row[-1])
     figure.suptitle(f"{title} (bars: 2 standard errors; grey: wide networks)", fontsize=11)

@@ -18,11 +18,9 @@ from ..networks import (
     Thermometer,
     TypeI,
     classify_engine,
-    coherent_efficiency,
+    engine_balance,
     layers,
     measure_engines,
-    synthetic_data,
-    work_efficiency,
 )
 from ..networks._expected_energy import initial_state
 from ..numerics._labels import Labelled
@@ -36,8 +34,9 @@ from ..sweep import Grid
 from ..thermodynamics import gaussian_entropy
 from ._base import per_trajectory
 from ._experiments import ExperimentStudy, diverged, single
+from ._kept_states import flat_parameters
+from ._learned_data import classes_of_teachers, principal
 from ._rank_correlation import rank_correlation
-from ._real_data import principal
 from ._table import table_text, with_error
 
 _SYNTHETIC = "linear teachers"
@@ -77,14 +76,8 @@ class HeatEnginesStudy(ExperimentStudy):
             pools = {entry.label: (principal(entry), entry.n_classes) for entry in config.data}
             if config.synthetic is not None:
                 some = config.synthetic
-                data = synthetic_data(
-                    some.n_examples,
-                    spectrum=jnp.ones(some.n_features),
-                    noise=some.label_noise * some.n_features**0.5,
-                    key=jax.random.key(config.seed),
-                    kind="classification",
-                    n_classes=some.n_classes,
-                )
+                key = jax.random.key(config.seed)
+                data = classes_of_teachers(some, some.n_classes, key)
                 pools[_SYNTHETIC] = data, some.n_classes
             return {
                 name: (np.asarray(data.whitened().features), np.asarray(data.targets), n_classes)
@@ -94,14 +87,12 @@ class HeatEnginesStudy(ExperimentStudy):
     @functools.cached_property
     def efficiencies(self) -> dict[str, tuple[float, float]]:
         """By activation: η and its coherent part at the temperature of the start."""
+        found = {}
         with jax.enable_x64(True), jax.ensure_compile_time_eval():
-            return {
-                name: (
-                    float(work_efficiency(function, self.config.temperature, kinks=kinks)),
-                    float(coherent_efficiency(function, self.config.temperature, kinks=kinks)),
-                )
-                for name, (function, kinks) in self._chosen.items()
-            }
+            for name, (function, kinks) in self._chosen.items():
+                balance = engine_balance(function, self.config.temperature, kinks=kinks)
+                found[name] = float(balance.efficiency), float(balance.coherent)
+        return found
 
     @property
     def _chosen(self) -> dict[str, Any]:
@@ -172,10 +163,7 @@ class HeatEnginesStudy(ExperimentStudy):
             observables={"accuracy": accuracy, "engines": engines, "local": Thermometer(system)},
         )
         along = ("trajectory", "time")
-        rows = run.heat.shape[0]
-        leaves = [leaf.reshape(rows, -1) for leaf in jax.tree.leaves(run.final_state)]
-        weights = jnp.concatenate(leaves, axis=1)
-        spare = config.most_parameters - weights.shape[1]  # points share one array
+        weights = flat_parameters(run.final_state, 1, config.most_parameters)
         heats = layers(system).sum(run.heat_by_leaf).values()
         local = run.observables["local"]
         found = {
@@ -188,9 +176,7 @@ class HeatEnginesStudy(ExperimentStudy):
                 "energy",
                 "heat released by each layer",
             ),
-            "weights": Labelled(
-                ("trajectory", "parameter"), jnp.pad(weights, ((0, 0), (0, spare))), "", "weights"
-            ),
+            "weights": Labelled(("trajectory", "parameter"), weights, "", "weights"),
         }
         for name, words in (("square", "squared slope"), ("trace", "trace of the curvature")):
             values = jnp.stack(list(getattr(local, name).values()), axis=2)
@@ -200,14 +186,10 @@ class HeatEnginesStudy(ExperimentStudy):
             found[name] = Labelled((*along, "engine"), values, "", words)
         return found | diverged(run)
 
-    def _of_split(self, parameters: dict[str, Any], entry: Any) -> dict[str, Any]:
-        """The means over the trajectories of one split."""
-        data, activation = parameters["data"], parameters["activation"]
-        features, _, n_classes = self.pools[data]
-        size = self.config.n_parameters(features.shape[1], n_classes)
-        system, *_ = self.system(**parameters)
-        before = TypeI(self.initialisation(data, activation)).entropy_in(system)[0]
-        after = gaussian_entropy(jnp.asarray(single(entry, "weights")[:, :size])).entropy
+    def _of_split(self, before: Any, n_parameters: int, entry: Any) -> dict[str, Any]:
+        """The means over the trajectories of one split, which began with the entropy `before`."""
+        weights = jnp.asarray(single(entry, "weights")[:, :n_parameters])
+        after = gaussian_entropy(weights).entropy
         reversible = self.config.bath_temperature * float(before - after)
         hot = entry.engine_temperature.values
         return {
@@ -227,15 +209,17 @@ class HeatEnginesStudy(ExperimentStudy):
 
     def by_engine(self, results: Any) -> dict[tuple[str, str], dict[str, np.ndarray]]:
         """For data and activation what was found, with a first axis of splits."""
-        found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        entries: dict[tuple[str, str], list[Any]] = {}
+        for _, parameters, entry in self.points(results):
+            entries.setdefault((parameters["data"], parameters["activation"]), []).append(entry)
+        found = {}
         with jax.enable_x64(True):
-            for _, parameters, entry in self.points(results):
-                key = parameters["data"], parameters["activation"]
-                found.setdefault(key, []).append(self._of_split(parameters, entry))
-        return {
-            key: {name: np.asarray([one[name] for one in several]) for name in several[0]}
-            for key, several in found.items()
-        }
+            for key, own in entries.items():
+                system, *_ = self.system(*key, 0.0)
+                before = TypeI(self.initialisation(*key)).entropy_in(system)[0]
+                several = [self._of_split(before, system.n_parameters, entry) for entry in own]
+                found[key] = {name: np.asarray([x[name] for x in several]) for name in several[0]}
+        return found
 
     @functools.cached_property
     def kinds(self) -> dict[str, dict[str, Any]]:
@@ -267,8 +251,9 @@ class HeatEnginesStudy(ExperimentStudy):
                     )
         return found
 
-    def summary(self, results):
-        measured, points = self.by_engine(results), []
+    def _points(self, measured: Any) -> list[dict[str, Any]]:
+        """For data and activation: what is known of the engine, and means over splits."""
+        points = []
         for (data, activation), values in measured.items():
             kind = self.kinds[activation]
             eta, coherent = self.efficiencies[activation]
@@ -284,13 +269,17 @@ class HeatEnginesStudy(ExperimentStudy):
                 }
                 | {name: _over_splits(x) for name, x in values.items() if x.ndim < 3}
             )
+        return points
+
+    def summary(self, results):
+        measured = self.by_engine(results)
         return {
             "study": self.config.study,
             "n_trajectories": self.config.n_trajectories,
             "splits": self.config.splits,
             "temperature": self.config.temperature,
             "bath_temperature": self.config.bath_temperature,
-            "points": points,
+            "points": self._points(measured),
             "correlations": self.correlations(measured),
         }
 
@@ -330,16 +319,17 @@ class HeatEnginesStudy(ExperimentStudy):
         return "\n".join([table_text(rows), note, *lines])
 
     def figures(self, results):
-        summary, title = self.summary(results), self.config.title
+        measured = self.by_engine(results)
+        points, hot, title = self._points(measured), self.config.temperature, self.config.title
         times = np.linspace(0, self.config.t1, self.config.saves + 1)
         maps = {
             key: values["local_temperature"].mean(axis=0) / self.config.bath_temperature
-            for key, values in self.by_engine(results).items()
+            for key, values in measured.items()
         }
         return {
             "efficiency": efficiency_curves(self.kinds, self.config.curve, title),
-            "comparison": engine_comparison(summary, title),
-            "profiles": temperature_profiles(summary, title),
+            "comparison": engine_comparison(points, hot, title),
+            "profiles": temperature_profiles(points, hot, title),
             "local_temperatures": local_temperature_maps(maps, times, title),
         }
 

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from ..langevin import Heun
 from ..numerics._labels import Labelled
@@ -29,15 +30,20 @@ def run_and_keep(
         integrator=Heun(),
         observables={"weights": _itself},
     )
-    weights = run.observables["weights"]
-    weights = weights.reshape((*weights.shape[:2], -1))
-    weights = jnp.pad(weights, ((0, 0), (0, 0), (0, n_parameters - weights.shape[2])))
+    weights = flat_parameters(run.observables["weights"], 2, n_parameters)
     return {
         "energy": Labelled(("trajectory", "time"), run.energy, "energy", "energy"),
         "heat": per_trajectory(run.heat[:, -1], "energy", "heat released"),
         "weights": Labelled(("trajectory", "time", "parameter"), weights, "", "weights"),
         **diverged(run),
     }
+
+
+def flat_parameters(states: Any, n_axes: int, n_parameters: int) -> Array:
+    """All parameters along one axis after the first `n_axes`; points share one array."""
+    leaves = jax.tree.leaves(states)
+    flat = jnp.concatenate([x.reshape((*x.shape[:n_axes], -1)) for x in leaves], axis=-1)
+    return jnp.pad(flat, ((0, 0),) * n_axes + ((0, n_parameters - flat.shape[-1]),))
 
 
 def _itself(state: Any, control: Any, t: Any) -> Any:

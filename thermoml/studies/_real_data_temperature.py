@@ -28,7 +28,7 @@ from ..plots import real_data_heat, real_data_temperature
 from ..sweep import Grid
 from ._base import per_trajectory
 from ._experiments import single
-from ._real_data import principal
+from ._learned_data import principal
 from ._table import table_text, with_error
 from ._temperatures import (
     NUMBERS,

@@ -15,13 +15,13 @@ from ..networks import (
     Normal,
     Trained,
     TypeI,
-    synthetic_data,
     transition,
 )
 from ..plots import temperature_of_classes
 from ..sweep import Grid
 from ._experiments import ExperimentStudy
 from ._kept_states import energy_and_entropy, run_and_keep
+from ._learned_data import classes_of_teachers
 from ._table import table_text, with_error
 from ._temperatures import case_of, ratio, unavoidable_fraction
 
@@ -50,16 +50,8 @@ class TrainingComplexityStudy(ExperimentStudy):
         """A softmax regression on normal features and the noisy answers of linear teachers."""
         config = self.config
         key = jax.random.fold_in(jax.random.key(config.seed), jnp.asarray(data_set, jnp.uint32))
-        data = synthetic_data(
-            config.n_examples,
-            spectrum=jnp.ones(config.n_features),
-            noise=config.label_noise * config.n_features**0.5,
-            key=key,
-            kind="classification",
-            n_classes=n_classes,
-        )
         return LinearLearning(
-            data,
+            classes_of_teachers(config, n_classes, key),
             CrossEntropy(),
             prior_stiffness=config.prior_stiffness,
             temperature=config.bath_temperature,
@@ -70,7 +62,6 @@ class TrainingComplexityStudy(ExperimentStudy):
         system = self.system(parameters["n_classes"], parameters["data_set"])
         shape = system.like.shape
         start = lambda key: config.initial_std * jax.random.normal(key, shape)  # noqa: E731
-        # Points share one array
         return run_and_keep(self, system, start, ensemble, config.most_parameters)
 
     @functools.cached_property
