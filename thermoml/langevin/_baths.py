@@ -1,13 +1,20 @@
 """Baths: temperatures and mobilities given for the whole state, leaf by leaf, or in time."""
 
+from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from ..numerics._arrays import is_concrete
 from ..numerics._checks import check_bound
+
+_FORMS = (
+    "must be a number, an array, a function of time, or a pytree of these whose structure begins "
+    "the state's"
+)
 
 
 def spread(name: str, parameter: Any, state: PyTree[Array], t: Array | None) -> PyTree[Array]:
@@ -39,10 +46,7 @@ def spread(name: str, parameter: Any, state: PyTree[Array], t: Array | None) -> 
     except (TypeError, ValueError) as error:
         if "broadcast" in str(error):
             raise
-        raise ValueError(
-            f"{name} must be a number, an array, a function of time, or a pytree of these whose "
-            f"structure begins the state's: {error}"
-        ) from None
+        raise ValueError(f"{name} {_FORMS}: {error}") from None
 
 
 def _acts(state: PyTree[Array]) -> Any:
@@ -57,19 +61,26 @@ def _acts(state: PyTree[Array]) -> Any:
     return lambda node: callable(node) and type(node) not in modules
 
 
-def check_baths(system: Any, state: PyTree[Array], times: Array) -> Array | None:
-    """ValueError for a bath that does not fit one state, is negative or not finite at `times`.
+def check_baths(system: Any, state: PyTree[Array], times: Callable[[], Array]) -> Array | None:
+    """ValueError for a bath that is negative or not finite, at `times()` if it depends on time.
 
     Returns None when all is known, else a traced flag: true where a traced bath is out of range.
     """
     flags = []
     for name in ("temperature", "mobility"):
-        parameter = getattr(system, name)
-        jax.eval_shape(lambda x, t, p=parameter, n=name: spread(n, p, x, t), state, times[0])
-        for leaf in jax.tree.leaves(parameter, is_leaf=_acts(state)):
-            values: Any = jax.vmap(leaf)(times) if callable(leaf) else leaf
+        for leaf in jax.tree.leaves(getattr(system, name), is_leaf=_acts(state)):
+            if not (callable(leaf) or eqx.is_array_like(leaf)):
+                raise ValueError(f"{name} {_FORMS}, got {leaf!r}")
+            values: Any = jax.vmap(leaf)(times()) if callable(leaf) else leaf
             if is_concrete(values):
                 check_bound(name, values, ">=", 0.0)
             else:
                 flags.append(~jnp.all(jnp.isfinite(values) & (values >= 0)))
     return jnp.any(jnp.stack(flags)) if flags else None
+
+
+def check_bath_shapes(system: Any, state: PyTree[Array], t: Array) -> None:
+    """ValueError for a bath that does not fit one state."""
+    for name in ("temperature", "mobility"):
+        parameter = getattr(system, name)
+        jax.eval_shape(lambda x, t, p=parameter, n=name: spread(n, p, x, t), state, t)

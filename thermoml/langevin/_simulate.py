@@ -10,15 +10,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.sharding import Mesh
 from jaxtyping import Array, Int, Key, PyTree
 
-from ..numerics._arrays import cast_floats, is_concrete, shared_float
+from ..numerics._arrays import cast_floats, constant, default_int, is_concrete, shared_float
 from ..numerics._checks import check_count, count_matches, count_saves, count_steps
-from ..numerics._devices import share, trajectory_mesh
+from ..numerics._compile import compiled
+from ..numerics._devices import share
 from ..numerics._random import trajectory_key
 from ._adjoints import AbstractAdjoint, RecursiveCheckpoint
-from ._baths import check_baths
+from ._baths import check_bath_shapes, check_baths
+from ._chunks import layout, widest_array
 from ._integrators import AbstractIntegrator, EulerMaruyama
 from ._ledger import Ledger
 from ._observers import AbstractObserver, Observable
@@ -27,13 +28,12 @@ from ._solution import Batch, Checkpoint, Clock, Result, Solution, raise_if_dive
 from ._stepper import INITIAL, Stepper, Walker
 from ._systems import AbstractSystem
 
-# Trajectories from which on a second device is worth the compiler's trouble.
-_WORTH_SHARING = 32
 
-
-@eqx.filter_jit
+@compiled
 def _begin(stepper: Stepper, states: PyTree[Array], step: Array, first: Array) -> Checkpoint:
-    """A checkpoint at the initial states, with an empty ledger."""
+    """A checkpoint at the initial states, with an empty ledger. What does not fit is found here."""
+    one_state = jax.tree.map(lambda leaf: leaf[0], states)
+    _check_shapes(stepper.system, one_state, stepper.clock)
 
     def one(index, state):
         t = stepper.clock.time(step)
@@ -50,7 +50,7 @@ def _begin(stepper: Stepper, states: PyTree[Array], step: Array, first: Array) -
     return Checkpoint(states, energy, ledger, observers, unharmed, step, stepper.clock, first)
 
 
-@eqx.filter_jit
+@compiled
 def _run(
     stepper: Stepper,
     checkpoint: Checkpoint,
@@ -69,10 +69,13 @@ def _run(
         checkpoint.observers,
         checkpoint.diverged_step,
     )
-    walkers, indices, mesh = _spread(walkers, n_trajectories)
-    indices = checkpoint.first_trajectory + indices
-    walkers = jax.vmap(stepper.start, (0, 0, None))(indices, walkers, checkpoint.step)
-    walkers, indices = share((walkers, indices), mesh, 0)
+    chunk, mesh = layout(
+        lambda: widest_array(
+            stepper, jnp.asarray(0), jax.tree.map(lambda leaf: leaf[0], walkers), checkpoint.step
+        ),
+        n_trajectories,
+    )
+    n_chunks = -(-n_trajectories // chunk)
 
     def record(walker, step):
         t = stepper.clock.time(step)
@@ -82,36 +85,51 @@ def _run(
             shown[name] = observer.result(walker.observers[name])
         return {"ledger": walker.ledger.totals(), "energy": walker.energy, "observables": shown}
 
-    @adjoint.block
-    def block(walkers, first):
-        def one(index, walker):
-            return adjoint.steps(functools.partial(stepper, index), walker, first, steps_per_save)
+    def run_chunk(meter_state, part):
+        """A chunk at its end, and what was recorded of it, `[trajectory, save]`."""
+        i, walkers = part
+        indices = checkpoint.first_trajectory + i * chunk + jnp.arange(chunk)
+        walkers = jax.vmap(stepper.start, (0, 0, None))(indices, walkers, checkpoint.step)
+        walkers, indices = share((walkers, indices), mesh, 0)
 
-        walkers = jax.vmap(one)(indices, walkers)
-        return walkers, jax.vmap(record, (0, None))(walkers, first + steps_per_save)
+        @adjoint.block
+        def block(walkers, first):
+            def one(index, walker):
+                step = functools.partial(stepper, index)
+                return adjoint.steps(step, walker, first, steps_per_save)
 
-    def body(carry, j):
-        walkers, meter_state = carry
-        walkers, shown = block(walkers, checkpoint.step + j * steps_per_save)
-        progress = (j + 1).astype(jnp.float32) / n_saves
-        return (walkers, meter.step(meter_state, progress)), shown
+            walkers = jax.vmap(one)(indices, walkers)
+            return walkers, jax.vmap(record, (0, None))(walkers, first + steps_per_save)
 
-    first = jax.vmap(record, (0, None))(walkers, checkpoint.step)
-    (walkers, meter_state), shown = lax.scan(body, (walkers, meter.init()), jnp.arange(n_saves))
+        def body(carry, j):
+            walkers, meter_state = carry
+            walkers, shown = block(walkers, checkpoint.step + j * steps_per_save)
+            done = (i * n_saves + j + 1).astype(jnp.float32) / (n_chunks * n_saves)
+            return (walkers, meter.step(meter_state, done)), shown
+
+        start = jax.vmap(record, (0, None))(walkers, checkpoint.step)
+        carry = (walkers, meter_state)
+        (walkers, meter_state), shown = lax.scan(body, carry, jnp.arange(n_saves))
+
+        def along(first, rest):
+            return jnp.moveaxis(jnp.concatenate([first[None], rest]), 0, 1)
+
+        return meter_state, (walkers, jax.tree.map(along, start, shown))
+
+    meter_state, outcome = _chunk_after_chunk(run_chunk, meter.init(), walkers, chunk)
     meter.close(meter_state)
-    walkers = jax.tree.map(lambda leaf: leaf[:n_trajectories], walkers)
+    walkers, shown = jax.tree.map(lambda leaf: leaf[:n_trajectories], outcome)
 
     steps = checkpoint.step + jnp.arange(n_saves + 1) * steps_per_save
     bad = walkers.diverged_step
     lost = (bad[:, None] >= 0) & (steps[None] > bad[:, None])
 
-    def assemble(start, rest):
-        values = jnp.moveaxis(jnp.concatenate([start[None], rest]), 0, 1)[:n_trajectories]
+    def blank(values):
         if not jnp.issubdtype(values.dtype, jnp.inexact):
             return values
         return jnp.where(lost.reshape(lost.shape + (1,) * (values.ndim - 2)), jnp.nan, values)
 
-    shown = jax.tree.map(assemble, first, shown)
+    shown = jax.tree.map(blank, shown)
     ledger = shown["ledger"]
     return Solution(
         times=stepper.clock.time(steps),
@@ -137,16 +155,23 @@ def _run(
     )
 
 
-def _spread(walkers: Walker, n_trajectories: int) -> tuple[Walker, Array, Mesh | None]:
-    """Walkers filled up with copies to a multiple of the devices, their indices, the devices."""
-    n_devices = jax.local_device_count() if n_trajectories >= _WORTH_SHARING else 1
-    extra = -n_trajectories % n_devices
+def _chunk_after_chunk(
+    function: Callable[..., Any], carry: Any, walkers: Walker, chunk: int
+) -> tuple[Any, PyTree[Array]]:
+    """function(carry, (i, walkers of chunk i)) of all chunks, the last filled up with copies."""
+    n_trajectories = walkers.energy.shape[0]
+    n_chunks = -(-n_trajectories // chunk)
 
     def fill(leaf):
-        return jnp.pad(leaf, ((0, extra),) + ((0, 0),) * (leaf.ndim - 1), mode="edge")
+        extra = ((0, n_chunks * chunk - n_trajectories),) + ((0, 0),) * (leaf.ndim - 1)
+        return jnp.pad(leaf, extra, mode="edge")
 
-    indices = jnp.arange(n_trajectories + extra)
-    return jax.tree.map(fill, walkers), indices, trajectory_mesh(n_devices)
+    walkers = jax.tree.map(fill, walkers)
+    if n_chunks == 1:
+        return function(carry, (jnp.asarray(0), walkers))
+    parts = jax.tree.map(lambda leaf: leaf.reshape(n_chunks, chunk, *leaf.shape[1:]), walkers)
+    carry, outcome = lax.scan(function, carry, (jnp.arange(n_chunks), parts))
+    return carry, jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), outcome)
 
 
 def _draws_state(value: Any) -> bool:
@@ -202,8 +227,8 @@ def _split_observables(
     return functions, observers
 
 
-def _check_potential(system: AbstractSystem, state: PyTree[Array], clock: Clock) -> None:
-    """TypeError/ValueError where energy or drive have the wrong shape, before anything compiles."""
+def _check_shapes(system: AbstractSystem, state: PyTree[Array], clock: Clock) -> None:
+    """TypeError/ValueError where energy, drive or baths have the wrong shape."""
 
     def probe(x, t, key):
         try:
@@ -225,6 +250,7 @@ def _check_potential(system: AbstractSystem, state: PyTree[Array], clock: Clock)
             raise ValueError(
                 f"the drive must return a force like the state {shapes[1]}, got {shapes[0]}"
             )
+    check_bath_shapes(system, state, clock.time_origin)
 
 
 def _alike(carries: dict[str, Any], checkpoint: Checkpoint) -> bool:
@@ -304,7 +330,7 @@ def simulate(
     n_trajectories = check_count("n_trajectories", n_trajectories)
     continued = state.checkpoint if isinstance(state, Solution) else None
     if continued is None:
-        first = jnp.asarray(first_trajectory, jnp.arange(0).dtype)
+        first = constant(first_trajectory, default_int())
         states = _initial_states(state, key, n_trajectories, first)
         start_time = begun = t0
         step = 0
@@ -322,10 +348,14 @@ def simulate(
     clock = Clock.at(step, start_time, dt, dtype)
     if continued is not None:
         clock = clock.resume(continued.clock)
-    one_state = jax.tree.map(lambda leaf: leaf[0], states)
-    _check_potential(system, one_state, clock)
-    spots = jnp.linspace(start_time, t1, min(n_steps, 1000) + 1, dtype=dtype)
-    bad_bath = check_baths(system, one_state, spots)
+    if continued is not None:
+        one_state = jax.tree.map(lambda leaf: leaf[0], states)
+        _check_shapes(system, one_state, clock)
+
+    def spots():
+        return jnp.linspace(start_time, t1, min(n_steps, 1000) + 1, dtype=dtype)
+
+    bad_bath = check_baths(system, states, spots)
     if bad_bath is not None:
         # Upon one number that all depends on: arrays would be gathered from their devices for it.
         message = "temperature and mobility must be finite and >= 0"
@@ -336,7 +366,7 @@ def simulate(
 
     stepper = Stepper(system, integrator, observers, key, running)
     if continued is None:
-        continued = _begin(stepper, states, jnp.asarray(step), first)
+        continued = _begin(stepper, states, constant(step, default_int()), first)
     else:
         fresh = (stepper, states, continued.step, first)
         if not _alike(continued.observers, eqx.filter_eval_shape(_begin, *fresh)):

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from ..langevin import AbstractAdjoint, Langevin, RecursiveCheckpoint
 from ..langevin._adjoints import DIFFRAX
-from ..langevin._baths import check_baths, spread
+from ..langevin._baths import check_bath_shapes, check_baths, spread
 from ..numerics._arrays import cast_floats, is_concrete
 from ..numerics._checks import check_count
 from ._normal import NormalState
@@ -109,7 +109,8 @@ def moment_equations(
             raise ValueError(f"saves must ascend from t0 to t1 = {t1}, got {times}")
     check_linear(system, start.mean, times)
     if is_concrete((t0, t1)):
-        check_baths(system, start.mean, jnp.linspace(t0, t1, 1001))
+        check_bath_shapes(system, start.mean, jnp.asarray(t0, start.mean.dtype))
+        check_baths(system, start.mean, lambda: jnp.linspace(t0, t1, 1001))
     return _integrate(system, start, times, adjoint)
 
 
