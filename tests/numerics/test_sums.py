@@ -7,7 +7,6 @@ from jax import lax
 from thermoml.numerics._sums import (
     _ROWS_PER_BLOCK,
     CompensatedSum,
-    block_rows,
     by_blocks,
     ordered_sum,
 )
@@ -115,15 +114,21 @@ def test_a_function_by_blocks_is_that_of_all_rows(dtype, rows):
     a, b, _ = product(rows, dtype)
     numbers = np.arange(rows)[:, None]
 
-    def function(first, a, b):
-        return {"ab": a * b, "n": first + jnp.arange(len(a))[:, None]}
+    def function(numbers, a, b):
+        return {"ab": a * b, "n": numbers[:, None]}
 
     found = jax.jit(lambda a, b: by_blocks(function, rows, a, b))(a, b)
     assert found["ab"].dtype == dtype
     np.testing.assert_array_equal(found["ab"], a * b)
     np.testing.assert_array_equal(found["n"], numbers)
-    alone = by_blocks(lambda first: first + jnp.arange(block_rows(rows))[:, None], rows)
+    alone = by_blocks(lambda numbers: numbers[:, None], rows)
     np.testing.assert_array_equal(alone, numbers)
+
+
+def test_a_function_by_blocks_keeps_further_axes():
+    a = jnp.arange(31 * 2 * 3.0).reshape(31, 2, 3)
+    found = jax.jit(lambda a: by_blocks(lambda _, x: jnp.sum(x, axis=1), 31, a))(a)
+    np.testing.assert_array_equal(found, a.sum(axis=1))
 
 
 @pytest.mark.parametrize("rows", [1, 61])

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import thermoml as tml
+from thermoml.numerics._bits import GENERATORS
 
 
 class Law(NamedTuple):
@@ -71,6 +72,12 @@ LAWS = {
     ),
     "network": Law(lambda: tml.CustomRule(_mlp(), continuous=True), None, None, True),
 } | {f"alpha={a}": _alpha_law(a) for a in (-0.6, -0.2, 0.0, 0.5, 1.5)}
+
+
+@pytest.fixture(scope="session", params=list(GENERATORS))
+def generator(request):
+    """Every generator of random bits."""
+    return request.param
 
 
 @pytest.fixture(params=LAWS)

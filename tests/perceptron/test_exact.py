@@ -13,7 +13,7 @@ KEY = jax.random.key(5)
 
 
 @pytest.fixture(scope="module")
-def hebbian():
+def hebbian(generator):
     """N = 5, B = 3 and a coarse step; 4000 trajectories, beside the exact moments at each save.
 
     With f = (ν/B) Σ σξ of mean νa, E|f|² = ν²[|a|² + (N-|a|²)/B]: the moments of a step are linear
@@ -33,7 +33,7 @@ def hebbian():
     teacher *= (n / (teacher @ teacher)) ** 0.5
     curve = tml.learn(
         problem,
-        tml.Microscopic(dt),
+        tml.Microscopic(dt, generator=generator),
         t1=n_steps * dt,
         key=KEY,
         n_trajectories=4000,
@@ -126,14 +126,14 @@ RULES = {
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_steady_state_is_boltzmann(boltzmann, within, name):
+def test_steady_state_is_boltzmann(generator, boltzmann, within, name):
     """Fact 1 with B = 32; 2000 trajectories; allowed: the step's relative widening k dt/2 + sep."""
     build, force, potential = RULES[name]
     dt = 0.025
     problem = tml.LearningProblem(build(), learning_rate=1.5, n_inputs=3, batch=32)
     curve = tml.learn(
         problem,
-        tml.Microscopic(dt),
+        tml.Microscopic(dt, generator=generator),
         t1=5.0,
         key=KEY,
         n_trajectories=2000,
@@ -151,7 +151,7 @@ def test_steady_state_is_boltzmann(boltzmann, within, name):
 
 
 @pytest.fixture(scope="module")
-def jump(boltzmann):
+def jump(generator, boltzmann):
     """Theory 1's example, N = 3, B = 1, dt = .01: the run, its heat rate, and that without bias.
 
     The latter is σ_ex by quadrature (5.17) widened by 1 + scale separation (1.2 %): 5.23.
@@ -159,7 +159,7 @@ def jump(boltzmann):
     problem = tml.LearningProblem(tml.PerceptronRule(), learning_rate=1.5, n_inputs=3, batch=1)
     curve = tml.learn(
         problem,
-        tml.Microscopic(0.01),
+        tml.Microscopic(0.01, generator=generator),
         t1=13.0,
         key=KEY,
         n_trajectories=4000,

@@ -22,7 +22,7 @@ def streams(n_trajectories=M):
 
 
 def draw(inputs, batch, n, dtype=jnp.float32, step=7):
-    return inputs.draw(streams(), step, batch=batch, n_inputs=n, dtype=dtype)
+    return inputs.draw(streams().at(step), batch=batch, n_inputs=n, dtype=dtype)
 
 
 def vectors(n, batch):
@@ -101,7 +101,7 @@ def test_products_have_the_derivatives_of_the_dense_ones(inputs):
 
 def test_packed_inputs_are_unbiased_and_independent():
     """Mean of each bit and of products of pairs: 5 standard errors over 2000 draws."""
-    inputs = tml.BinaryInputs().draw(streams(2000), 0, batch=33, n_inputs=4, dtype=jnp.float32)
+    inputs = tml.BinaryInputs().draw(streams(2000).at(0), batch=33, n_inputs=4, dtype=jnp.float32)
     flat = np.asarray(inputs.unpack()).reshape(-1, 2000)
     covariance = flat @ flat.T / 2000 - np.eye(len(flat))
     assert np.abs(flat.mean(axis=1)).max() < 5 / 2000**0.5

@@ -7,7 +7,7 @@ import pytest
 
 import thermoml as tml
 from thermoml.numerics._arrays import cast_floats
-from thermoml.numerics._random import trajectory_streams
+from thermoml.numerics._random import row_numbers, trajectory_streams
 from thermoml.numerics._sums import CompensatedSum
 from thermoml.perceptron._microscopic import Learning, Students
 from thermoml.perceptron._problem import mean_drive
@@ -49,7 +49,7 @@ def test_drive_is_the_plain_sum(rule, law):
     ("name", "kind"),
     [("perceptron", k) for k in INPUTS] + [("hebbian", "binary"), ("adatron", "binary")],
 )
-def test_one_step(dtype, name, kind):
+def test_one_step(generator, dtype, name, kind):
     """Weights, work and |f|² of a step, with the step's own inputs and noise, in NumPy."""
     rule, force = {
         "perceptron": (tml.PerceptronRule(), lambda s: float(s < 0)),
@@ -68,7 +68,8 @@ def test_one_step(dtype, name, kind):
     )
     problem = cast_floats(problem, dtype)
     weights, teachers = np.random.default_rng(0).normal(size=(2, N, M)).astype(dtype)
-    streams = [trajectory_streams(jax.random.key(1), jnp.arange(M), p) for p in (0, 1)]
+    key, indices = jax.random.key(1), jnp.arange(M)
+    streams = [trajectory_streams(key, indices, purpose, generator) for purpose in (0, 1)]
     learning = Learning(problem, jnp.asarray(teachers), None, *streams, jnp.asarray(dt, dtype))
     zeros = jnp.zeros(M, dtype)
     students = Students(
@@ -80,9 +81,9 @@ def test_one_step(dtype, name, kind):
     step = jnp.asarray(11)
     moved = jax.jit(lambda s: learning.step(s, step))(students)
 
-    batch = problem.inputs.draw(streams[0], step, batch=B, n_inputs=N, dtype=dtype)
+    batch = problem.inputs.draw(streams[0].at(step), batch=B, n_inputs=N, dtype=dtype)
     inputs = np.asarray(batch.unpack(), float)
-    noise = np.asarray(streams[1].normals(step, N, dtype), float)
+    noise = np.asarray(streams[1].at(step).normals(row_numbers(N), dtype), float)
     for m in range(M):
         w, xi = weights[:, m].astype(float), inputs[:, :, m]
         before = numpy_drive(force, rate, w, teachers[:, m], xi)
@@ -98,7 +99,7 @@ def test_one_step(dtype, name, kind):
 
 
 @pytest.fixture(scope="module", params=["binary", "gaussian"])
-def two_ways(request):
+def two_ways(request, generator):
     """The same ensemble by `learn` and by the plain `simulate`: N = 10, B = 3, 200 steps."""
     n = 10
     problem = tml.LearningProblem(
@@ -114,7 +115,7 @@ def two_ways(request):
     start = lambda key: (0.7 / 1.5) ** 0.5 * jax.random.normal(key, (n,))
     fast = tml.learn(
         problem,
-        tml.Microscopic(0.01),
+        tml.Microscopic(0.01, generator=generator),
         t1=2.0,
         key=jax.random.key(0),
         n_trajectories=2000,

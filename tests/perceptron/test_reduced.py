@@ -86,15 +86,16 @@ def binary(rng, shape):
 
 
 @pytest.fixture(scope="module", params=CASES)
-def both(request):
+def both(request, generator):
     """By all weights, in NumPy or by `Microscopic`, and by two components; the first free save."""
     n, batch, build, force = CASES[request.param]
+    level = tml.Reduced(DT, generator=generator)
     problem = problem_of(build(), n_inputs=n, batch=batch)
     if force is not None:
-        return by_hand(force, n, batch, RATE, gaussian, n), run(problem), 0
+        return by_hand(force, n, batch, RATE, gaussian, n), run(problem, level), 0
     start = GIVEN if "given" in request.param else {}
     full = run(problem, tml.Microscopic(DT), key=jax.random.key(1), **start)
-    return full.quantities(), run(problem, **start), 1 if start else 0
+    return full.quantities(), run(problem, level, **start), 1 if start else 0
 
 
 @pytest.mark.parametrize("quantity", QUANTITIES)

@@ -43,10 +43,16 @@ def _by_library(work: Workload, level: Any, inputs: str, **start: Any) -> Run:
     return run
 
 
-def microscopic(work: Workload) -> Run:
+def microscopic(work: Workload, generator: str = "hash") -> Run:
     """This library, every weight and every input."""
     weights, teacher = jnp.asarray(work.weights), jnp.asarray(work.teacher)
-    return _by_library(work, Microscopic(DT), "binary", weights=weights, teacher=teacher)
+    level = Microscopic(DT, generator=generator)
+    return _by_library(work, level, "binary", weights=weights, teacher=teacher)
+
+
+def with_threefry(work: Workload) -> Run:
+    """The same with the random bits of a cipher."""
+    return microscopic(work, "threefry")
 
 
 def reduced(work: Workload) -> Run:
@@ -199,6 +205,7 @@ def by_pytorch(work: Workload) -> Run:
 # By name; the first is what the others are compared with
 PROGRAMS: dict[str, Callable[[Workload], Run]] = {
     "thermoml": microscopic,
+    "thermoml, threefry": with_threefry,
     "thermoml, reduced": reduced,
     "NumPy": by_numpy,
     "ordinary JAX": ordinary_jax,

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
-from ..numerics._arrays import is_concrete, known_now
+from ..numerics._arrays import constant, default_int, is_concrete
 from ..numerics._labels import Labelled, leaf_names, to_dataset
 from ..numerics._statistics import mean_at_end
 from ._ledger import Ledger
@@ -41,15 +41,16 @@ class Clock(eqx.Module):
     @classmethod
     def at(cls, step: Any, time: Any, dt: Any, dtype: Any) -> "Clock":
         """The clock that shows `time` after `step` steps."""
-        with known_now(step, time, dt):
-            return cls(jnp.asarray(step), jnp.asarray(time, dtype), jnp.asarray(dt, dtype))
+        return cls(constant(step, default_int()), constant(time, dtype), constant(dt, dtype))
 
     def time(self, step: Any, after: Any = 0) -> Float[Array, "..."]:
         """The time at the end of step `step`, or `after` steps later."""
-        with known_now(self, step):
-            step = jnp.asarray(step) + after
-            elapsed = jnp.asarray(step - self.step_origin, self.dt.dtype)
-            return self.time_origin + elapsed * self.dt
+        if is_concrete((self, step)):  # then it stays so inside jit, and nothing is compiled
+            elapsed = np.asarray(step) + after - np.asarray(self.step_origin)
+            elapsed = np.asarray(elapsed, self.dt.dtype) * np.asarray(self.dt)
+            return constant(np.asarray(self.time_origin) + elapsed, self.dt.dtype)
+        elapsed = jnp.asarray(jnp.asarray(step) + after - self.step_origin, self.dt.dtype)
+        return self.time_origin + elapsed * self.dt
 
     def exact_time(self, step: Any, dt: Any) -> Any:
         """The time after `step` steps, unrounded, if `dt` is this clock's before it was rounded.
@@ -64,9 +65,10 @@ class Clock(eqx.Module):
 
     def resume(self, earlier: "Clock") -> "Clock":
         """This clock, or `earlier` where dt is the same: then times agree to the last bit."""
-        with known_now(self, earlier):
-            same = earlier.dt == self.dt
-            return jax.tree.map(lambda a, b: jnp.where(same, a, b), earlier, self)
+        if is_concrete((self, earlier)):
+            return earlier if np.asarray(earlier.dt) == np.asarray(self.dt) else self
+        same = earlier.dt == self.dt
+        return jax.tree.map(lambda a, b: jnp.where(same, a, b), earlier, self)
 
 
 class Checkpoint(eqx.Module):

@@ -14,7 +14,20 @@ Tree = TypeVar("Tree")
 
 def default_float() -> Any:
     """float64 when JAX's x64 mode is on, float32 otherwise."""
-    return jnp.zeros(()).dtype
+    return jnp.result_type(float)
+
+
+def default_int() -> Any:
+    """int64 when JAX's x64 mode is on, int32 otherwise."""
+    return jnp.result_type(int)
+
+
+def constant(value: Any, dtype: Any) -> jax.Array:
+    """`value` as an array; where it is known now, without a program that is compiled to make it."""
+    if not is_concrete(value):
+        return jnp.asarray(value, dtype)
+    with jax.ensure_compile_time_eval():
+        return jnp.asarray(np.asarray(value, dtype))
 
 
 def is_concrete(value: Any) -> bool:

@@ -1,8 +1,4 @@
-"""Counter-based random streams, one per trajectory, laid out with the trajectory axis last.
-
-`jax.random` draws through threefry too, but on the CPU it runs the rounds of that cipher as a
-loop over memory. Written out as elementwise operations they fuse with what uses the bits.
-"""
+"""Random streams, one per trajectory, laid out with the trajectory axis last."""
 
 from typing import Any
 
@@ -13,25 +9,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Key, UInt32
 
-_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-_PARITY = 0x1BD11BDA
+from ._bits import GENERATORS, AbstractBits, Numbers, Words, threefry_2x32
 
-
-def threefry_2x32(key: tuple, counter: tuple) -> tuple[Array, Array]:
-    """The threefry-2x32 block cipher in 20 rounds (Salmon et al. 2011), elementwise on uint32.
-
-    Arguments broadcast by NumPy's rules among equal ranks. Returns the two words of each block.
-    """
-    keys = (key[0], key[1], key[0] ^ key[1] ^ jnp.uint32(_PARITY))
-    first, second = counter[0] + keys[0], counter[1] + keys[1]
-    for group in range(5):
-        for rotation in _ROTATIONS[group % 2]:
-            first = first + second
-            second = (second << jnp.uint32(rotation)) | (second >> jnp.uint32(32 - rotation))
-            second = second ^ first
-        first = first + keys[(group + 1) % 3]
-        second = second + keys[(group + 2) % 3] + jnp.uint32(group + 1)
-    return first, second
+_SECOND_HALF = 1 << 30  # where float64 finds its other blocks
 
 
 def _polar_float32(first: Array, second: Array) -> tuple[Array, Array, Array]:
@@ -86,65 +66,74 @@ def _uniform_float64(first: Array, second: Array) -> Array:
     return (high * 2.0**26 + low + 0.5) * 2.0**-53
 
 
+def check_generator(generator: str) -> None:
+    """ValueError where there is no such generator."""
+    if generator not in GENERATORS:
+        names = " or ".join(f'"{name}"' for name in GENERATORS)
+        raise ValueError(f"generator must be {names}, got {generator!r}")
+
+
 class Streams(eqx.Module):
     """One random stream per trajectory: draw (step, row) of a stream is a pure function of its key.
 
-    Each row takes one block of the cipher and leaves what it does not need of it: joining the
-    halves of blocks would cost more, since XLA does not vectorise a fused concatenation.
-
-    `key`: two uint32 arrays of shape `(trajectory,)`. A stream gives each `step` its own 2^32
-    blocks of 64 bits. Arrays come out as `(rows, trajectory)`.
+    `key`: two uint32 arrays of shape `(trajectory,)`. `generator`: "hash" or "threefry".
     """
 
-    key: tuple[UInt32[Array, " trajectory"], UInt32[Array, " trajectory"]]
+    key: tuple[Words, Words]
+    generator: str = eqx.field(default="hash", static=True)
 
-    def _blocks(self, step: Array, first: Any, count: int) -> tuple[Array, Array]:
-        rows = (jnp.asarray(first, jnp.uint32) + lax.iota(jnp.uint32, count))[:, None]
-        steps = jnp.broadcast_to(jnp.asarray(step, jnp.uint32), (1, 1))
-        return threefry_2x32((self.key[0][None], self.key[1][None]), (steps, rows))
+    def at(self, step: Array) -> "Draws":
+        """What a step draws."""
+        return Draws(GENERATORS[self.generator].at(self.key, step))
 
-    def bits(self, step: Array, rows: int) -> UInt32[Array, "rows trajectory"]:
-        """Independent random bits, 32 in each word. Cost O(rows · trajectories)."""
-        return self._blocks(step, 0, rows)[0]
 
-    def normals(self, step: Array, rows: int, dtype) -> Float[Array, "rows trajectory"]:
+class Draws(eqx.Module):
+    """The random numbers of one step of all streams, as `(row, trajectory)`.
+
+    Each row is a pure function of its number. Bits and normals of one step are not independent of
+    each other. Cost O(rows · trajectories).
+    """
+
+    source: AbstractBits
+
+    def bits(self, numbers: Numbers) -> UInt32[Array, "row trajectory"]:
+        """Independent random bits, 32 in each word."""
+        return self.source.words(numbers)
+
+    def normals(self, numbers: Numbers, dtype) -> Float[Array, "row trajectory"]:
         """Independent standard normals: 24-bit radii in float32 (|z| < 5.9), 53-bit in float64."""
         if dtype == jnp.float64:
-            radius = jnp.sqrt(-2 * jnp.log(_uniform_float64(*self._blocks(step, 0, rows))))
-            angle = 2 * np.pi * _uniform_float64(*self._blocks(step, rows, rows))
-            return radius * jnp.cos(angle)
-        return _normal_float32(*self._blocks(step, 0, rows)).astype(dtype)
+            return self.normal_pairs(numbers, dtype)[0]
+        return _normal_float32(*self.source.blocks(numbers)).astype(dtype)
 
     def normal_pairs(
-        self, step: Array, first: Any, rows: int, dtype
-    ) -> tuple[Float[Array, "rows trajectory"], Float[Array, "rows trajectory"]]:
-        """As `normals`, two at a time for the price of one: pairs `first` ... `first + rows - 1`.
-
-        Pair i takes block i in float32, blocks 2i and 2i + 1 in float64.
-        """
+        self, numbers: Numbers, dtype
+    ) -> tuple[Float[Array, "row trajectory"], Float[Array, "row trajectory"]]:
+        """As `normals`, two at a time for the price of one."""
+        blocks = self.source.blocks(numbers)
         if dtype == jnp.float64:
-            words = self._blocks(step, 2 * first, 2 * rows)
-            radius, angle = (_uniform_float64(words[0][i::2], words[1][i::2]) for i in (0, 1))
-            radius, angle = jnp.sqrt(-2 * jnp.log(radius)), 2 * np.pi * angle
+            others = self.source.blocks(numbers + jnp.uint32(_SECOND_HALF))
+            radius = jnp.sqrt(-2 * jnp.log(_uniform_float64(*blocks)))
+            angle = 2 * np.pi * _uniform_float64(*others)
             return radius * jnp.cos(angle), radius * jnp.sin(angle)
-        pair = _normal_pair_float32(*self._blocks(step, first, rows))
+        pair = _normal_pair_float32(*blocks)
         return pair[0].astype(dtype), pair[1].astype(dtype)
 
     def chi_square_ratios(
-        self, step: Array, first: int, degrees: Float[Array, " k"], scale: Any
+        self, first: int, degrees: Float[Array, " k"], scale: Any
     ) -> Float[Array, "k trajectory"]:
         r"""χ²_n / `scale` for each number of degrees of freedom n >= 1, exact.
 
         With d = n/2 - 1/3, t = z/(3√d) and z normal, $2d(1 + t)^3$ is taken with probability
         $\exp(3d[\ln(1+t) - t + t^2/2 - t^3/3])$, which is nearly 1 (Marsaglia and Tsang 2000);
         n < 2 by the power of a uniform that leads there from n + 2. The bracket is made without
-        cancellation, so that float32 serves any n. Blocks of the stream from `first` on are used.
+        cancellation, so that float32 serves any n. Blocks from `first` on are used.
         Carries no derivative.
         """
         dtype = degrees.dtype
         degrees = lax.stop_gradient(degrees)[:, None]
-        n_trajectories = self.key[0].shape[0]
         count = degrees.shape[0]
+        rows = row_numbers(count)
         few = degrees < 2
         d = jnp.where(few, degrees + 2, degrees) / 2 - 1 / 3
 
@@ -154,27 +143,33 @@ class Streams(eqx.Module):
         def attempt(state):
             number, taken, found = state
             begin = jnp.uint32(first) + jnp.uint32(2 * count) * (number + 1)
-            normals, _ = _normal_pair_float32(*self._blocks(step, begin, count))
+            normals, _ = _normal_pair_float32(*self.source.blocks(begin + rows))
             t = normals.astype(dtype) / (3 * jnp.sqrt(d))
-            good = jnp.log(uniforms(self._blocks(step, begin + jnp.uint32(count), count)[0]))
+            good = jnp.log(uniforms(self.source.blocks(begin + jnp.uint32(count) + rows)[0]))
             good = (t > -1) & (good < 3 * d * _log1p_remainder(t)) & ~taken
             return number + 1, taken | good, jnp.where(good, (1 + t) ** 3, found)
 
-        shape = (count, n_trajectories)
-        none = (jnp.uint32(0), jnp.zeros(shape, bool), jnp.ones(shape, dtype))
+        boost = uniforms(self.source.blocks(jnp.uint32(first) + rows)[0])
+        none = (jnp.uint32(0), jnp.zeros(boost.shape, bool), jnp.ones(boost.shape, dtype))
         _, _, cube = lax.while_loop(lambda state: ~jnp.all(state[1]), attempt, none)
-        boost = uniforms(self._blocks(step, first, count)[0])
         boost = jnp.where(few, boost ** (2 / jnp.where(few, degrees, 2)), 1)
         return 2 * d / lax.stop_gradient(scale) * cube * boost
 
 
-def trajectory_streams(key: Key[Array, ""], indices: Array, purpose: int) -> Streams:
+def row_numbers(count: int) -> Numbers:
+    """0 ... count - 1."""
+    return lax.iota(jnp.uint32, count)
+
+
+def trajectory_streams(
+    key: Key[Array, ""], indices: Array, purpose: int, generator: str = "hash"
+) -> Streams:
     """The streams of trajectories `indices`: each depends on key, its index and purpose alone."""
     root = jax.random.bits(key, (2,), jnp.uint32)
     indices = jnp.asarray(indices, jnp.uint32)
     purposes = jnp.full_like(indices, purpose)
     roots = (jnp.broadcast_to(root[0], indices.shape), jnp.broadcast_to(root[1], indices.shape))
-    return Streams(threefry_2x32(roots, (indices, purposes)))
+    return Streams(threefry_2x32(roots, (indices, purposes)), generator)
 
 
 def trajectory_key(key: Key[Array, ""], index: Array, purpose: int) -> Key[Array, ""]:

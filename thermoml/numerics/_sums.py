@@ -1,12 +1,16 @@
 """Sums that keep their low-order part, and sums whose order is fixed."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
+
+from ._arrays import constant
 
 # Rows treated in one unrolled block: shorter blocks spend their time on memory.
 _ROWS_PER_BLOCK = 25
@@ -40,18 +44,34 @@ def ordered_sum(*arrays: Array, term: Callable[..., Any] = lambda row: row) -> A
 
 
 def by_blocks(function: Callable[..., Any], count: int, *arrays: Array) -> Any:
-    """function(first, a_rows, b_rows, ...) of some rows at a time, the results `(count, ...)`.
+    """function(numbers, a_rows, b_rows, ...) of all rows, as `(count, ...)`; a pytree.
 
-    `function` gets the number of the first row and the rows of each array, and treats as many as
-    `arrays` have there, or `block_rows(count)`. A loop's results are kept, while what is merely
-    elementwise XLA makes again inside every fusion that uses it.
+    `function` gets the numbers of some rows, as uint32, and these rows of each array. On the CPU it
+    is called block after block: a loop's results are kept, while what is merely elementwise XLA
+    makes again inside every fusion that uses it. Elsewhere it is called once.
     """
+
+    def once(*rows):  # a bound method of a module with tracers has no hash
+        return function(*rows)
+
+    return jax.lax.platform_dependent(
+        jax.lax.iota(jnp.uint32, count),
+        *arrays,
+        cpu=functools.partial(_block_after_block, once),
+        default=once,
+    )
+
+
+def _block_after_block(function: Callable[..., Any], *arrays: Array) -> Any:
+    count = arrays[0].shape[0]
     size = block_rows(count)
     n_blocks = -(-count // size)
-    filled = [jnp.pad(a, ((0, n_blocks * size - count), (0, 0)), mode="edge") for a in arrays]
-    blocks = [a.reshape(n_blocks, size, *a.shape[1:]) for a in filled]
-    firsts = size * jnp.arange(n_blocks)
-    found = jax.lax.map(lambda rows: function(*rows), (firsts, *blocks))
+
+    def split(array: Array) -> Array:
+        fill = ((0, n_blocks * size - count),) + ((0, 0),) * (array.ndim - 1)
+        return jnp.pad(array, fill, mode="edge").reshape(n_blocks, size, *array.shape[1:])
+
+    found = jax.lax.map(lambda rows: function(*rows), [split(array) for array in arrays])
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], found)
 
 
@@ -70,7 +90,8 @@ class CompensatedSum(eqx.Module):
 
     @classmethod
     def zeros(cls, shape, dtype) -> "CompensatedSum":
-        return cls(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
+        zeros = constant(np.zeros(shape), dtype)
+        return cls(zeros, zeros)
 
     def add(self, term: Float[Array, "..."]) -> "CompensatedSum":
         rounded = self.total + term

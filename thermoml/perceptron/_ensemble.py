@@ -15,6 +15,8 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from ..langevin._adjoints import AbstractAdjoint
 from ..langevin._progress import progress_meter
+from ..numerics._arrays import constant, is_concrete
+from ..numerics._compile import compiled
 from ..numerics._devices import gather, share, trajectory_mesh
 from ..numerics._sums import CompensatedSum
 from ._curve import LearningCheckpoint, LearningCurve
@@ -29,7 +31,7 @@ _SMALL = 2**12  # and up to which a lone trajectory is made a whole vector of th
 
 
 class AbstractStudents(eqx.Module):
-    """M students between two steps, trajectory axis last."""
+    """M students between two steps, trajectory axis last; in a checkpoint, and turned, first."""
 
     work: eqx.AbstractVar[CompensatedSum]  # per weight
     drive_square: eqx.AbstractVar[Float[Array, " M"]]  # Σ |f|²/N over the steps since the last save
@@ -39,9 +41,13 @@ class AbstractStudents(eqx.Module):
         """These students with an empty `drive_square`, as after a save."""
         return dataclasses.replace(self, drive_square=jnp.zeros_like(self.drive_square))
 
+    def turned(self) -> Self:
+        """These students with their trajectory axis at the other end."""
+        return self
+
     @abc.abstractmethod
     def position(self) -> dict[str, Array]:
-        """Where they are, as a `LearningCheckpoint` keeps it."""
+        """Where they are, as a `LearningCheckpoint` keeps it, of turned students."""
 
 
 class AbstractProcess(eqx.Module):
@@ -123,7 +129,7 @@ def layout(footprint: int, widest: int, n_trajectories: int) -> tuple[int, Mesh 
     return part * n_devices, trajectory_mesh(n_devices)
 
 
-@eqx.filter_jit
+@compiled
 def _run(
     dynamics: AbstractDynamics,
     students: AbstractStudents,
@@ -142,38 +148,35 @@ def _run(
     n_chunks = -(-n_trajectories // chunk)
 
     def split(tree: PyTree) -> PyTree:
-        """(..., M) as (chunks, ..., chunk); the last chunk is filled up with copies."""
+        """(M, ...) as (chunks, chunk, ...); the last chunk is filled up with copies."""
 
         def parts(leaf):
             extra = n_chunks * chunk - n_trajectories
-            leaf = jnp.pad(leaf, ((0, 0),) * (leaf.ndim - 1) + ((0, extra),), mode="edge")
-            return jnp.moveaxis(leaf.reshape(*leaf.shape[:-1], n_chunks, chunk), -2, 0)
+            leaf = jnp.pad(leaf, ((0, extra),) + ((0, 0),) * (leaf.ndim - 1), mode="edge")
+            return leaf.reshape(n_chunks, chunk, *leaf.shape[1:])
 
         return jax.tree.map(parts, tree)
 
     def join(tree: PyTree) -> PyTree:
-        """(chunks, ..., chunk) as (..., M)."""
-
-        def whole(leaf):
-            leaf = jnp.moveaxis(leaf, 0, -2)
-            return leaf.reshape(*leaf.shape[:-2], n_chunks * chunk)[..., :n_trajectories]
-
-        return jax.tree.map(whole, tree)
+        """(chunks, chunk, ...) as (M, ...)."""
+        whole = jax.tree.map(lambda leaf: leaf.reshape(n_chunks * chunk, *leaf.shape[2:]), tree)
+        return jax.tree.map(lambda leaf: leaf[:n_trajectories], whole)
 
     def run_chunk(ticks, part):
         i, chunk_students, chunk_own = part
         indices = share(first_trajectory + i * chunk + jnp.arange(chunk), mesh, -1)
+        chunk_own = jax.tree.map(lambda leaf: leaf.T, chunk_own)
         process = dynamics.process(indices, share(chunk_own, mesh, -1))
 
         def tick(ticks, j):
             done = (i * n_saves + j + 1).astype(jnp.float32)
             return meter.step(ticks, done / (n_chunks * n_saves))
 
-        chunk_students = share(chunk_students, mesh, -1)
+        chunk_students = share(chunk_students.turned(), mesh, -1)
         chunk_students, shown, ticks = process.run(
             chunk_students, first_step, n_saves, steps_per_save, adjoint, tick, ticks
         )
-        return ticks, (chunk_students, shown)
+        return ticks, (chunk_students.turned(), jax.tree.map(jnp.transpose, shown))
 
     parts = (jnp.arange(n_chunks), split(students), split(own))
     ticks, outcome = lax.scan(run_chunk, meter.init(), parts)
@@ -183,7 +186,7 @@ def _run(
     saved_steps = first_step + jnp.arange(n_saves + 1) * steps_per_save
     bad = students.diverged_step[:, None]
     lost = (bad >= 0) & (saved_steps[None] > bad)
-    shown = {name: jnp.where(lost, jnp.nan, x.T) for name, x in shown.items()}
+    shown = {name: jnp.where(lost, jnp.nan, x) for name, x in shown.items()}
     return students, gather(shown, mesh)
 
 
@@ -202,11 +205,10 @@ def run_ensemble(
 ) -> LearningCurve:
     """The curve of students that start at a checkpoint and move as `dynamics` says.
 
-    `own`: what each trajectory brings along, trajectory axis last; `known`: fields of the curve
-    that are there already.
+    `students` are turned; `own`: what each trajectory brings along, `(M, ...)`; `known`: fields of
+    the curve that are there already.
     """
     n_saves, steps_per_save = request.saves(checkpoint, dt)
-    clock = checkpoint.clock
     students, shown = _run(
         dynamics,
         students,
@@ -218,26 +220,63 @@ def run_ensemble(
         steps_per_save,
         *layout(footprint, widest, checkpoint.n_trajectories),
     )
-    drive_square = shown.pop("drive_square")
+    continued = request.continued
+    n_steps = n_saves * steps_per_save
+    times = checkpoint.clock.time(checkpoint.step, np.arange(n_saves + 1) * steps_per_save)
+    curve = _curve(
+        problem,
+        checkpoint,
+        students,
+        shown,
+        None if continued is None else continued.initial,
+        times,
+        n_inputs,
+    )
+    return dataclasses.replace(with_known_times(curve, checkpoint, times, n_steps), **known)
+
+
+def with_known_times(
+    curve: LearningCurve, checkpoint: LearningCheckpoint, times: Array, n_steps: int
+) -> LearningCurve:
+    """A curve of `n_steps` from a checkpoint; what is known of its times stays so inside jit."""
+    assert curve.checkpoint is not None
+    step = checkpoint.step
+    step = constant(np.asarray(step) + n_steps, step.dtype) if is_concrete(step) else step + n_steps
+    ahead = dataclasses.replace(curve.checkpoint, step=step, clock=checkpoint.clock)
+    return dataclasses.replace(curve, times=times, checkpoint=ahead)
+
+
+@eqx.filter_jit
+def _curve(
+    problem: LearningProblem,
+    checkpoint: LearningCheckpoint,
+    students: AbstractStudents,
+    shown: dict[str, Float[Array, "trajectory save"]],
+    initial: dict[str, Float[Array, " trajectory"]] | None,
+    times: Float[Array, " save"],
+    n_inputs: Any,
+) -> LearningCurve:
+    """What was recorded, as a curve; in one program: many small ones take longer to compile."""
+    clock = checkpoint.clock
+    drive_square = shown["drive_square"]
     where: dict[str, Any] = students.position()
     curve = LearningCurve(
-        times=clock.time(checkpoint.step, np.arange(n_saves + 1) * steps_per_save),
-        scale_separation=clock.dt * drive_square / (2 * problem.temperature),
-        jump_loss=jump_loss(problem, n_inputs, dt, request.dtype),
+        **{name: value for name, value in shown.items() if name != "drive_square"},
+        times=times,
+        # One product: a quotient is rounded differently at the end of a vector.
+        scale_separation=clock.dt / (2 * problem.temperature) * drive_square,
+        jump_loss=jump_loss(problem, n_inputs, clock.dt, drive_square.dtype),
         stiffness=problem.stiffness,
         temperature=problem.temperature,
         initial={},
         diverged_step=students.diverged_step,
+        teacher=None,
         checkpoint=dataclasses.replace(
             checkpoint,
             **where,
             work=students.work,
             diverged_step=students.diverged_step,
             stiffness=problem.stiffness,
-            step=checkpoint.step + n_saves * steps_per_save,
         ),
-        **shown,
-        **known,
     )
-    initial = request.continued.initial if request.continued is not None else curve.at_start()
-    return dataclasses.replace(curve, initial=initial)
+    return dataclasses.replace(curve, initial=curve.at_start() if initial is None else initial)

@@ -120,16 +120,21 @@ def information_bound(problem: LearningProblem, curve: LearningCurve) -> Informa
     )
 
 
+@eqx.filter_jit
+def _slack(curve: LearningCurve) -> Float[Array, "trajectory save"]:
+    return curve.entropy_production - curve.information
+
+
 def check_second_law(curve: LearningCurve) -> None:
     """A SecondLawWarning where a concrete curve learned more than it paid for, beyond error."""
     start = np.asarray(curve.initial["information"], float)[:, None]
-    slack = np.asarray(curve.entropy_production - curve.information, float)
+    slack = np.asarray(_slack(curve.light()), float)
     slack = slack[:, np.asarray(curve.scale_separation).mean(axis=0) < _SEPARATED]
     if slack.size == 0 or not (np.isfinite(slack).all() and np.isfinite(start).all()):
         return
     slack = slack + start
     mean, error = mean_and_error(slack)
-    exact = bool((curve.scale_separation == 0).all())
+    exact = bool((np.asarray(curve.scale_separation) == 0).all())
     # Per weight the formulas for the entropies hold up to O(1/N), and N is not known here.
     rounding = 1e-4 if exact else 1e-2
     error = np.zeros_like(mean) if exact else error

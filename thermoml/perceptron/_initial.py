@@ -1,13 +1,15 @@
 """Teachers, and students before they learn."""
 
+from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from ..numerics._arrays import default_float, is_concrete
+from ..numerics._arrays import constant, default_float, is_concrete
 from ..numerics._checks import check_count
 from ..numerics._random import trajectory_key
 from ..numerics._sums import ordered_sum
@@ -41,6 +43,32 @@ def binary_teacher(key: Key[Array, ""], n_inputs: int, dtype: Any = None) -> Flo
     return jax.random.rademacher(key, (n_inputs,), dtype or default_float())
 
 
+def _each(draw: Callable[..., Any], key: Key[Array, ""], indices: Array, purpose: int) -> Array:
+    """draw(key) for each trajectory."""
+    return jax.vmap(lambda i: draw(trajectory_key(key, i, purpose)))(indices)
+
+
+@eqx.filter_jit
+def _sphere_teachers(
+    key: Key[Array, ""], indices: Int[Array, " trajectory"], n_inputs: int, dtype: Any
+) -> Float[Array, "N trajectory"]:
+    weights = _each(lambda k: sphere_teacher(k, n_inputs), key, indices, _TEACHER)
+    return _on_sphere(jnp.asarray(weights, dtype).T)
+
+
+@eqx.filter_jit
+def _normal_weights(
+    key: Key[Array, ""],
+    indices: Int[Array, " trajectory"],
+    n_inputs: int,
+    variance: tuple[Float[Array, ""], Float[Array, ""]],
+) -> Float[Array, "trajectory N"]:
+    """Weights N(0, a/b) for a variance (a, b)."""
+    width = jnp.sqrt(variance[0] / variance[1])
+    normal = lambda k: width * jax.random.normal(k, (n_inputs,), width.dtype)  # noqa: E731
+    return _each(normal, key, indices, WEIGHTS)
+
+
 def teacher_weights(
     teacher: Any,
     teachers: str,
@@ -58,10 +86,12 @@ def teacher_weights(
     if isinstance(teacher, Perceptron):
         teacher = teacher.weights
     if callable(teacher):
-        draw = lambda i: teacher(trajectory_key(key, i, _TEACHER), n_inputs)  # noqa: E731
         if teachers == "single":  # the same one for every part of the ensemble
-            indices = jnp.zeros((1,), indices.dtype)
-        weights = jnp.asarray(jax.vmap(draw)(indices), dtype)
+            indices = constant(np.zeros(1), indices.dtype)
+        if teacher is sphere_teacher:
+            return _sphere_teachers(key, indices, n_inputs, dtype)
+        weights = _each(lambda k: teacher(k, n_inputs), key, indices, _TEACHER)
+        weights = jnp.asarray(weights, dtype)
     else:
         weights = jnp.asarray(teacher, dtype)
         if weights.shape not in ((n_inputs,), (n_trajectories, n_inputs)):
@@ -77,14 +107,16 @@ def teacher_weights(
 
 @jax.jit
 def _in_plane(
-    drawn: Float[Array, "N M"], teacher: Float[Array, "N _"], overlap: Array, transverse: Array
-) -> Float[Array, "N M"]:
+    drawn: Float[Array, "M N"], teacher: Float[Array, "N _"], overlap: Array, transverse: Array
+) -> Float[Array, "M N"]:
     """Students of given R and √(Q - R²), in the directions of what was drawn."""
+    drawn = drawn.T
     n_inputs = drawn.shape[0]
     along = ordered_sum(drawn, teacher, term=jnp.multiply) / n_inputs
     across = drawn - along[None] * teacher
     square = ordered_sum(across, term=jnp.square)
-    return overlap * teacher + across * (transverse * jnp.sqrt(n_inputs / square))[None]
+    students = overlap * teacher + across * (transverse * jnp.sqrt(n_inputs / square))[None]
+    return students.T
 
 
 def initial_weights(
@@ -93,13 +125,13 @@ def initial_weights(
     key: Key[Array, ""],
     indices: Int[Array, " trajectory"],
     teacher: Float[Array, "N _"],
-) -> Float[Array, "N M"]:
+) -> Float[Array, "M N"]:
     """The students at the start; by default in the bath's equilibrium, N(0, T/k)."""
     n_inputs, dtype = teacher.shape[0], teacher.dtype
     shape = (indices.shape[0], n_inputs)
     if isinstance(weights, SteadyState):
-        normal = lambda k: jax.random.normal(k, (n_inputs,), dtype)  # noqa: E731
-        drawn = initial_weights(problem, normal, key, indices, teacher)
+        one = constant(1, dtype)
+        drawn = _normal_weights(key, indices, n_inputs, (one, one))
         overlap, transverse = (jnp.asarray(x, dtype) for x in weights.plane)
         return _in_plane(drawn, teacher, overlap, transverse)
     if isinstance(weights, Perceptron):
@@ -109,15 +141,14 @@ def initial_weights(
             raise ValueError(
                 "weights must be given when stiffness is 0: there is no equilibrium to start from"
             )
-        width = jnp.sqrt(problem.temperature / problem.stiffness)
-        weights = lambda k: width * jax.random.normal(k, (n_inputs,), dtype)  # noqa: E731
+        variance = (problem.temperature, problem.stiffness)
+        return _normal_weights(key, indices, n_inputs, variance)
     if callable(weights):
-        draw = lambda i: weights(trajectory_key(key, i, WEIGHTS))  # noqa: E731
-        weights = jax.vmap(draw)(indices)
+        weights = _each(weights, key, indices, WEIGHTS)
     array = jnp.asarray(weights, dtype)
     if array.shape not in ((n_inputs,), shape):
         raise ValueError(
             f"weights must have shape ({n_inputs},) or {shape}, or be a function key -> weights "
             f"of shape ({n_inputs},), got {array.shape}"
         )
-    return jnp.broadcast_to(array.reshape(-1, n_inputs), shape).T
+    return jnp.broadcast_to(array.reshape(-1, n_inputs), shape)

@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ..numerics._arrays import as_parameter, is_concrete
-from ..numerics._random import Streams
+from ..numerics._random import Draws, row_numbers
+from ..numerics._sums import by_blocks
 from .kernels import AbstractInputBatch, DenseBatch, PackedBatch, RowBatch
 
 # A gathered row costs as much as this many rows of a matrix product.
@@ -21,9 +22,7 @@ class AbstractInputs(eqx.Module):
     """A distribution of inputs ξ ∈ R^N."""
 
     @abc.abstractmethod
-    def draw(
-        self, streams: Streams, step: Array, *, batch: int, n_inputs: int, dtype: Any
-    ) -> AbstractInputBatch:
+    def draw(self, draws: Draws, *, batch: int, n_inputs: int, dtype: Any) -> AbstractInputBatch:
         """A fresh batch for each trajectory."""
 
     @abc.abstractmethod
@@ -34,9 +33,9 @@ class AbstractInputs(eqx.Module):
 class BinaryInputs(AbstractInputs):
     """ξ uniform on {-1, +1}^N, redrawn at every step."""
 
-    def draw(self, streams, step, *, batch, n_inputs, dtype):
+    def draw(self, draws, *, batch, n_inputs, dtype):
         n_words = -(-batch // 32)
-        words = streams.bits(step, n_words * n_inputs)
+        words = by_blocks(draws.bits, n_words * n_inputs)
         return PackedBatch(words.reshape(n_words, n_inputs, words.shape[1]), batch)
 
     def footprint(self, batch, n_inputs):
@@ -46,8 +45,8 @@ class BinaryInputs(AbstractInputs):
 class GaussianInputs(AbstractInputs):
     """ξ standard normal in R^N, redrawn at every step."""
 
-    def draw(self, streams, step, *, batch, n_inputs, dtype):
-        values = streams.normals(step, batch * n_inputs, dtype)
+    def draw(self, draws, *, batch, n_inputs, dtype):
+        values = by_blocks(lambda numbers: draws.normals(numbers, dtype), batch * n_inputs)
         return DenseBatch(values.reshape(n_inputs, batch, values.shape[1]))
 
     def footprint(self, batch, n_inputs):
@@ -76,13 +75,12 @@ class TrainingSet(AbstractInputs):
         if is_concrete(self.examples) and not np.isfinite(np.asarray(self.examples)).all():
             raise ValueError("a training set must hold finite numbers, got inf or nan")
 
-    def draw(self, streams, step, *, batch, n_inputs, dtype):
-        n_examples = self.examples.shape[0]
+    def draw(self, draws, *, batch, n_inputs, dtype):
+        n_examples, words = self.examples.shape[0], draws.bits(row_numbers(batch))
         if batch == n_examples:
-            shape = (batch, streams.key[0].shape[0])
-            rows = jnp.broadcast_to(jnp.arange(batch)[:, None], shape)
+            rows = jnp.broadcast_to(jnp.arange(batch)[:, None], words.shape)
         else:
-            rows = _subset(streams.bits(step, batch), n_examples)
+            rows = _subset(words, n_examples)
         chosen = RowBatch(self.examples, rows)
         return (
             chosen

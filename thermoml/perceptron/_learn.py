@@ -6,14 +6,13 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from ..langevin import RecursiveCheckpoint
 from ..langevin._adjoints import AbstractAdjoint
 from ..langevin._solution import raise_if_diverged
-from ..numerics._arrays import cast_floats, default_float, is_concrete
+from ..numerics._arrays import cast_floats, constant, default_float, is_concrete
 from ..numerics._checks import check_count, count_matches
 from ._curve import LearningCurve
 from ._information import check_second_law
@@ -35,14 +34,19 @@ class ScaleSeparationWarning(UserWarning):
 
 def _check_rule(problem: LearningProblem, dtype: Any) -> None:
     """TypeError/ValueError where F(s) has the wrong shape or type, or is not finite."""
-    rule = problem.rule
-    force = eqx.filter_eval_shape(rule, jax.ShapeDtypeStruct((), dtype))
-    if getattr(force, "shape", None) != () or force.dtype != dtype:
-        raise TypeError(f"rule must map a scalar s of {np.dtype(dtype)} to a scalar, got {force}")
-    probes = jnp.asarray([-3.0, -0.1, 0.1, 3.0], dtype)
-    values = jax.vmap(rule)(probes)
+    probes = constant([-3.0, -0.1, 0.1, 3.0], dtype)
+    values = _forces(problem.rule, probes)
     if is_concrete(values) and not np.isfinite(np.asarray(values)).all():
         raise ValueError(f"rule must be finite, got F({probes}) = {values}")
+
+
+@eqx.filter_jit
+def _forces(rule: Any, probes: Float[Array, " s"]) -> Float[Array, " s"]:
+    """F at the probes; a TypeError, while this is traced, where it is no scalar of their dtype."""
+    force = eqx.filter_eval_shape(rule, jax.ShapeDtypeStruct((), probes.dtype))
+    if getattr(force, "shape", None) != () or force.dtype != probes.dtype:
+        raise TypeError(f"rule must map a scalar s of {probes.dtype} to a scalar, got {force}")
+    return jax.vmap(rule)(probes)
 
 
 def check_step_size(stiffness: Any, dt: float) -> None:

@@ -6,10 +6,12 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Int, Key
 
 from ..langevin._adjoints import AbstractAdjoint
 from ..langevin._solution import Clock
+from ..numerics._arrays import constant, default_int, is_concrete
 from ..numerics._checks import count_matches, count_saves, count_steps
 from ..numerics._sums import CompensatedSum
 from ._curve import LearningCheckpoint, LearningCurve
@@ -48,8 +50,10 @@ class Request:
     @property
     def indices(self) -> Int[Array, " trajectory"]:
         """The numbers of the trajectories."""
-        indices = jnp.arange(self.n_trajectories)
-        return indices + jnp.asarray(self.first_trajectory, indices.dtype)
+        numbers = np.arange(self.n_trajectories)
+        if is_concrete(self.first_trajectory):
+            return constant(numbers + np.asarray(self.first_trajectory), default_int())
+        return jnp.asarray(numbers, default_int()) + self.first_trajectory
 
     def saves(self, checkpoint: LearningCheckpoint, dt: float) -> tuple[int, int]:
         """The number of saves after the start, and of steps between them."""
@@ -77,11 +81,11 @@ def begin(
     return LearningCheckpoint(
         **{"weights": None, "plane": None, **students},
         work=CompensatedSum.zeros((n_trajectories,), dtype),
-        diverged_step=jnp.full((n_trajectories,), -1),
+        diverged_step=constant(np.full(n_trajectories, -1), default_int()),
         stiffness=problem.stiffness,
         step=clock.step_origin,
         clock=clock,
-        first_trajectory=jnp.asarray(first, jnp.arange(0).dtype),
+        first_trajectory=constant(first, default_int()),
     )
 
 

@@ -11,11 +11,11 @@ from jaxtyping import Array, Float
 
 from ..langevin import AbstractAdjoint
 from ..langevin._adjoints import DIFFRAX
-from ..numerics._arrays import is_concrete
+from ..numerics._arrays import constant, is_concrete
 from ..numerics._checks import check_bound
 from ..numerics._sums import CompensatedSum
 from ._curve import LearningCheckpoint, LearningCurve
-from ._ensemble import AbstractDynamics, AbstractProcess, run_ensemble
+from ._ensemble import AbstractDynamics, AbstractProcess, run_ensemble, with_known_times
 from ._level import AbstractLevel, Request
 from ._moments import plane_moments
 from ._plane import PlaneStudents, plane_checkpoint
@@ -96,7 +96,11 @@ class MeanField(AbstractLevel):
 
 def _repeated(curve: LearningCurve, count: int) -> LearningCurve:
     """One trajectory as `count` equal ones."""
+    return curve if count == 1 else _copied(curve, count)
 
+
+@eqx.filter_jit
+def _copied(curve: LearningCurve, count: int) -> LearningCurve:
     def copies(value):
         return jax.tree.map(lambda x: jnp.repeat(x, count, axis=0), value)
 
@@ -105,8 +109,6 @@ def _repeated(curve: LearningCurve, count: int) -> LearningCurve:
             module, **{name: copies(getattr(module, name)) for name in names}
         )
 
-    if count == 1:
-        return curve
     shown = ("overlap", "norm", "transverse", "work", "scale_separation")
     curve = copied(curve, *shown, "initial", "diverged_step")
     checkpoint = copied(curve.checkpoint, "plane", "work", "diverged_step")
@@ -121,18 +123,37 @@ def _by_time(
         begun, end = clock.exact_time(checkpoint.step, dt), request.t1
         check_bound("t1", end, ">", float(begun) if is_concrete(begun) else -np.inf)
         n_saves, steps_per_save = 1, 1
-        times = jnp.stack([jnp.asarray(x, dtype) for x in (begun, end)])
+        times = jnp.stack([constant(x, dtype) for x in (begun, end)])
     else:
         n_saves, steps_per_save = request.saves(checkpoint, dt)
         times = clock.time(checkpoint.step, np.arange(n_saves + 1) * steps_per_save)
+    initial = request.continued.initial if request.continued is not None else None
+    curve = _followed(problem, checkpoint, times, request.adjoint, steps_per_save, initial)
+    curve = with_known_times(curve, checkpoint, times, n_saves * steps_per_save)
+    ahead = curve.checkpoint
+    assert ahead is not None
+    # The end of the last save, wherever it lies, is where the clock begins anew.
+    end = constant(np.asarray(times)[-1], dtype) if is_concrete(times) else times[-1]
+    clock = dataclasses.replace(clock, step_origin=ahead.step, time_origin=end)
+    return dataclasses.replace(curve, checkpoint=dataclasses.replace(ahead, clock=clock))
+
+
+@eqx.filter_jit
+def _followed(
+    problem: LearningProblem,
+    checkpoint: LearningCheckpoint,
+    times: Float[Array, " save"],
+    adjoint: AbstractAdjoint,
+    steps_per_save: int,
+    initial: dict[str, Float[Array, " trajectory"]] | None,
+) -> LearningCurve:
     assert checkpoint.plane is not None
-    overlap, square, work = _integrate(problem, checkpoint.plane, times, request.adjoint)
+    overlap, square, work = _integrate(problem, checkpoint.plane, times, adjoint)
     work = checkpoint.work.value[:, None] + work
     good = jnp.isfinite(overlap) & jnp.isfinite(square)
     overlap, square, work = (jnp.where(good, x, jnp.nan) for x in (overlap, square, work))
     first_bad = checkpoint.step + jnp.argmin(good, axis=1) * steps_per_save - 1
     diverged = jnp.where(jnp.all(good, axis=1), checkpoint.diverged_step, first_bad)
-    step = checkpoint.step + n_saves * steps_per_save
     nothing = jnp.zeros_like(overlap[:, -1])
     curve = LearningCurve(
         times=times,
@@ -141,7 +162,7 @@ def _by_time(
         transverse=square,
         work=work,
         scale_separation=jnp.zeros_like(overlap),
-        jump_loss=jnp.zeros((), dtype),
+        jump_loss=jnp.zeros((), times.dtype),
         stiffness=problem.stiffness,
         temperature=problem.temperature,
         initial={},
@@ -153,15 +174,11 @@ def _by_time(
             work=CompensatedSum(work[:, -1], nothing),
             diverged_step=diverged,
             stiffness=problem.stiffness,
-            step=step,
-            clock=dataclasses.replace(clock, step_origin=step, time_origin=times[-1]),
         ),
     )
-    initial = request.continued.initial if request.continued is not None else curve.at_start()
-    return dataclasses.replace(curve, initial=initial)
+    return dataclasses.replace(curve, initial=curve.at_start() if initial is None else initial)
 
 
-@eqx.filter_jit
 def _integrate(
     problem: LearningProblem,
     plane: Float[Array, "trajectory 2"],

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from ..numerics._arrays import is_concrete
-from ..numerics._random import trajectory_streams
+from ..numerics._random import row_numbers, trajectory_streams
 from ..numerics._sums import CompensatedSum
 from ._curve import LearningCheckpoint
 from ._ensemble import AbstractStudents
@@ -86,26 +86,30 @@ def plane_checkpoint(
             "weights must be given when stiffness is 0: there is no equilibrium to start from"
         )
     else:
-        width = jnp.sqrt(problem.temperature / problem.stiffness)
-        if n_inputs is None:
-            plane = jnp.tile(width * jnp.asarray([[0, 1]], width.dtype), (len(request.indices), 1))
-        else:
-            plane = width * _drawn(request.drawing_key, request.indices, n_inputs)
+        variance = (problem.temperature, problem.stiffness)
+        key = None if n_inputs is None else request.drawing_key
+        plane = _at_equilibrium(key, request.indices, n_inputs, variance)
     return begin(
         problem, request.n_trajectories, request.first_trajectory, dt, request.dtype, plane=plane
     )
 
 
 @eqx.filter_jit
-def _drawn(
-    key: Key[Array, ""], indices: Int[Array, " trajectory"], n_inputs: Float[Array, ""]
+def _at_equilibrium(
+    key: Key[Array, ""] | None,
+    indices: Int[Array, " trajectory"],
+    n_inputs: Float[Array, ""] | None,
+    variance: tuple[Float[Array, ""], Float[Array, ""]],
 ) -> Float[Array, "trajectory 2"]:
-    """R and P of weights N(0, 1)."""
+    """R and P of weights N(0, a/b) for a variance (a, b); their mean for N → ∞."""
+    width = jnp.sqrt(variance[0] / variance[1])
+    if n_inputs is None or key is None:
+        return jnp.tile(width * jnp.asarray([[0, 1]], width.dtype), (len(indices), 1))
     streams = trajectory_streams(key, indices, WEIGHTS)
-    step, dtype = jnp.asarray(0), n_inputs.dtype
-    along = streams.normals(step, 1, dtype)[0] / jnp.sqrt(n_inputs)
-    across = streams.chi_square_ratios(step, 2, n_inputs[None] - 1, n_inputs)[0]
-    return jnp.stack([along, jnp.sqrt(across)], axis=1)
+    draws = streams.at(jnp.asarray(0))
+    along = draws.normals(row_numbers(1), n_inputs.dtype)[0] / jnp.sqrt(n_inputs)
+    across = draws.chi_square_ratios(1, n_inputs[None] - 1, n_inputs)[0]
+    return width * jnp.stack([along, jnp.sqrt(across)], axis=1)
 
 
 def _projected(request: Request, name: str) -> Float[Array, "trajectory 2"]:

@@ -139,8 +139,7 @@ class PerceptronLearning(AbstractSystem):
         streams = trajectory_streams(key, jnp.zeros(1, int), 0)
         dtype = self.teacher.weights.dtype
         batch = problem.inputs.draw(
-            streams,
-            jnp.asarray(0),
+            streams.at(jnp.asarray(0)),
             batch=problem.batch,
             n_inputs=self.teacher.weights.shape[-1],
             dtype=dtype,

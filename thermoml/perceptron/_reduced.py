@@ -9,8 +9,8 @@ from jaxtyping import Array, Float, Key
 
 from ..numerics._arrays import is_concrete
 from ..numerics._checks import check_bound, check_count
-from ..numerics._random import Streams, trajectory_streams
-from ..numerics._sums import block_rows, by_blocks, ordered_sum
+from ..numerics._random import Streams, check_generator, row_numbers, trajectory_streams
+from ..numerics._sums import by_blocks, ordered_sum
 from ._ensemble import AbstractDynamics, AbstractProcess, run_ensemble
 from ._initial import NOISE
 from ._level import AbstractLevel
@@ -39,15 +39,18 @@ class Reduced(AbstractLevel):
             to the mean of a step, $\tilde\nu J(\delta R - R\,\delta Q/2Q)/\sqrt{2\pi Q}$ in
             $\delta\dot R$ and likewise across; otherwise they lack it. Right for overlap, norm
             and error as N → ∞; not for the heat.
+        generator: of random bits, as in `Microscopic`.
 
     Source: derived by rotation invariance of the inputs; thermoml.
     """
 
     dt: float
     jump_corrected: bool = eqx.field(default=False, static=True, kw_only=True)
+    generator: str = eqx.field(default="hash", static=True, kw_only=True)
 
     def __check_init__(self):
         check_bound("dt", self.dt, ">", 0.0)
+        check_generator(self.generator)
 
     def learn(self, problem, request):
         n_inputs = problem.n_inputs
@@ -63,7 +66,7 @@ class Reduced(AbstractLevel):
         fixed = dataclasses.replace(problem, n_inputs=n_inputs)
         return run_ensemble(
             problem,
-            _Dynamics(fixed, key, checkpoint.clock.dt, self.jump_corrected),
+            _Dynamics(fixed, key, checkpoint.clock.dt, self.jump_corrected, self.generator),
             PlaneStudents.at(checkpoint),
             None,
             checkpoint,
@@ -81,9 +84,10 @@ class _Dynamics(AbstractDynamics):
     key: Key[Array, ""]
     dt: Float[Array, ""]
     jump_corrected: bool = eqx.field(static=True)
+    generator: str = eqx.field(static=True)
 
     def process(self, indices, own):
-        streams = trajectory_streams(self.key, indices, NOISE)
+        streams = trajectory_streams(self.key, indices, NOISE, self.generator)
         return ReducedLearning(self.problem, streams, self.dt, self.jump_corrected)
 
 
@@ -121,20 +125,17 @@ class ReducedLearning(AbstractProcess):
         overlap, transverse = students.overlap, students.transverse
         dtype = overlap.dtype
 
-        size = block_rows(batch)
-        padded = -(-batch // size) * size  # rows of whole blocks
+        draws = self.noise.at(step)
 
-        def draw(first):
-            pair = self.noise.normal_pairs(step, first, size, dtype)
-            beside, _ = self.noise.normal_pairs(step, padded + first, size, dtype)
-            return *pair, beside
+        def draw(numbers):
+            beside, _ = draws.normal_pairs(numbers + jnp.uint32(batch), dtype)
+            return *draws.normal_pairs(numbers, dtype), beside
 
         along, across, z = by_blocks(draw, batch)
-        last = 2 * padded
-        (n0, n1), (n2, _) = self.noise.normal_pairs(step, last, 2, dtype)
+        last = 2 * batch
+        (n0, n1), (n2, _) = draws.normal_pairs(last + row_numbers(2), dtype)
         degrees = n_inputs - jnp.asarray([2, 3], dtype)
-        blocks = 2 * (last + 2)  # float64 takes two for a pair
-        inputs_chi, noise_chi = self.noise.chi_square_ratios(step, blocks, degrees, n_inputs)
+        inputs_chi, noise_chi = draws.chi_square_ratios(last + 2, degrees, n_inputs)
 
         def fields(a, c):
             return overlap * a + transverse * c

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from ..numerics._arrays import cast_floats
 from ..numerics._checks import count_steps
-from ..numerics._random import trajectory_streams
+from ..numerics._random import row_numbers, trajectory_streams
 from ..numerics._sums import CompensatedSum, ordered_sum
 from ._curve import LearningCurve
 from ._initial import INPUTS, NOISE, initial_weights, sphere_teacher, teacher_weights
@@ -46,8 +46,7 @@ def score_of_learning(
         raise ValueError("n_inputs must be given in the problem for the microscopic level")
     n_steps = count_steps(0.0, t1, dt, dtype)
     teacher = teacher_weights(sphere_teacher, teachers, key, indices, n_inputs, dtype)
-    weights = initial_weights(problem, None, key, indices, teacher)
-    weights = jax.lax.stop_gradient(weights)
+    weights = jax.lax.stop_gradient(initial_weights(problem, None, key, indices, teacher).T)
     length = jnp.asarray(dt, dtype)
     inputs, noises = (trajectory_streams(key, indices, use) for use in (INPUTS, NOISE))
 
@@ -62,7 +61,7 @@ def score_of_learning(
 
     def body(carry, step):
         students, score = carry
-        noise = noises.normals(step, n_inputs, dtype)
+        noise = noises.at(step).normals(row_numbers(n_inputs), dtype)
         taught = jax.lax.stop_gradient(students.weights)
 
         def pushed(vector: Array) -> Array:

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from ...numerics._sums import ordered_sum
+from ...numerics._sums import by_blocks, ordered_sum
 from ._base import AbstractInputBatch
 
 
@@ -21,10 +21,13 @@ class DenseBatch(AbstractInputBatch):
         )
 
     def combine(self, coefficients):
-        total = jnp.zeros(self.values.shape[::2], coefficients.dtype)
-        for b in range(self.values.shape[1]):
-            total = total + self.values[:, b] * coefficients[b][None]
-        return total
+        def block(_, values):
+            total = jnp.zeros(values.shape[::2], coefficients.dtype)
+            for b in range(values.shape[1]):
+                total = total + values[:, b] * coefficients[b][None]
+            return total
+
+        return by_blocks(block, self.values.shape[0], self.values)
 
     def unpack(self):
         return jnp.moveaxis(self.values, 0, 1)

@@ -7,13 +7,13 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, UInt32
 
-from ...numerics._sums import ordered_sum
+from ...numerics._sums import by_blocks, ordered_sum
 from ._base import AbstractInputBatch
 
 
-def _signed(word: Array, mask: Array, value: Array) -> Array:
-    """-value where the masked bit is set: a select, so that it has a derivative in `value`."""
-    return jnp.where((word & mask) != 0, -value, value)
+def _chosen(word: Array, mask: Array, value: Array) -> Array:
+    """The value where the masked bit is set, else 0: one masked addition in vector code."""
+    return jnp.where((word & mask) != 0, value, jnp.zeros_like(value))
 
 
 def _masks(batch: int) -> Array:
@@ -22,9 +22,10 @@ def _masks(batch: int) -> Array:
 
 
 class PackedBatch(AbstractInputBatch):
-    """B inputs of ±1: bit b % 32 of `words[b // 32, i, m]` is set where ξ_bi = -1.
+    r"""B inputs of ±1: bit b % 32 of `words[b // 32, i, m]` is set where ξ_bi = -1.
 
-    Memory is B/32 words for each weight; nothing of size B N M is made.
+    Sums go over the set bits alone, $\sum_i\xi_iv_i = \sum_iv_i - 2\sum_{\xi_i=-1}v_i$. Memory is
+    B/32 words for each weight; nothing of size B N M is made.
     """
 
     words: UInt32[Array, "W N M"]
@@ -48,32 +49,36 @@ class PackedBatch(AbstractInputBatch):
         return tuple(jnp.concatenate(fields) for fields in zip(*parts, strict=True))
 
     def combine(self, coefficients):
-        total, b = jnp.zeros(self.words.shape[1:], coefficients.dtype), 0
-        for words, size in self._parts():
-            for bit in range(size):
-                total = total + _signed(words, jnp.uint32(1 << bit), coefficients[b][None])
-                b += 1
-        return total
+        total, flips = ordered_sum(coefficients), -2 * coefficients
+
+        def block(_, *words):
+            sums = jnp.broadcast_to(total[None], words[0].shape)
+            for b in range(self.batch):
+                sums = sums + _chosen(words[b // 32], jnp.uint32(1 << b % 32), flips[b][None])
+            return sums
+
+        return by_blocks(block, self.words.shape[1], *self.words)
 
     def unpack(self):
-        ones = jnp.ones((1, 1, 1), float)
-        parts = [
-            _signed(words[None], _masks(size)[:, :, None], ones) for words, size in self._parts()
-        ]
-        return jnp.concatenate(parts)
+        parts = [(words[None] & _masks(size)[:, :, None]) != 0 for words, size in self._parts()]
+        return jnp.where(jnp.concatenate(parts), -1.0, 1.0)
 
 
 def _project_fused(size: int, words: Array, *vectors: Array) -> tuple[Array, ...]:
-    """One reduction over the weights, which XLA fuses with the signs. For accelerators."""
+    """One reduction over the weights, which XLA fuses with the bits. For accelerators."""
     masks = _masks(size)[:, :, None]
-    return tuple(jnp.sum(_signed(words[None], masks, v[None]), axis=1) for v in vectors)
+    return tuple(
+        jnp.sum(v, axis=0)[None] - 2 * jnp.sum(_chosen(words[None], masks, v[None]), axis=1)
+        for v in vectors
+    )
 
 
 def _project_blocks(size: int, words: Array, *vectors: Array) -> tuple[Array, ...]:
     """Row after row of weights, unrolled in blocks: vector code on the CPU."""
     masks = _masks(size)
-    return ordered_sum(
-        words,
-        *vectors,
-        term=lambda word, *rows: tuple(_signed(word[None], masks, row[None]) for row in rows),
-    )
+
+    def term(word, *rows):
+        return tuple((row, _chosen(word[None], masks, row[None])) for row in rows)
+
+    sums = ordered_sum(words, *vectors, term=term)
+    return tuple(total[None] - 2 * chosen for total, chosen in sums)

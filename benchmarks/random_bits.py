@@ -1,0 +1,141 @@
+"""The random bits of `learn` in the batteries of TestU01 (L'Ecuyer and Simard 2007).
+
+    python benchmarks/random_bits.py --battery crush --order kernel
+
+Needs the shared library of TestU01 1.2.3. The bits are those of `Draws.bits` as the kernel of ±1
+inputs draws them, of many trajectories and steps, in one of these orders:
+
+* kernel: as they lie in memory: step by step, weight by weight, trajectories innermost;
+* stream: one trajectory after the other, each step by step and weight by weight;
+* input: what one input of a batch is made of: bit b of the words of all weights, 32 in a word.
+
+SmallCrush looks at 2^28 words in a quarter of a minute, Crush at 2^35 in under an hour, BigCrush at
+2^38 in half a day.
+"""
+
+import argparse
+import ctypes
+import ctypes.util
+import itertools
+import os
+import tempfile
+import threading
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thermoml.numerics._bits import GENERATORS
+from thermoml.numerics._random import row_numbers, trajectory_streams
+
+BATTERIES = {"small": "SmallCrush", "crush": "Crush", "big": "BigCrush"}
+WORDS = 2**22  # made at a time
+
+
+def transposed(words: jax.Array) -> jax.Array:
+    """Rows of 32 words as the 32 words of their columns of bits."""
+    places = jnp.arange(32, dtype=jnp.uint32)
+    bits = (words.reshape(-1, 32)[:, None] >> places[:, None]) & jnp.uint32(1)
+    return jnp.sum(bits << places, axis=2, dtype=jnp.uint32).T.reshape(-1)
+
+
+def source(generator: str, order: str, n_inputs: int, trajectories: int, seed: int):
+    """Arrays of words without end."""
+    n_steps = max(1, WORDS // (n_inputs * trajectories))
+
+    @jax.jit
+    def make(first_step, first_trajectory):
+        indices = first_trajectory + jnp.arange(trajectories)
+        streams = trajectory_streams(jax.random.key(seed), indices, 0, generator)
+        words = jax.lax.map(
+            lambda n: streams.at(first_step + n).bits(row_numbers(n_inputs)), jnp.arange(n_steps)
+        )
+        if order == "kernel":
+            return words.reshape(-1)
+        words = jnp.moveaxis(words, 2, 0).reshape(-1)
+        return words if order == "stream" else transposed(words[: len(words) // 32 * 32])
+
+    for part in itertools.count():
+        if order == "kernel":
+            yield make(part * n_steps, 0)
+        else:
+            yield make(0, part * trajectories)
+
+
+def load_testu01() -> Any:
+    """The library; OSError where it is not installed."""
+    name = os.environ.get("TESTU01") or ctypes.util.find_library("testu01")
+    if name is None:
+        raise OSError(
+            "TestU01 was not found; install it, or set TESTU01 to the path of its library"
+        )
+    library = ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL)
+    library.ufile_CreateReadBin.restype = ctypes.c_void_p
+    library.ufile_CreateReadBin.argtypes = [ctypes.c_char_p, ctypes.c_long]
+    library.unif01_StripB.restype = ctypes.c_ulong
+    library.unif01_StripB.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
+    return library
+
+
+def run_battery(library: Any, battery: str, words: Any) -> tuple[dict[str, float], int]:
+    """The p-value of each statistic, and how many words were asked for, from a named pipe."""
+    written = 0
+    first = np.asarray(next(words))
+    with tempfile.TemporaryDirectory() as folder:
+        pipe = os.path.join(folder, "bits")
+        os.mkfifo(pipe)
+
+        def write():
+            nonlocal written
+            try:
+                with open(pipe, "wb") as sink:
+                    for part in itertools.chain([first], words):
+                        sink.write(np.asarray(part).astype(">u4").tobytes())
+                        written += len(part)
+            except BrokenPipeError:
+                pass
+
+        threading.Thread(target=write, daemon=True).start()
+        generator = library.ufile_CreateReadBin(pipe.encode(), 2**20)
+        heard = library.unif01_StripB(generator, 0, 32)
+        assert heard == first[0], "the library reads other words than were written"
+        ctypes.c_int.in_dll(library, "swrite_Basic").value = 0
+        getattr(library, f"bbattery_{battery}").argtypes = [ctypes.c_void_p]
+        getattr(library, f"bbattery_{battery}")(generator)
+        count = ctypes.c_int.in_dll(library, "bbattery_NTests").value
+        values = (ctypes.c_double * count).in_dll(library, "bbattery_pVal")
+        names = (ctypes.c_char_p * count).in_dll(library, "bbattery_TestNames")
+        found = {f"{i} {names[i].decode()}": values[i] for i in range(count)}
+    return found, written
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--battery", choices=BATTERIES, default="small")
+    parser.add_argument("--generator", choices=GENERATORS, default="hash")
+    parser.add_argument("--order", choices=("kernel", "stream", "input"), default="kernel")
+    parser.add_argument("--n-inputs", type=int, default=1000)
+    parser.add_argument("--trajectories", type=int, default=128)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+
+    library = load_testu01()
+    words = source(
+        options.generator, options.order, options.n_inputs, options.trajectories, options.seed
+    )
+    begin = time.perf_counter()
+    found, written = run_battery(library, BATTERIES[options.battery], words)
+    odd = {name: p for name, p in found.items() if 0 <= p < 1e-3 or p > 1 - 1e-3}
+    print(
+        f"{BATTERIES[options.battery]}, {options.generator}, order {options.order}, "
+        f"N = {options.n_inputs}, {options.trajectories} trajectories, seed {options.seed}: "
+        f"{len(found)} statistics of 2^{np.log2(written):.1f} words, "
+        f"{(time.perf_counter() - begin) / 60:.1f} min; outside of [0.001, 0.999]: "
+        + (", ".join(f"{name} p = {p:.2g}" for name, p in odd.items()) or "none")
+    )
+
+
+if __name__ == "__main__":
+    main()

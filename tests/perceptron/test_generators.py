@@ -1,0 +1,141 @@
+"""Generators and kernels beside each other: the same law, and to rounding the same from bits."""
+
+import functools
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+import thermoml as tml
+from thermoml.bench._programs import microscopic, ordinary_jax
+from thermoml.bench._workload import Workload
+from thermoml.perceptron import _ensemble
+from thermoml.perceptron.kernels import DenseBatch
+
+pytestmark = pytest.mark.filterwarnings("ignore::thermoml.ScaleSeparationWarning")
+
+DT = 0.02
+
+
+class PlainInputs(tml.BinaryInputs):
+    """The same ±1 inputs as floats of memory O(B N M), the plain reference."""
+
+    def draw(self, draws, *, batch, n_inputs, dtype):
+        packed = super().draw(draws, batch=batch, n_inputs=n_inputs, dtype=dtype)
+        return DenseBatch(jnp.moveaxis(packed.unpack(), 0, 1).astype(dtype))
+
+
+def user_rule():
+    return tml.CustomRule(lambda s: jnp.exp(-s / 2), continuous=True)
+
+
+RULES = {
+    "hebbian": tml.Hebbian,
+    "perceptron": tml.PerceptronRule,
+    "adatron": tml.AdaTron,
+    "alpha-tron": lambda: tml.AlphaTron(0.5),
+    "linear": lambda: tml.LinearAlphaTron(0.4),
+    "user": user_rule,
+}
+
+
+@functools.cache
+def run(name, n_inputs, batch, *, plain=False, generator="hash", dtype=np.float32, seed=0, m=2000):
+    """`(R, Q, heat, work)` of a run of 40 steps, `(4, trajectory)`."""
+    problem = tml.LearningProblem(
+        RULES[name](),
+        learning_rate=0.8,
+        n_inputs=n_inputs,
+        batch=batch,
+        inputs=PlainInputs() if plain else "binary",
+    )
+    curve = tml.learn(
+        problem,
+        tml.Microscopic(DT, generator=generator),
+        t1=40 * DT,
+        key=jax.random.key(seed),
+        n_trajectories=m,
+        teacher=np.random.default_rng(1).normal(size=n_inputs).astype(dtype),
+        adjoint=tml.ForwardMode(),
+    )
+    shown = (curve.overlap, curve.norm, curve.heat, curve.work)
+    return np.stack([np.asarray(x)[:, -1] for x in shown])
+
+
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize(("n_inputs", "batch"), [(11, 3), (60, 33)])
+def test_the_packed_kernel_is_the_plain_one_to_rounding(x64, name, n_inputs, batch):
+    """Fed the same bits, in float64: a sign at a jump of F could differ, but does not."""
+    settings = {"dtype": np.float64, "m": 32}
+    packed = run(name, n_inputs, batch, **settings)
+    assert packed.dtype == np.float64
+    np.testing.assert_allclose(
+        packed, run(name, n_inputs, batch, plain=True, **settings), rtol=1e-10, atol=1e-11
+    )
+
+
+@pytest.mark.parametrize("name", ["hebbian", "adatron", "user"])
+def test_in_float32_too_where_the_force_does_not_jump(name):
+    packed, plain = (run(name, 60, 33, plain=plain, m=32) for plain in (False, True))
+    assert packed.dtype == np.float32
+    np.testing.assert_allclose(packed, plain, rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "n_inputs", "batch"),
+    [("alpha-tron", 11, 3), ("perceptron", 40, 30), ("linear", 101, 40)],
+)
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"generator": "threefry"},
+        {"generator": "threefry", "plain": True},
+        {"plain": True},
+        {"dtype": np.float64},
+    ],
+    ids=lambda other: "-".join(str(value) for value in other.values()),
+)
+def test_generators_kernels_and_dtypes_have_one_law(request, name, n_inputs, batch, other):
+    """R, Q, heat and work by Kolmogorov and Smirnov, and means and variances to 4.5 errors.
+
+    2000 of each from other keys; 12 cases of 12 numbers: a false alarm in all has probability 2e-3.
+    """
+    mine = run(name, n_inputs, batch)
+    if "dtype" in other:
+        request.getfixturevalue("x64")
+    theirs = run(name, n_inputs, batch, seed=1, **other)
+    for a, b in zip(mine.astype(float), theirs.astype(float), strict=True):
+        assert stats.ks_2samp(a, b).pvalue > 1e-5
+        error = np.hypot(stats.sem(a), stats.sem(b))
+        assert abs(a.mean() - b.mean()) < 4.5 * error
+        squares = [(x - x.mean()) ** 2 for x in (a, b)]
+        error = np.hypot(*(stats.sem(x) for x in squares))
+        assert abs(squares[0].mean() - squares[1].mean()) < 4.5 * error
+
+
+def test_packed_inputs_need_less_than_a_tenth_of_the_memory(monkeypatch):
+    """What a compiled run of 128 trajectories at N = 1000, B = 30 needs, beside a plain program."""
+    kept = []
+
+    def lower(*args):
+        compiled = eqx.filter_jit(_ensemble._run.__wrapped__).lower(*args).compile()
+        kept.append(compiled.compiled.memory_analysis().temp_size_in_bytes)
+        raise StopIteration
+
+    work = Workload(n_trajectories=128, n_inputs=1000, batch=30, steps=20)
+    plain = ordinary_jax(work).lower(0).compile().memory_analysis().temp_size_in_bytes
+    assert plain > 4 * 128 * 1000 * 30
+    monkeypatch.setattr(_ensemble, "_run", functools.wraps(_ensemble._run)(lower))
+    monkeypatch.setattr(_ensemble, "layout", lambda *args: (128, None))
+    with pytest.raises(StopIteration):
+        microscopic(work)(0)
+    assert kept[0] < plain / 10
+
+
+@pytest.mark.parametrize("level", [tml.Microscopic, tml.Reduced])
+def test_unknown_generators_are_refused(level):
+    with pytest.raises(ValueError, match=r'generator must be "hash" or "threefry", got "?\'?lcg'):
+        level(0.01, generator="lcg")
