@@ -26,7 +26,7 @@ class Microscopic(AbstractLevel):
         dt: time step > 0. Use steps small enough that the reported `scale_separation` is well
             below 1 and μ k dt < 0.2.
         generator: where random bits come from: "hash", a keyed integer hash that passes TestU01's
-            Crush, or "threefry", the cipher of `jax.random`, which takes half as long again.
+            Crush, or "threefry", the cipher of `jax.random`, which is slower.
     """
 
     dt: float
