@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from .numerics._arrays import as_parameters, is_concrete
 from .numerics._checks import check_bound, check_count
+from .numerics._compile import compiled
 from .numerics._descent import descend, optax_promotes
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _by_adam(
         found = objective.value_and_gradient(rebuild(vector), jax.random.fold_in(key, step))
         return found, jnp.asarray(ravel_pytree(found.gradient)[0], flat.dtype)
 
-    @eqx.filter_jit
+    @compiled
     def run(start):
         def move(carry, step):
             vector, state = carry

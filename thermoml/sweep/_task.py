@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from ..numerics._arrays import default_float, is_concrete
+from ..numerics._compile import compiler_options
 from ._grid import Grid
 from ._outcome import Outcome, describe
 from ._plan import Plan, Unit
@@ -140,7 +141,8 @@ class UnitRunner:
             function = self._function(group, unit.points[0], plan.trajectories)
             with self._mode(), _advice_on_static():
                 arguments = self._arguments(unit)
-                self._compiled[code] = jax.jit(function).lower(*arguments).compile()
+                program = jax.jit(function).lower(*arguments)
+                self._compiled[code] = program.compile(compiler_options=compiler_options())
         return self._compiled[code]
 
     def _function(self, group: int, point: Sequence[int], n_trajectories: int) -> Callable:
