@@ -29,7 +29,6 @@ from ._stepper import INITIAL, Stepper, Walker
 from ._systems import AbstractSystem
 
 
-@compiled
 def _begin(stepper: Stepper, states: PyTree[Array], step: Array, first: Array) -> Checkpoint:
     """A checkpoint at the initial states, with an empty ledger. What does not fit is found here."""
     one_state = jax.tree.map(lambda leaf: leaf[0], states)
@@ -50,16 +49,21 @@ def _begin(stepper: Stepper, states: PyTree[Array], step: Array, first: Array) -
     return Checkpoint(states, energy, ledger, observers, unharmed, step, stepper.clock, first)
 
 
+_begin_again = compiled(_begin)
+
+
 @compiled
 def _run(
     stepper: Stepper,
-    checkpoint: Checkpoint,
+    start: Checkpoint | tuple[PyTree[Array], Array, Array],
     functions: dict[str, Observable],
     adjoint: AbstractAdjoint,
     meter: Any,
     n_saves: int,
     steps_per_save: int,
 ) -> Solution:
+    """From a checkpoint, or from the arguments of `_begin`."""
+    checkpoint = start if isinstance(start, Checkpoint) else _begin(stepper, *start)
     n_trajectories = checkpoint.energy.shape[0]
     walkers = Walker(
         checkpoint.state,
@@ -365,15 +369,15 @@ def simulate(
         running = clock
 
     stepper = Stepper(system, integrator, observers, key, running)
-    if continued is None:
-        continued = _begin(stepper, states, constant(step, default_int()), first)
-    else:
-        fresh = (stepper, states, continued.step, first)
-        if not _alike(continued.observers, eqx.filter_eval_shape(_begin, *fresh)):
-            continued = dataclasses.replace(continued, observers=_begin(*fresh).observers)
+    fresh = (states, constant(step, default_int()), first)
+    if continued is not None and not _alike(
+        continued.observers, eqx.filter_eval_shape(_begin, stepper, *fresh)
+    ):
+        begun_again = _begin_again(stepper, *fresh).observers
+        continued = dataclasses.replace(continued, observers=begun_again)
     solution = _run(
         stepper,
-        continued,
+        fresh if continued is None else continued,
         functions,
         adjoint,
         progress_meter(progress),
