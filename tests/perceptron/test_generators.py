@@ -136,6 +136,19 @@ def test_packed_inputs_need_less_than_a_tenth_of_the_memory(monkeypatch):
 
 
 @pytest.mark.parametrize("level", [tml.Microscopic, tml.Reduced])
+def test_a_generator_is_the_one_asked_for(level):
+    """Noise and inputs of a level, from one key: another generator, other numbers; none by name."""
+    problem = tml.LearningProblem(tml.Hebbian(), learning_rate=1.0, n_inputs=11, batch=3)
+    how = {"t1": 2 * DT, "key": jax.random.key(0), "n_trajectories": 32}
+    named = [tml.learn(problem, level(DT, generator=name), **how) for name in ("hash", "threefry")]
+    plain = tml.learn(problem, level(DT), **how)
+    for name in ("overlap", "norm", "work"):
+        ours, theirs = (np.asarray(getattr(curve, name))[:, -1] for curve in named)
+        np.testing.assert_array_equal(ours, getattr(plain, name)[:, -1])
+        assert (ours != theirs).all()
+
+
+@pytest.mark.parametrize("level", [tml.Microscopic, tml.Reduced])
 def test_unknown_generators_are_refused(level):
     with pytest.raises(ValueError, match=r'generator must be "hash" or "threefry", got "?\'?lcg'):
         level(0.01, generator="lcg")

@@ -321,7 +321,8 @@ def simulate(
         SimulationDiverged: with `.solution`, the good part.
 
     Cost: O(n_trajectories · steps) force evaluations, two a step (one where nothing changes in
-    time); memory O(n_trajectories · saves), independent of the number of steps.
+    time); memory O(n_trajectories · saves), independent of the number of steps. Trajectories whose
+    arrays together would outgrow the caches follow one another in chunks.
     """
     if not isinstance(system, AbstractSystem):
         raise TypeError(f"system must be a Langevin or an AbstractSystem, got {system!r}")
