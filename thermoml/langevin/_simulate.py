@@ -12,7 +12,15 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Int, Key, PyTree
 
-from ..numerics._arrays import cast_floats, constant, default_int, is_concrete, shared_float
+from ..numerics._arrays import (
+    cast_floats,
+    constant,
+    cut,
+    default_int,
+    is_concrete,
+    joined,
+    shared_float,
+)
 from ..numerics._checks import check_count, count_matches, count_saves, count_steps
 from ..numerics._compile import compiled
 from ..numerics._devices import share
@@ -122,7 +130,7 @@ def _run(
 
     meter_state, outcome = _chunk_after_chunk(run_chunk, meter.init(), walkers, chunk)
     meter.close(meter_state)
-    walkers, shown = jax.tree.map(lambda leaf: leaf[:n_trajectories], outcome)
+    walkers, shown = outcome
 
     steps = checkpoint.step + jnp.arange(n_saves + 1) * steps_per_save
     bad = walkers.diverged_step
@@ -164,18 +172,14 @@ def _chunk_after_chunk(
 ) -> tuple[Any, PyTree[Array]]:
     """function(carry, (i, walkers of chunk i)) of all chunks, the last filled up with copies."""
     n_trajectories = walkers.energy.shape[0]
-    n_chunks = -(-n_trajectories // chunk)
-
-    def fill(leaf):
-        extra = ((0, n_chunks * chunk - n_trajectories),) + ((0, 0),) * (leaf.ndim - 1)
-        return jnp.pad(leaf, extra, mode="edge")
-
-    walkers = jax.tree.map(fill, walkers)
-    if n_chunks == 1:
-        return function(carry, (jnp.asarray(0), walkers))
-    parts = jax.tree.map(lambda leaf: leaf.reshape(n_chunks, chunk, *leaf.shape[1:]), walkers)
-    carry, outcome = lax.scan(function, carry, (jnp.arange(n_chunks), parts))
-    return carry, jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), outcome)
+    parts = cut(walkers, chunk)
+    if chunk >= n_trajectories:
+        alone = jax.tree.map(lambda leaf: leaf[0], parts)
+        carry, outcome = function(carry, (jnp.asarray(0), alone))
+        return carry, jax.tree.map(lambda leaf: leaf[:n_trajectories], outcome)
+    numbers = jnp.arange(-(-n_trajectories // chunk))
+    carry, outcome = lax.scan(function, carry, (numbers, parts))
+    return carry, joined(outcome, n_trajectories)
 
 
 def _draws_state(value: Any) -> bool:
@@ -353,9 +357,6 @@ def simulate(
     clock = Clock.at(step, start_time, dt, dtype)
     if continued is not None:
         clock = clock.resume(continued.clock)
-    if continued is not None:
-        one_state = jax.tree.map(lambda leaf: leaf[0], states)
-        _check_shapes(system, one_state, clock)
 
     def spots():
         return jnp.linspace(start_time, t1, min(n_steps, 1000) + 1, dtype=dtype)

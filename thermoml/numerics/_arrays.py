@@ -85,3 +85,19 @@ def shared_float(name: str, tree: Any) -> Any:
     arrays = [leaf for leaf in leaves if not isinstance(leaf, float)]  # a float adapts to arrays
     with jax.numpy_dtype_promotion("standard"):
         return jnp.result_type(*(jnp.asarray(leaf).dtype for leaf in arrays or leaves))
+
+
+def cut(tree: Tree, size: int) -> Tree:
+    """The leading axis as (parts, size), the last part filled up with copies of the last row."""
+
+    def parts(leaf):
+        count = -(-leaf.shape[0] // size)
+        fill = ((0, count * size - leaf.shape[0]),) + ((0, 0),) * (leaf.ndim - 1)
+        return jnp.pad(leaf, fill, mode="edge").reshape(count, size, *leaf.shape[1:])
+
+    return jax.tree.map(parts, tree)
+
+
+def joined(tree: Tree, count: int) -> Tree:
+    """What was `cut`, as the `count` rows that it was before."""
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:count], tree)

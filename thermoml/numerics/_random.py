@@ -80,7 +80,7 @@ class Streams(eqx.Module):
     """
 
     key: tuple[Words, Words]
-    generator: str = eqx.field(default="hash", static=True)
+    generator: str = eqx.field(static=True)
 
     def at(self, step: Array) -> "Draws":
         """What a step draws."""

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ._arrays import constant
+from ._arrays import constant, cut, joined
 
 # Rows treated in one unrolled block: shorter blocks spend their time on memory.
 _ROWS_PER_BLOCK = 25
@@ -64,15 +64,8 @@ def by_blocks(function: Callable[..., Any], count: int, *arrays: Array) -> Any:
 
 def _block_after_block(function: Callable[..., Any], *arrays: Array) -> Any:
     count = arrays[0].shape[0]
-    size = block_rows(count)
-    n_blocks = -(-count // size)
-
-    def split(array: Array) -> Array:
-        fill = ((0, n_blocks * size - count),) + ((0, 0),) * (array.ndim - 1)
-        return jnp.pad(array, fill, mode="edge").reshape(n_blocks, size, *array.shape[1:])
-
-    found = jax.lax.map(lambda rows: function(*rows), [split(array) for array in arrays])
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], found)
+    parts = cut(arrays, block_rows(count))
+    return joined(jax.lax.map(lambda rows: function(*rows), parts), count)
 
 
 class CompensatedSum(eqx.Module):

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from ..langevin._adjoints import AbstractAdjoint
 from ..langevin._progress import progress_meter
-from ..numerics._arrays import constant, is_concrete
+from ..numerics._arrays import constant, cut, is_concrete, joined
 from ..numerics._compile import compiled
 from ..numerics._devices import gather, share, trajectory_mesh
 from ..numerics._sums import CompensatedSum
@@ -147,21 +147,6 @@ def _run(
     n_trajectories = students.diverged_step.shape[0]
     n_chunks = -(-n_trajectories // chunk)
 
-    def split(tree: PyTree) -> PyTree:
-        """(M, ...) as (chunks, chunk, ...); the last chunk is filled up with copies."""
-
-        def parts(leaf):
-            extra = n_chunks * chunk - n_trajectories
-            leaf = jnp.pad(leaf, ((0, extra),) + ((0, 0),) * (leaf.ndim - 1), mode="edge")
-            return leaf.reshape(n_chunks, chunk, *leaf.shape[1:])
-
-        return jax.tree.map(parts, tree)
-
-    def join(tree: PyTree) -> PyTree:
-        """(chunks, chunk, ...) as (M, ...)."""
-        whole = jax.tree.map(lambda leaf: leaf.reshape(n_chunks * chunk, *leaf.shape[2:]), tree)
-        return jax.tree.map(lambda leaf: leaf[:n_trajectories], whole)
-
     def run_chunk(ticks, part):
         i, chunk_students, chunk_own = part
         indices = share(first_trajectory + i * chunk + jnp.arange(chunk), mesh, -1)
@@ -178,10 +163,10 @@ def _run(
         )
         return ticks, (chunk_students.turned(), jax.tree.map(jnp.transpose, shown))
 
-    parts = (jnp.arange(n_chunks), split(students), split(own))
+    parts = (jnp.arange(n_chunks), cut(students, chunk), cut(own, chunk))
     ticks, outcome = lax.scan(run_chunk, meter.init(), parts)
     meter.close(ticks)
-    students, shown = join(outcome)
+    students, shown = joined(outcome, n_trajectories)
 
     saved_steps = first_step + jnp.arange(n_saves + 1) * steps_per_save
     bad = students.diverged_step[:, None]
