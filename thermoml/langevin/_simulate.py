@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Int, Key, PyTree
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from ..numerics._arrays import (
+    argument,
     cast_floats,
     constant,
     cut,
@@ -24,54 +25,33 @@ from ..numerics._arrays import (
 from ..numerics._checks import check_count, count_matches, count_saves, count_steps
 from ..numerics._compile import compiled
 from ..numerics._devices import share
-from ..numerics._random import trajectory_key
 from ._adjoints import AbstractAdjoint, RecursiveCheckpoint
-from ._baths import check_bath_shapes, check_baths
+from ._baths import check_baths
 from ._chunks import layout, widest_array
 from ._integrators import AbstractIntegrator, EulerMaruyama
-from ._ledger import Ledger
 from ._observers import AbstractObserver, Observable
 from ._progress import progress_meter
 from ._solution import Batch, Checkpoint, Clock, Result, Solution, raise_if_diverged
-from ._stepper import INITIAL, Stepper, Walker
+from ._start import Start, begin, start_at
+from ._stepper import Stepper, Walker
 from ._systems import AbstractSystem
 
-
-def _begin(stepper: Stepper, states: PyTree[Array], step: Array, first: Array) -> Checkpoint:
-    """A checkpoint at the initial states, with an empty ledger. What does not fit is found here."""
-    one_state = jax.tree.map(lambda leaf: leaf[0], states)
-    _check_shapes(stepper.system, one_state, stepper.clock)
-
-    def one(index, state):
-        t = stepper.clock.time(step)
-        control = stepper.system.control_at(t)
-        energy = stepper.system.energy(state, control, stepper.sample(index, step))
-        observers = {
-            name: observer.init(state, control, t) for name, observer in stepper.observers.items()
-        }
-        return energy, Ledger.empty(state, stepper.clock.dt.dtype), observers
-
-    indices = first + jnp.arange(jax.tree.leaves(states)[0].shape[0])
-    energy, ledger, observers = jax.vmap(one)(indices, states)
-    unharmed = jnp.full(indices.shape, -1)
-    return Checkpoint(states, energy, ledger, observers, unharmed, step, stepper.clock, first)
-
-
-_begin_again = compiled(_begin)
+_begin = compiled(begin)
 
 
 @compiled
 def _run(
     stepper: Stepper,
-    start: Checkpoint | tuple[PyTree[Array], Array, Array],
+    start: Checkpoint | Start,
+    times: Float[Array, " save"],
     functions: dict[str, Observable],
     adjoint: AbstractAdjoint,
     meter: Any,
     n_saves: int,
     steps_per_save: int,
 ) -> Solution:
-    """From a checkpoint, or from the arguments of `_begin`."""
-    checkpoint = start if isinstance(start, Checkpoint) else _begin(stepper, *start)
+    """From a checkpoint, or from where a new run starts."""
+    checkpoint = start if isinstance(start, Checkpoint) else begin(stepper, start)
     n_trajectories = checkpoint.energy.shape[0]
     walkers = Walker(
         checkpoint.state,
@@ -144,7 +124,7 @@ def _run(
     shown = jax.tree.map(blank, shown)
     ledger = shown["ledger"]
     return Solution(
-        times=stepper.clock.time(steps),
+        times=times,
         observables=shown["observables"],
         work=ledger.work,
         heat=ledger.heat,
@@ -182,42 +162,6 @@ def _chunk_after_chunk(
     return carry, joined(outcome, n_trajectories)
 
 
-def _draws_state(value: Any) -> bool:
-    """Whether it is a function of a key; a module of arrays that acts is a state."""
-    if not callable(value) or hasattr(value, "__self__"):
-        return callable(value)
-    return not all(eqx.is_array_like(leaf) for leaf in jax.tree.leaves(value))
-
-
-def _initial_states(
-    state: Any, key: Key[Array, ""], n_trajectories: int, first: Array
-) -> PyTree[Array]:
-    """The states of all trajectories, with the trajectory axis first and one floating dtype."""
-    if isinstance(state, Batch):
-        states = state.states
-        dtype = shared_float("Batch(states)", states)
-        sizes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(states)}
-        if len(sizes) != 1 or sizes == {()}:
-            raise ValueError(
-                "every leaf of Batch(states) must have the same leading trajectory axis, got "
-                f"shapes {[jnp.shape(leaf) for leaf in jax.tree.leaves(states)]}"
-            )
-        (size,) = next(iter(sizes))
-        count_matches("the Batch", n_trajectories, size)
-        return cast_floats(states, dtype)
-    if _draws_state(state):
-        indices = first + jnp.arange(n_trajectories)
-        states = jax.vmap(lambda i: state(trajectory_key(key, i, INITIAL)))(indices)
-        return cast_floats(states, shared_float("state(key)", states))
-    dtype = shared_float("state", state)
-
-    def repeat(leaf):
-        leaf = jnp.asarray(leaf, dtype)
-        return jnp.broadcast_to(leaf, (n_trajectories, *leaf.shape))
-
-    return jax.tree.map(repeat, state)
-
-
 def _split_observables(
     observables: Mapping[str, Any] | None, dtype: Any
 ) -> tuple[dict[str, Observable], dict[str, AbstractObserver]]:
@@ -233,32 +177,6 @@ def _split_observables(
                 f"as Mean(f), got {observable!r}"
             )
     return functions, observers
-
-
-def _check_shapes(system: AbstractSystem, state: PyTree[Array], clock: Clock) -> None:
-    """TypeError/ValueError where energy, drive or baths have the wrong shape."""
-
-    def probe(x, t, key):
-        try:
-            control = system.control_at(t)
-        except jax.errors.TracerBoolConversionError:
-            raise TypeError(
-                "control must return one structure at all times and not branch on t in Python; "
-                "choose with jnp.where, or use PiecewiseLinear"
-            ) from None
-        sample = system.draw(key)
-        return system.energy(x, control, sample), system.drive_force(x, control, sample)
-
-    energy, drive = eqx.filter_eval_shape(probe, state, clock.time_origin, jax.random.key(0))
-    if getattr(energy, "shape", None) != ():
-        raise TypeError(f"the potential must return a scalar, got {energy}; sum over the elements")
-    if drive is not None:
-        shapes = [jax.tree.map(jnp.shape, tree) for tree in (drive, state)]
-        if shapes[0] != shapes[1]:
-            raise ValueError(
-                f"the drive must return a force like the state {shapes[1]}, got {shapes[0]}"
-            )
-    check_bath_shapes(system, state, clock.time_origin)
 
 
 def _alike(carries: dict[str, Any], checkpoint: Checkpoint) -> bool:
@@ -339,12 +257,13 @@ def simulate(
     n_trajectories = check_count("n_trajectories", n_trajectories)
     continued = state.checkpoint if isinstance(state, Solution) else None
     if continued is None:
-        first = constant(first_trajectory, default_int())
-        states = _initial_states(state, key, n_trajectories, first)
+        start = start_at(state, key, n_trajectories, argument(first_trajectory, default_int()))
+        states = start.states
         start_time = begun = t0
         step = 0
     else:
-        first, states = continued.first_trajectory, continued.state
+        states = continued.state
+        start = Start(states, None, continued.step, continued.first_trajectory)
         count_matches("the Solution", n_trajectories, continued.energy.shape[0])
         start_time, step = continued.time, continued.step
         begun = continued.clock.exact_time(step, dt)
@@ -371,24 +290,24 @@ def simulate(
         running = clock
 
     stepper = Stepper(system, integrator, observers, key, running)
-    fresh = (states, constant(step, default_int()), first)
     if continued is not None and not _alike(
-        continued.observers, eqx.filter_eval_shape(_begin, stepper, *fresh)
+        continued.observers, eqx.filter_eval_shape(begin, stepper, start)
     ):
-        begun_again = _begin_again(stepper, *fresh).observers
-        continued = dataclasses.replace(continued, observers=begun_again)
+        observers_now = _begin(stepper, start).observers
+        continued = dataclasses.replace(continued, observers=observers_now)
+    times = clock.time(step, np.arange(n_saves + 1) * (n_steps // n_saves))
     solution = _run(
         stepper,
-        fresh if continued is None else continued,
+        start if continued is None else continued,
+        times,
         functions,
         adjoint,
         progress_meter(progress),
         n_saves,
         n_steps // n_saves,
     )
-    if is_concrete((clock, step)):  # then so are the times, inside jit too
-        times = clock.time(step, np.arange(n_saves + 1) * (n_steps // n_saves))
-        solution = dataclasses.replace(solution, times=times)
+    if is_concrete(times) and not is_concrete(solution.times):  # known inside jit too
+        solution = dataclasses.replace(solution, times=constant(times, dtype))
     if throw and is_concrete(solution.checkpoint.diverged_step):
         raise_if_diverged(
             solution.checkpoint.diverged_step,

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
-from ..numerics._arrays import constant, default_int, is_concrete
+from ..numerics._arrays import argument, default_int, is_concrete
 from ..numerics._labels import Labelled, leaf_names, to_dataset
 from ..numerics._statistics import mean_at_end
 from ._ledger import Ledger
@@ -41,14 +41,14 @@ class Clock(eqx.Module):
     @classmethod
     def at(cls, step: Any, time: Any, dt: Any, dtype: Any) -> "Clock":
         """The clock that shows `time` after `step` steps."""
-        return cls(constant(step, default_int()), constant(time, dtype), constant(dt, dtype))
+        return cls(argument(step, default_int()), argument(time, dtype), argument(dt, dtype))
 
     def time(self, step: Any, after: Any = 0) -> Float[Array, "..."]:
-        """The time at the end of step `step`, or `after` steps later."""
-        if is_concrete((self, step)):  # then it stays so inside jit, and nothing is compiled
+        """The time at the end of step `step`, or `after` steps later; known, if all this is."""
+        if is_concrete((self, step)):
             elapsed = np.asarray(step) + after - np.asarray(self.step_origin)
             elapsed = np.asarray(elapsed, self.dt.dtype) * np.asarray(self.dt)
-            return constant(np.asarray(self.time_origin) + elapsed, self.dt.dtype)
+            return argument(np.asarray(self.time_origin) + elapsed, self.dt.dtype)
         elapsed = jnp.asarray(jnp.asarray(step) + after - self.step_origin, self.dt.dtype)
         return self.time_origin + elapsed * self.dt
 

@@ -30,6 +30,11 @@ def constant(value: Any, dtype: Any) -> jax.Array:
         return jnp.asarray(np.asarray(value, dtype))
 
 
+def argument(value: Any, dtype: Any) -> Any:
+    """`value` as an argument of a program: on the host where it is known, which costs nothing."""
+    return np.asarray(value, dtype) if is_concrete(value) else jnp.asarray(value, dtype)
+
+
 def is_concrete(value: Any) -> bool:
     """True when no leaf of `value` is being traced by jit, vmap or grad."""
     return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
@@ -68,7 +73,13 @@ def _is_float(leaf: Any) -> bool:
 
 def cast_floats(tree: Tree, dtype: Any) -> Tree:
     """Every floating leaf of `tree` (Python floats too) as an array of `dtype`."""
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype) if _is_float(leaf) else leaf, tree)
+
+    def cast(leaf):
+        if isinstance(leaf, jax.Array) and leaf.dtype == dtype and not leaf.weak_type:
+            return leaf
+        return jnp.asarray(leaf, dtype) if _is_float(leaf) else leaf
+
+    return jax.tree.map(cast, tree)
 
 
 def shared_float(name: str, tree: Any) -> Any:
@@ -83,6 +94,9 @@ def shared_float(name: str, tree: Any) -> Any:
                 "integers with jnp.asarray(x, float) and keep functions out of the state"
             )
     arrays = [leaf for leaf in leaves if not isinstance(leaf, float)]  # a float adapts to arrays
+    dtypes = {getattr(leaf, "dtype", None) for leaf in arrays}
+    if len(dtypes) == 1 and isinstance(arrays[0], jax.Array):
+        return arrays[0].dtype
     with jax.numpy_dtype_promotion("standard"):
         return jnp.result_type(*(jnp.asarray(leaf).dtype for leaf in arrays or leaves))
 

@@ -19,6 +19,12 @@ def compiler_options() -> dict[str, Any]:
     return _WIDE if jax.default_backend() == "cpu" else {}
 
 
+@jax.jit
+def _zero() -> jax.Array:
+    """A tracer where it is called inside jit; cheaper to ask than an operation outside of it."""
+    return jnp.zeros(())
+
+
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """`equinox.filter_jit`, with `compiler_options` outside of jit, vmap and grad, as JAX asks."""
     inner = eqx.filter_jit(function)
@@ -26,7 +32,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*args, **kwargs):
-        inside = not is_concrete((args, kwargs, jnp.zeros(())))
+        inside = not is_concrete((args, kwargs, _zero()))
         return (inner if inside or not compiler_options() else alone)(*args, **kwargs)
 
     return call

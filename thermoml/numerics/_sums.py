@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ._arrays import constant, cut, joined
+from ._arrays import cut, joined
 
 # Rows treated in one unrolled block: shorter blocks spend their time on memory.
 _ROWS_PER_BLOCK = 25
@@ -83,7 +83,7 @@ class CompensatedSum(eqx.Module):
 
     @classmethod
     def zeros(cls, shape, dtype) -> "CompensatedSum":
-        zeros = constant(np.zeros(shape), dtype)
+        zeros: Any = np.zeros(shape, dtype)
         return cls(zeros, zeros)
 
     def add(self, term: Float[Array, "..."]) -> "CompensatedSum":

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from ..langevin._adjoints import AbstractAdjoint
 from ..langevin._progress import progress_meter
+from ..langevin._solution import Clock
 from ..numerics._arrays import constant, cut, is_concrete, joined
 from ..numerics._compile import compiled
 from ..numerics._devices import gather, share, trajectory_mesh
@@ -23,10 +24,11 @@ from ._curve import LearningCheckpoint, LearningCurve
 from ._jumps import jump_loss
 from ._level import Request
 from ._problem import LearningProblem
+from ._rules import check_force
 
 _VECTOR = 16  # float32 numbers in the widest vector of a CPU
 # Numbers that one chunk may hold: what a core's caches like, and what a device.
-_ROOM = {"cpu": 2**19, "other": 2**28}
+_ROOM = {"cpu": 2**20, "other": 2**28}
 _SMALL = 2**12  # and up to which a lone trajectory is made a whole vector of them
 
 
@@ -104,6 +106,12 @@ class AbstractProcess(eqx.Module):
 class AbstractDynamics(eqx.Module):
     """How an ensemble of students moves, of which a chunk is taken at a time."""
 
+    problem: eqx.AbstractVar[LearningProblem]
+
+    @abc.abstractmethod
+    def students(self, checkpoint: LearningCheckpoint) -> AbstractStudents:
+        """The students of a checkpoint, turned."""
+
     @abc.abstractmethod
     def process(self, indices: Int[Array, " M"], own: PyTree) -> AbstractProcess:
         """The process of trajectories `indices`; `own` is what each brings along."""
@@ -132,19 +140,22 @@ def layout(footprint: int, widest: int, n_trajectories: int) -> tuple[int, Mesh 
 @compiled
 def _run(
     dynamics: AbstractDynamics,
-    students: AbstractStudents,
     own: PyTree,
-    checkpoint: tuple[Int[Array, ""], Int[Array, ""]],
+    checkpoint: LearningCheckpoint,
+    initial: dict[str, Float[Array, " trajectory"]] | None,
+    times: Float[Array, " save"],
     adjoint: AbstractAdjoint,
     meter: Any,
     n_saves: int,
     steps_per_save: int,
     chunk: int,
     mesh: Mesh | None,
-) -> tuple[Any, dict[str, Float[Array, "trajectory save"]]]:
-    """The students after the last step, and what was recorded at each save. NaN once diverged."""
-    first_step, first_trajectory = checkpoint
-    n_trajectories = students.diverged_step.shape[0]
+) -> LearningCurve:
+    """The curve of the students of a checkpoint. NaN once diverged."""
+    check_force(dynamics.problem.rule, times.dtype)
+    students = dynamics.students(checkpoint)
+    first_step, first_trajectory = checkpoint.step, checkpoint.first_trajectory
+    n_trajectories = checkpoint.n_trajectories
     n_chunks = -(-n_trajectories // chunk)
 
     def run_chunk(ticks, part):
@@ -172,66 +183,63 @@ def _run(
     bad = students.diverged_step[:, None]
     lost = (bad >= 0) & (saved_steps[None] > bad)
     shown = {name: jnp.where(lost, jnp.nan, x) for name, x in shown.items()}
-    return students, gather(shown, mesh)
+    ahead = dataclasses.replace(checkpoint, step=saved_steps[-1])
+    return _curve(dynamics.problem, ahead, students, gather(shown, mesh), initial, times)
 
 
 def run_ensemble(
-    problem: LearningProblem,
     dynamics: AbstractDynamics,
-    students: AbstractStudents,
     own: PyTree,
     checkpoint: LearningCheckpoint,
     request: Request,
     dt: float,
-    n_inputs: Any,
     footprint: int,
-    widest: int = 128,
+    widest: int = 256,
     **known: Any,
 ) -> LearningCurve:
     """The curve of students that start at a checkpoint and move as `dynamics` says.
 
-    `students` are turned; `own`: what each trajectory brings along, `(M, ...)`; `known`: fields of
-    the curve that are there already.
+    `own`: what each trajectory brings along, `(M, ...)`; `known`: fields of the curve that are
+    there already.
     """
     n_saves, steps_per_save = request.saves(checkpoint, dt)
-    students, shown = _run(
+    n_steps = n_saves * steps_per_save
+    times = checkpoint.clock.time(checkpoint.step, np.arange(n_saves + 1) * steps_per_save)
+    continued = request.continued
+    curve = _run(
         dynamics,
-        students,
         own,
-        (checkpoint.step, checkpoint.first_trajectory),
+        checkpoint,
+        None if continued is None else continued.initial,
+        times,
         request.adjoint,
         progress_meter(request.progress),
         n_saves,
         steps_per_save,
         *layout(footprint, widest, checkpoint.n_trajectories),
     )
-    continued = request.continued
-    n_steps = n_saves * steps_per_save
-    times = checkpoint.clock.time(checkpoint.step, np.arange(n_saves + 1) * steps_per_save)
-    curve = _curve(
-        problem,
-        checkpoint,
-        students,
-        shown,
-        None if continued is None else continued.initial,
-        times,
-        n_inputs,
+    curve = with_known_times(curve, times, checkpoint.step + n_steps, checkpoint.clock)
+    return dataclasses.replace(curve, **known) if known else curve
+
+
+def with_known_times(curve: LearningCurve, times: Any, step: Any, clock: Clock) -> LearningCurve:
+    """The curve; inside jit, with what is known of its times and of where its clock stands."""
+    ahead = curve.checkpoint
+    assert ahead is not None
+    if is_concrete((curve.times, ahead.step, ahead.clock)):
+        return curve
+
+    def known(value, traced):
+        if not is_concrete(value):
+            return traced
+        return jax.tree.map(lambda x: constant(x, x.dtype), value)
+
+    ahead = dataclasses.replace(
+        ahead, step=known(step, ahead.step), clock=known(clock, ahead.clock)
     )
-    return dataclasses.replace(with_known_times(curve, checkpoint, times, n_steps), **known)
+    return dataclasses.replace(curve, times=known(times, curve.times), checkpoint=ahead)
 
 
-def with_known_times(
-    curve: LearningCurve, checkpoint: LearningCheckpoint, times: Array, n_steps: int
-) -> LearningCurve:
-    """A curve of `n_steps` from a checkpoint; what is known of its times stays so inside jit."""
-    assert curve.checkpoint is not None
-    step = checkpoint.step
-    step = constant(np.asarray(step) + n_steps, step.dtype) if is_concrete(step) else step + n_steps
-    ahead = dataclasses.replace(curve.checkpoint, step=step, clock=checkpoint.clock)
-    return dataclasses.replace(curve, times=times, checkpoint=ahead)
-
-
-@eqx.filter_jit
 def _curve(
     problem: LearningProblem,
     checkpoint: LearningCheckpoint,
@@ -239,9 +247,8 @@ def _curve(
     shown: dict[str, Float[Array, "trajectory save"]],
     initial: dict[str, Float[Array, " trajectory"]] | None,
     times: Float[Array, " save"],
-    n_inputs: Any,
 ) -> LearningCurve:
-    """What was recorded, as a curve; in one program: many small ones take longer to compile."""
+    """What was recorded, as a curve that ends at a checkpoint of these students."""
     clock = checkpoint.clock
     drive_square = shown["drive_square"]
     where: dict[str, Any] = students.position()
@@ -250,7 +257,7 @@ def _curve(
         times=times,
         # One product: a quotient is rounded differently at the end of a vector.
         scale_separation=clock.dt / (2 * problem.temperature) * drive_square,
-        jump_loss=jump_loss(problem, n_inputs, clock.dt, drive_square.dtype),
+        jump_loss=jump_loss(problem, problem.n_inputs, clock.dt, drive_square.dtype),
         stiffness=problem.stiffness,
         temperature=problem.temperature,
         initial={},

@@ -120,7 +120,7 @@ def information_bound(problem: LearningProblem, curve: LearningCurve) -> Informa
     )
 
 
-@eqx.filter_jit
+@jax.jit
 def _slack(curve: LearningCurve) -> Float[Array, "trajectory save"]:
     return curve.entropy_production - curve.information
 
@@ -128,7 +128,7 @@ def _slack(curve: LearningCurve) -> Float[Array, "trajectory save"]:
 def check_second_law(curve: LearningCurve) -> None:
     """A SecondLawWarning where a concrete curve learned more than it paid for, beyond error."""
     start = np.asarray(curve.initial["information"], float)[:, None]
-    slack = np.asarray(_slack(curve.light()), float)
+    slack = np.asarray(_slack(curve), float)
     slack = slack[:, np.asarray(curve.scale_separation).mean(axis=0) < _SEPARATED]
     if slack.size == 0 or not (np.isfinite(slack).all() and np.isfinite(start).all()):
         return

@@ -32,6 +32,12 @@ def _on_sphere(columns: Float[Array, "N ..."]) -> Float[Array, "N ..."]:
     return columns * jnp.sqrt(n_inputs / ordered_sum(columns, term=jnp.square))[None]
 
 
+@jax.jit
+def _teachers(weights: Float[Array, "*M N"]) -> Float[Array, "N _"]:
+    """One teacher or many, each as a column on the sphere."""
+    return _on_sphere(jnp.atleast_2d(weights).T)
+
+
 def binary_teacher(key: Key[Array, ""], n_inputs: int, dtype: Any = None) -> Float[Array, " N"]:
     """Weights of a teacher uniform on {-1, +1}^N; N must be odd, lest T·ξ = 0 for ±1 inputs."""
     check_count("n_inputs", n_inputs)
@@ -53,7 +59,7 @@ def _sphere_teachers(
     key: Key[Array, ""], indices: Int[Array, " trajectory"], n_inputs: int, dtype: Any
 ) -> Float[Array, "N trajectory"]:
     weights = _each(lambda k: sphere_teacher(k, n_inputs), key, indices, _TEACHER)
-    return _on_sphere(jnp.asarray(weights, dtype).T)
+    return _teachers(jnp.asarray(weights, dtype))
 
 
 @eqx.filter_jit
@@ -99,10 +105,9 @@ def teacher_weights(
                 f"teacher must have shape ({n_inputs},) or ({n_trajectories}, {n_inputs}), "
                 f"got {weights.shape}"
             )
-        weights = weights.reshape(-1, n_inputs)
-        if is_concrete(weights) and not (np.linalg.norm(np.asarray(weights), axis=1) > 0).all():
+        if is_concrete(weights) and not (np.linalg.norm(np.asarray(weights), axis=-1) > 0).all():
             raise ValueError("teacher must not be zero or nan: it has no direction")
-    return _on_sphere(weights.T)
+    return _teachers(weights)
 
 
 @jax.jit

@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
@@ -12,13 +11,14 @@ from jaxtyping import Array, Float, Int, Key
 from ..langevin import RecursiveCheckpoint
 from ..langevin._adjoints import AbstractAdjoint
 from ..langevin._solution import raise_if_diverged
-from ..numerics._arrays import cast_floats, constant, default_float, is_concrete
+from ..numerics._arrays import cast_floats, default_float, is_concrete
 from ..numerics._checks import check_count, count_matches
 from ._curve import LearningCurve
 from ._information import check_second_law
 from ._level import AbstractLevel, Request
 from ._model import Perceptron
 from ._problem import LearningProblem
+from ._rules import AbstractRule, check_finite
 from ._steady_state import SteadyState
 
 _LARGE_SEPARATION = 0.1
@@ -30,23 +30,6 @@ class StepSizeWarning(UserWarning):
 
 class ScaleSeparationWarning(UserWarning):
     """The inputs of a step add noise that is not small beside the bath's: use a smaller dt."""
-
-
-def _check_rule(problem: LearningProblem, dtype: Any) -> None:
-    """TypeError/ValueError where F(s) has the wrong shape or type, or is not finite."""
-    probes = constant([-3.0, -0.1, 0.1, 3.0], dtype)
-    values = _forces(problem.rule, probes)
-    if is_concrete(values) and not np.isfinite(np.asarray(values)).all():
-        raise ValueError(f"rule must be finite, got F({probes}) = {values}")
-
-
-@eqx.filter_jit
-def _forces(rule: Any, probes: Float[Array, " s"]) -> Float[Array, " s"]:
-    """F at the probes; a TypeError, while this is traced, where it is no scalar of their dtype."""
-    force = eqx.filter_eval_shape(rule, jax.ShapeDtypeStruct((), probes.dtype))
-    if getattr(force, "shape", None) != () or force.dtype != probes.dtype:
-        raise TypeError(f"rule must map a scalar s of {probes.dtype} to a scalar, got {force}")
-    return jax.vmap(rule)(probes)
 
 
 def check_step_size(stiffness: Any, dt: float) -> None:
@@ -79,11 +62,13 @@ def warn_of_separation(separation: float, dt: float, where: str = "") -> None:
         )
 
 
-def _report(curve: LearningCurve, dt: float, throw: bool) -> None:
+def _report(curve: LearningCurve, rule: AbstractRule, dt: float, throw: bool) -> None:
     """Warn of a scale separation that is not small; raise for trajectories that diverged."""
     if (np.asarray(curve.diverged_step) < 0).all():
         warn_of_separation(np.asarray(curve.scale_separation).mean(axis=0).max(), dt)
-    elif throw:
+        return
+    check_finite(rule, curve.overlap.dtype)
+    if throw:
         raise_if_diverged(
             curve.diverged_step,
             curve,
@@ -171,7 +156,6 @@ def learn(
         n_trajectories = count_matches("weights", n_trajectories, weights.overlap.shape[0])
     dt = level.dt
     check_step_size(problem.stiffness, dt)
-    _check_rule(problem, dtype)
     request = Request(
         t1=t1,
         key=key,
@@ -188,6 +172,6 @@ def learn(
     )
     curve = level.learn(problem, request)
     if is_concrete(curve.overlap):
-        _report(curve, dt, throw)
+        _report(curve, problem.rule, dt, throw)
         check_second_law(curve)
     return curve

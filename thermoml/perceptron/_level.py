@@ -11,7 +11,7 @@ from jaxtyping import Array, Int, Key
 
 from ..langevin._adjoints import AbstractAdjoint
 from ..langevin._solution import Clock
-from ..numerics._arrays import constant, default_int, is_concrete
+from ..numerics._arrays import argument, default_int, is_concrete
 from ..numerics._checks import count_matches, count_saves, count_steps
 from ..numerics._sums import CompensatedSum
 from ._curve import LearningCheckpoint, LearningCurve
@@ -52,7 +52,7 @@ class Request:
         """The numbers of the trajectories."""
         numbers = np.arange(self.n_trajectories)
         if is_concrete(self.first_trajectory):
-            return constant(numbers + np.asarray(self.first_trajectory), default_int())
+            return argument(numbers + np.asarray(self.first_trajectory), default_int())
         return jnp.asarray(numbers, default_int()) + self.first_trajectory
 
     def saves(self, checkpoint: LearningCheckpoint, dt: float) -> tuple[int, int]:
@@ -81,11 +81,11 @@ def begin(
     return LearningCheckpoint(
         **{"weights": None, "plane": None, **students},
         work=CompensatedSum.zeros((n_trajectories,), dtype),
-        diverged_step=constant(np.full(n_trajectories, -1), default_int()),
+        diverged_step=argument(np.full(n_trajectories, -1), default_int()),
         stiffness=problem.stiffness,
         step=clock.step_origin,
         clock=clock,
-        first_trajectory=constant(first, default_int()),
+        first_trajectory=argument(first, default_int()),
     )
 
 

@@ -1,6 +1,7 @@
 """The mean field: the averages of R and Q for N → ∞, as an ordinary differential equation."""
 
 import dataclasses
+from typing import Any
 
 import diffrax
 import equinox as eqx
@@ -11,7 +12,8 @@ from jaxtyping import Array, Float
 
 from ..langevin import AbstractAdjoint
 from ..langevin._adjoints import DIFFRAX
-from ..numerics._arrays import constant, is_concrete
+from ..langevin._solution import Clock
+from ..numerics._arrays import argument, is_concrete
 from ..numerics._checks import check_bound
 from ..numerics._sums import CompensatedSum
 from ._curve import LearningCheckpoint, LearningCurve
@@ -20,6 +22,7 @@ from ._level import AbstractLevel, Request
 from ._moments import plane_moments
 from ._plane import PlaneStudents, plane_checkpoint
 from ._problem import LearningProblem
+from ._rules import check_force
 from ._steady_state import fluctuation_square
 from ._stepped_work import drive_square, stepped_work_rate
 
@@ -79,18 +82,8 @@ class MeanField(AbstractLevel):
                 "n_inputs must be given in the problem with finite_step: what a step adds goes "
                 "with n_inputs · dt / batch"
             )
-        curve = run_ensemble(
-            problem,
-            _Dynamics(problem, checkpoint.clock.dt),
-            PlaneStudents.at(checkpoint),
-            None,
-            checkpoint,
-            request,
-            self.dt,
-            n_inputs,
-            2**12,
-            teacher=None,
-        )
+        dynamics = _Dynamics(problem, checkpoint.clock.dt)
+        curve = run_ensemble(dynamics, None, checkpoint, request, self.dt, 2**12)
         return _repeated(curve, count // alone)
 
 
@@ -123,19 +116,19 @@ def _by_time(
         begun, end = clock.exact_time(checkpoint.step, dt), request.t1
         check_bound("t1", end, ">", float(begun) if is_concrete(begun) else -np.inf)
         n_saves, steps_per_save = 1, 1
-        times = jnp.stack([constant(x, dtype) for x in (begun, end)])
+        times = argument([begun, end], dtype)
     else:
         n_saves, steps_per_save = request.saves(checkpoint, dt)
         times = clock.time(checkpoint.step, np.arange(n_saves + 1) * steps_per_save)
     initial = request.continued.initial if request.continued is not None else None
     curve = _followed(problem, checkpoint, times, request.adjoint, steps_per_save, initial)
-    curve = with_known_times(curve, checkpoint, times, n_saves * steps_per_save)
-    ahead = curve.checkpoint
-    assert ahead is not None
-    # The end of the last save, wherever it lies, is where the clock begins anew.
-    end = constant(np.asarray(times)[-1], dtype) if is_concrete(times) else times[-1]
-    clock = dataclasses.replace(clock, step_origin=ahead.step, time_origin=end)
-    return dataclasses.replace(curve, checkpoint=dataclasses.replace(ahead, clock=clock))
+    step = checkpoint.step + n_saves * steps_per_save
+    return with_known_times(curve, times, step, _clock_at_end(clock, step, times))
+
+
+def _clock_at_end(clock: Clock, step: Any, times: Any) -> Clock:
+    """The end of the last save, wherever it lies, is where the clock begins anew."""
+    return dataclasses.replace(clock, step_origin=step, time_origin=times[-1])
 
 
 @eqx.filter_jit
@@ -147,6 +140,7 @@ def _followed(
     steps_per_save: int,
     initial: dict[str, Float[Array, " trajectory"]] | None,
 ) -> LearningCurve:
+    check_force(problem.rule, times.dtype)
     assert checkpoint.plane is not None
     overlap, square, work = _integrate(problem, checkpoint.plane, times, adjoint)
     work = checkpoint.work.value[:, None] + work
@@ -155,6 +149,7 @@ def _followed(
     first_bad = checkpoint.step + jnp.argmin(good, axis=1) * steps_per_save - 1
     diverged = jnp.where(jnp.all(good, axis=1), checkpoint.diverged_step, first_bad)
     nothing = jnp.zeros_like(overlap[:, -1])
+    step = checkpoint.step + (times.shape[0] - 1) * steps_per_save
     curve = LearningCurve(
         times=times,
         overlap=overlap,
@@ -174,6 +169,8 @@ def _followed(
             work=CompensatedSum(work[:, -1], nothing),
             diverged_step=diverged,
             stiffness=problem.stiffness,
+            step=step,
+            clock=_clock_at_end(checkpoint.clock, step, times),
         ),
     )
     return dataclasses.replace(curve, initial=curve.at_start() if initial is None else initial)
@@ -239,6 +236,9 @@ def _integrate(
 class _Dynamics(AbstractDynamics):
     problem: LearningProblem
     dt: Float[Array, ""]
+
+    def students(self, checkpoint):
+        return PlaneStudents.at(checkpoint)
 
     def process(self, indices, own):
         return _MeanStep(self.problem, self.dt)

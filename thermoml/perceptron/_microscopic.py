@@ -4,11 +4,9 @@ import dataclasses
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
-from ..numerics._arrays import constant
 from ..numerics._checks import check_bound, check_count
 from ..numerics._random import Streams, check_generator, trajectory_streams
 from ..numerics._sums import CompensatedSum, by_blocks, ordered_sum
@@ -76,7 +74,6 @@ class Microscopic(AbstractLevel):
                 )
         shared = teacher.shape[1] == 1
         return run_ensemble(
-            problem,
             _Dynamics(
                 problem,
                 teacher if shared else None,
@@ -85,17 +82,10 @@ class Microscopic(AbstractLevel):
                 checkpoint.clock.dt,
                 self.generator,
             ),
-            Students(
-                weights=checkpoint.weights,
-                work=checkpoint.work,
-                drive_square=constant(np.zeros(checkpoint.n_trajectories), dtype),
-                diverged_step=checkpoint.diverged_step,
-            ),
             None if shared else teacher.T,
             checkpoint,
             request,
             self.dt,
-            n_inputs,
             problem.inputs.footprint(problem.batch, n_inputs),
             teacher=teacher[:, 0] if shared else teacher.T,
         )
@@ -123,6 +113,15 @@ class _Dynamics(AbstractDynamics):
     key: Key[Array, ""]
     dt: Float[Array, ""]
     generator: str = eqx.field(static=True)
+
+    def students(self, checkpoint):
+        assert checkpoint.weights is not None
+        return Students(
+            weights=checkpoint.weights,
+            work=checkpoint.work,
+            drive_square=jnp.zeros_like(checkpoint.work.total),
+            diverged_step=checkpoint.diverged_step,
+        )
 
     def process(self, indices, own):
         return Learning(

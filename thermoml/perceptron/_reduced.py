@@ -65,17 +65,13 @@ class Reduced(AbstractLevel):
         # N is a leaf here: as a Python int in the problem it would be compiled in.
         fixed = dataclasses.replace(problem, n_inputs=n_inputs)
         return run_ensemble(
-            problem,
             _Dynamics(fixed, key, checkpoint.clock.dt, self.jump_corrected, self.generator),
-            PlaneStudents.at(checkpoint),
             None,
             checkpoint,
             request,
             self.dt,
-            n_inputs,
             3 * problem.batch,
             widest=1024,
-            teacher=None,
         )
 
 
@@ -85,6 +81,9 @@ class _Dynamics(AbstractDynamics):
     dt: Float[Array, ""]
     jump_corrected: bool = eqx.field(static=True)
     generator: str = eqx.field(static=True)
+
+    def students(self, checkpoint):
+        return PlaneStudents.at(checkpoint)
 
     def process(self, indices, own):
         streams = trajectory_streams(self.key, indices, NOISE, self.generator)

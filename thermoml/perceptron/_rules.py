@@ -3,6 +3,7 @@
 import abc
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -41,6 +42,21 @@ class AbstractRule(eqx.Module):
     @abc.abstractmethod
     def smooth(self) -> bool:
         """False where F jumps at s = 0: pathwise gradients and the heat then carry extra terms."""
+
+
+def check_force(rule: AbstractRule, dtype: Any) -> None:
+    """TypeError where F of a scalar s of `dtype` is no such scalar. Found without computing."""
+    force = eqx.filter_eval_shape(rule, jax.ShapeDtypeStruct((), dtype))
+    if getattr(force, "shape", None) != () or force.dtype != dtype:
+        raise TypeError(f"rule must map a scalar s of {dtype} to a scalar, got {force}")
+
+
+def check_finite(rule: AbstractRule, dtype: Any) -> None:
+    """ValueError where F is known and not finite on both sides of 0."""
+    probes = jnp.asarray([-3.0, -0.1, 0.1, 3.0], dtype)
+    values = jax.vmap(rule)(probes)
+    if is_concrete(values) and not np.isfinite(np.asarray(values)).all():
+        raise ValueError(f"rule must be finite, got F({probes}) = {values}")
 
 
 def potential_by_quadrature(

@@ -1,0 +1,110 @@
+"""Where a run starts, and whether what it is asked fits together."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, Key, PyTree
+
+from ..numerics._arrays import argument, cast_floats, default_int, shared_float
+from ..numerics._checks import count_matches
+from ..numerics._random import trajectory_key
+from ._baths import check_bath_shapes
+from ._ledger import Ledger
+from ._solution import Batch, Checkpoint, Clock
+from ._stepper import INITIAL, Stepper
+from ._systems import AbstractSystem
+
+
+class Start(eqx.Module):
+    """Where a new run starts: all states, or one of which there are `copies`."""
+
+    states: PyTree[Array]
+    copies: int | None
+    step: Int[Array, ""]
+    first: Int[Array, ""]
+
+    def all_states(self) -> PyTree[Array]:
+        if self.copies is None:
+            return self.states
+        shape = (self.copies,)
+        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, shape + leaf.shape), self.states)
+
+
+def _draws_state(value: Any) -> bool:
+    """Whether it is a function of a key; a module of arrays that acts is a state."""
+    if not callable(value) or hasattr(value, "__self__"):
+        return callable(value)
+    return not all(eqx.is_array_like(leaf) for leaf in jax.tree.leaves(value))
+
+
+def start_at(state: Any, key: Key[Array, ""], n_trajectories: int, first: Array) -> Start:
+    """The states of all trajectories, of one floating dtype, at step 0."""
+    step = argument(0, default_int())
+    if isinstance(state, Batch):
+        states = state.states
+        dtype = shared_float("Batch(states)", states)
+        sizes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(states)}
+        if len(sizes) != 1 or sizes == {()}:
+            raise ValueError(
+                "every leaf of Batch(states) must have the same leading trajectory axis, got "
+                f"shapes {[jnp.shape(leaf) for leaf in jax.tree.leaves(states)]}"
+            )
+        (size,) = next(iter(sizes))
+        count_matches("the Batch", n_trajectories, size)
+        return Start(cast_floats(states, dtype), None, step, first)
+    if _draws_state(state):
+        indices = first + jnp.arange(n_trajectories)
+        states = jax.vmap(lambda i: state(trajectory_key(key, i, INITIAL)))(indices)
+        states = cast_floats(states, shared_float("state(key)", states))
+        return Start(states, None, step, first)
+    dtype = shared_float("state", state)
+    return Start(cast_floats(state, dtype), n_trajectories, step, first)
+
+
+def _check_shapes(system: AbstractSystem, state: PyTree[Array], clock: Clock) -> None:
+    """TypeError/ValueError where energy, drive or baths have the wrong shape."""
+
+    def probe(x, t, key):
+        try:
+            control = system.control_at(t)
+        except jax.errors.TracerBoolConversionError:
+            raise TypeError(
+                "control must return one structure at all times and not branch on t in Python; "
+                "choose with jnp.where, or use PiecewiseLinear"
+            ) from None
+        sample = system.draw(key)
+        return system.energy(x, control, sample), system.drive_force(x, control, sample)
+
+    energy, drive = eqx.filter_eval_shape(probe, state, clock.time_origin, jax.random.key(0))
+    if getattr(energy, "shape", None) != ():
+        raise TypeError(f"the potential must return a scalar, got {energy}; sum over the elements")
+    if drive is not None:
+        shapes = [jax.tree.map(jnp.shape, tree) for tree in (drive, state)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"the drive must return a force like the state {shapes[1]}, got {shapes[0]}"
+            )
+    check_bath_shapes(system, state, clock.time_origin)
+
+
+def begin(stepper: Stepper, start: Start) -> Checkpoint:
+    """A checkpoint at the initial states, with an empty ledger. What does not fit is found here."""
+    states, step, first = start.all_states(), start.step, start.first
+    one_state = jax.tree.map(lambda leaf: leaf[0], states)
+    _check_shapes(stepper.system, one_state, stepper.clock)
+
+    def one(index, state):
+        t = stepper.clock.time(step)
+        control = stepper.system.control_at(t)
+        energy = stepper.system.energy(state, control, stepper.sample(index, step))
+        observers = {
+            name: observer.init(state, control, t) for name, observer in stepper.observers.items()
+        }
+        return energy, Ledger.empty(state, stepper.clock.dt.dtype), observers
+
+    indices = first + jnp.arange(jax.tree.leaves(states)[0].shape[0])
+    energy, ledger, observers = jax.vmap(one)(indices, states)
+    unharmed = jnp.full(indices.shape, -1)
+    return Checkpoint(states, energy, ledger, observers, unharmed, step, stepper.clock, first)
