@@ -38,7 +38,10 @@ def _by_library(work: Workload, level: Any, inputs: str, **start: Any) -> Run:
             n_trajectories=work.n_trajectories,
             **start,
         )
-        return curve.overlap[:, -1], curve.norm[:, -1], curve.heat[:, -1] * work.n_inputs
+        overlap, norm, heat = (
+            np.asarray(x)[:, -1] for x in (curve.overlap, curve.norm, curve.heat)
+        )
+        return overlap, norm, heat * work.n_inputs
 
     return run
 

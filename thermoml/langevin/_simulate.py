@@ -79,8 +79,7 @@ def _run(
 
     def run_chunk(meter_state, part):
         """A chunk at its end, and what was recorded of it, `[trajectory, save]`."""
-        i, walkers = part
-        indices = checkpoint.first_trajectory + i * chunk + jnp.arange(chunk)
+        i, (indices, walkers) = part
         walkers = jax.vmap(stepper.start, (0, 0, None))(indices, walkers, checkpoint.step)
         walkers, indices = share((walkers, indices), mesh, 0)
 
@@ -108,7 +107,11 @@ def _run(
 
         return meter_state, (walkers, jax.tree.map(along, start, shown))
 
-    meter_state, outcome = _chunk_after_chunk(run_chunk, meter.init(), walkers, chunk)
+    indices = checkpoint.first_trajectory + jnp.arange(n_trajectories)
+    shares = 1 if mesh is None else mesh.size
+    meter_state, outcome = _chunk_after_chunk(
+        run_chunk, meter.init(), (indices, walkers), chunk, shares
+    )
     meter.close(meter_state)
     walkers, shown = outcome
 
@@ -148,18 +151,18 @@ def _run(
 
 
 def _chunk_after_chunk(
-    function: Callable[..., Any], carry: Any, walkers: Walker, chunk: int
+    function: Callable[..., Any], carry: Any, rows: tuple[Array, Walker], chunk: int, shares: int
 ) -> tuple[Any, PyTree[Array]]:
-    """function(carry, (i, walkers of chunk i)) of all chunks, the last filled up with copies."""
-    n_trajectories = walkers.energy.shape[0]
-    parts = cut(walkers, chunk)
+    """function(carry, (i, rows of chunk i)) of all chunks, the last filled up with copies."""
+    n_trajectories = rows[0].shape[0]
+    parts = cut(rows, chunk, shares)
     if chunk >= n_trajectories:
         alone = jax.tree.map(lambda leaf: leaf[0], parts)
         carry, outcome = function(carry, (jnp.asarray(0), alone))
         return carry, jax.tree.map(lambda leaf: leaf[:n_trajectories], outcome)
     numbers = jnp.arange(-(-n_trajectories // chunk))
     carry, outcome = lax.scan(function, carry, (numbers, parts))
-    return carry, joined(outcome, n_trajectories)
+    return carry, joined(outcome, n_trajectories, shares)
 
 
 def _split_observables(

@@ -101,17 +101,28 @@ def shared_float(name: str, tree: Any) -> Any:
         return jnp.result_type(*(jnp.asarray(leaf).dtype for leaf in arrays or leaves))
 
 
-def cut(tree: Tree, size: int) -> Tree:
-    """The leading axis as (parts, size), the last part filled up with copies of the last row."""
+def cut(tree: Tree, size: int, shares: int = 1) -> Tree:
+    """The leading axis as (parts, size), filled up with copies of the last row.
+
+    A part takes equal numbers of rows from each of `shares` stretches of the axis: where each
+    stretch lies on a device of its own, all rows stay where they are.
+    """
 
     def parts(leaf):
-        count = -(-leaf.shape[0] // size)
+        count, rest = -(-leaf.shape[0] // size), leaf.shape[1:]
         fill = ((0, count * size - leaf.shape[0]),) + ((0, 0),) * (leaf.ndim - 1)
-        return jnp.pad(leaf, fill, mode="edge").reshape(count, size, *leaf.shape[1:])
+        filled = jnp.pad(leaf, fill, mode="edge").reshape(shares, count, size // shares, *rest)
+        return jnp.moveaxis(filled, 0, 1).reshape(count, size, *rest)
 
     return jax.tree.map(parts, tree)
 
 
-def joined(tree: Tree, count: int) -> Tree:
+def joined(tree: Tree, count: int, shares: int = 1) -> Tree:
     """What was `cut`, as the `count` rows that it was before."""
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:count], tree)
+
+    def whole(leaf):
+        parts, size, *rest = leaf.shape
+        stretches = jnp.moveaxis(leaf.reshape(parts, shares, size // shares, *rest), 1, 0)
+        return stretches.reshape(parts * size, *rest)[:count]
+
+    return jax.tree.map(whole, tree)

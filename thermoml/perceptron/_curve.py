@@ -4,6 +4,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
@@ -119,39 +120,48 @@ class LearningCurve(eqx.Module):
         return None if self.checkpoint is None else self.checkpoint.weights
 
     @property
+    @jax.jit
     def heat_rate_bias(self) -> Float[Array, " save"]:
         return self.jump_loss / jnp.sqrt(jnp.nanmean(self.norm, axis=0))
 
     @property
+    @jax.jit
     def error(self) -> Float[Array, "trajectory save"]:
         return jnp.arctan2(jnp.sqrt(self.transverse), self.overlap) / jnp.pi
 
     @property
+    @jax.jit
     def energy(self) -> Float[Array, "trajectory save"]:
         return self.stiffness * self.norm / 2
 
     @property
+    @jax.jit
     def heat(self) -> Float[Array, "trajectory save"]:
         return self.work - (self.energy - self.initial["energy"][:, None])
 
     @property
+    @jax.jit
     def information(self) -> Float[Array, "trajectory save"]:
         return jnp.log1p(self.overlap**2 / self.transverse) / 2
 
     @property
+    @jax.jit
     def system_entropy(self) -> Float[Array, "trajectory save"]:
         return jnp.log(self.norm / self.initial["norm"][:, None]) / 2
 
     @property
+    @jax.jit
     def environment_entropy(self) -> Float[Array, "trajectory save"]:
         heated = self.temperature > 0
         return jnp.where(heated, self.heat / jnp.where(heated, self.temperature, 1), jnp.nan)
 
     @property
+    @jax.jit
     def entropy_production(self) -> Float[Array, "trajectory save"]:
         return self.system_entropy + self.environment_entropy
 
     @property
+    @jax.jit
     def efficiency(self) -> Float[Array, "trajectory save"]:
         produced = self.entropy_production
         gained = self.information - self.initial["information"][:, None]

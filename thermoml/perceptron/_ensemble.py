@@ -159,8 +159,8 @@ def _run(
     n_chunks = -(-n_trajectories // chunk)
 
     def run_chunk(ticks, part):
-        i, chunk_students, chunk_own = part
-        indices = share(first_trajectory + i * chunk + jnp.arange(chunk), mesh, -1)
+        i, indices, chunk_students, chunk_own = part
+        indices = share(indices, mesh, -1)
         chunk_own = jax.tree.map(lambda leaf: leaf.T, chunk_own)
         process = dynamics.process(indices, share(chunk_own, mesh, -1))
 
@@ -174,10 +174,12 @@ def _run(
         )
         return ticks, (chunk_students.turned(), jax.tree.map(jnp.transpose, shown))
 
-    parts = (jnp.arange(n_chunks), cut(students, chunk), cut(own, chunk))
+    indices = first_trajectory + jnp.arange(n_trajectories)
+    shares = 1 if mesh is None else mesh.size
+    parts = (jnp.arange(n_chunks), *cut((indices, students, own), chunk, shares))
     ticks, outcome = lax.scan(run_chunk, meter.init(), parts)
     meter.close(ticks)
-    students, shown = joined(outcome, n_trajectories)
+    students, shown = joined(outcome, n_trajectories, shares)
 
     saved_steps = first_step + jnp.arange(n_saves + 1) * steps_per_save
     bad = students.diverged_step[:, None]
