@@ -182,7 +182,10 @@ def bench(
     n_trajectories: Annotated[int, typer.Option(min=1, help="M, students.")] = 1024,
     n_inputs: Annotated[int, typer.Option(min=1, help="N, weights of each.")] = 1000,
     batch: Annotated[int, typer.Option(min=1, help="B, fresh inputs in each step.")] = 30,
-    steps: Annotated[int, typer.Option(min=1, help="S, time steps.")] = 20,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="S, time steps.  (default: as many as make 6e8 products)"),
+    ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Runs of each program, in turns.")] = 5,
     program: Annotated[
         list[str] | None,
@@ -200,7 +203,8 @@ def bench(
     with _plain_errors():
         from . import bench as benchmarks
 
-        work = benchmarks.Workload(n_trajectories, n_inputs, batch, steps)
+        sizes = n_trajectories, n_inputs, batch
+        work = benchmarks.Workload(*sizes, steps or benchmarks.usual_steps(*sizes))
         chosen = program or list(benchmarks.PROGRAMS)
         try:
             before = None
@@ -221,7 +225,8 @@ def bench(
 def main() -> None:
     """The entry point of the `thermoml` command."""
     # One CPU device per core, which trajectories are shared over; only before JAX's first use.
-    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+    if "JAX_NUM_CPU_DEVICES" not in os.environ:
+        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
     try:
         app()
     except SystemExit as done:

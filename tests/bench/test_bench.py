@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from thermoml.bench import PROGRAMS, Report, Workload, against, growth, measure
+from thermoml.bench import PROGRAMS, Report, Workload, against, growth, measure, usual_steps
 from thermoml.bench._report import _disagreements
 from thermoml.cli import app
 
@@ -81,6 +81,13 @@ def test_growth_is_measured_at_a_quarter_a_half_and_the_whole():
     text = growth(dataclasses.replace(WORK, n_trajectories=4, steps=2), "NumPy", rounds=1)
     for size in ("n_trajectories = 1 ", "n_inputs = 5", "n_inputs = 20", "batch = 2", "steps = 1"):
         assert size in text
+
+
+def test_a_workload_has_the_same_length_whatever_its_sizes():
+    assert usual_steps(1024, 1000, 30) == Workload().steps == 20
+    assert usual_steps(1024, 100, 30) == 195
+    assert usual_steps(10**6, 1000, 30) == 20
+    assert usual_steps(1, 10, 1) == 1000
 
 
 def test_the_command(tmp_path):

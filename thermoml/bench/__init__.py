@@ -2,6 +2,6 @@
 
 from ._programs import PROGRAMS
 from ._report import Report, against, growth, measure
-from ._workload import Workload
+from ._workload import Workload, usual_steps
 
-__all__ = ["PROGRAMS", "Report", "Workload", "against", "growth", "measure"]
+__all__ = ["PROGRAMS", "Report", "Workload", "against", "growth", "measure", "usual_steps"]

@@ -5,7 +5,13 @@ from functools import cached_property
 
 import numpy as np
 
+_PRODUCTS = 6e8  # of an input and a weight: what a call costs whatever its size is little beside
 ALPHA, STIFFNESS, TEMPERATURE, RATE, DT = 0.5, 1.0, 1.0, 1.0, 0.001
+
+
+def usual_steps(n_trajectories: int, n_inputs: int, batch: int) -> int:
+    """Steps that make a workload of 6e8 products, between 20 and 1000."""
+    return min(max(round(_PRODUCTS / (n_trajectories * n_inputs * batch)), 20), 1000)
 
 
 @dataclasses.dataclass(frozen=True)
