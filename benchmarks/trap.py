@@ -163,7 +163,7 @@ def compare(dragged, options):
         compiled = max(0.0, first[name] - median) if "NumPy" not in name else 0.0
         per_step = 1e9 * median / (options.n_trajectories * options.steps)
         print(
-            f"{name:<18}{median:>10.3f}{f'{min(spent):.3f}-{max(spent):.3f}':>18}{per_step:>10.1f}"
+            f"{name:<18}{median:>10.4f}{f'{min(spent):.4f}-{max(spent):.4f}':>18}{per_step:>10.1f}"
             f"{compiled:>11.2f}{median / beside:>8.2f}"
         )
     for name in ("bare scan", "bare scan, ledger"):
