@@ -1,14 +1,17 @@
 """The command line in process; a handful of cases through a real one."""
 
 import json
+import os
 import subprocess
 import sys
 
+import jax
 import pytest
 import xarray as xr
 import yaml
 from typer.testing import CliRunner
 
+from thermoml import cli
 from thermoml.cli import app
 
 TINY = {
@@ -519,3 +522,18 @@ def test_real_process_gives_one_line_and_exit_code_2(tmp_path):
     assert done.stderr.count("\n") == 1
     assert "temperature" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_device_for_each_core_unless_told(monkeypatch):
+    set_to = {}
+    monkeypatch.setattr(
+        type(jax.config), "update", lambda _, name, value: set_to.update({name: value})
+    )
+    monkeypatch.setattr(cli, "app", lambda: None)
+    monkeypatch.delenv("JAX_NUM_CPU_DEVICES", raising=False)
+    cli.main()
+    assert set_to == {"jax_num_cpu_devices": len(os.sched_getaffinity(0))}
+    set_to.clear()
+    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "1")
+    cli.main()
+    assert not set_to

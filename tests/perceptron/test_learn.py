@@ -142,6 +142,21 @@ def test_run_away_is_reported(quiet_cubic):
         assert jnp.isnan(values[0, step + 1 :]).all()
 
 
+BAD_RULES = [
+    (lambda s: s * jnp.nan, ValueError, "rule must be finite"),
+    (lambda s: jnp.stack([s, s]), TypeError, r"to a scalar, got .*shape=\(2,\)"),
+    (lambda s: jnp.where(s < 0, 1, 0), TypeError, "to a scalar, got .*dtype=int32"),
+]
+
+
+@pytest.mark.parametrize("level", [tml.Microscopic(0.01), tml.Reduced(0.01), tml.MeanField()])
+@pytest.mark.parametrize(("rule", "error", "message"), BAD_RULES)
+def test_a_rule_that_is_no_force_is_refused(level, rule, error, message):
+    problem = tml.LearningProblem(rule, learning_rate=1.0, n_inputs=20)
+    with pytest.raises(error, match=message):
+        tml.learn(problem, level, t1=0.1, key=jax.random.key(0), n_trajectories=4)
+
+
 def test_run_away_inside_jit_is_nan(quiet_cubic):
     silent = run(quiet_cubic, **FAR, throw=False)
     inside = jax.jit(lambda w: run(quiet_cubic, **FAR | {"weights": w}))(FAR["weights"])

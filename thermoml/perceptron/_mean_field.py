@@ -146,7 +146,8 @@ def _followed(
     work = checkpoint.work.value[:, None] + work
     good = jnp.isfinite(overlap) & jnp.isfinite(square)
     overlap, square, work = (jnp.where(good, x, jnp.nan) for x in (overlap, square, work))
-    first_bad = checkpoint.step + jnp.argmin(good, axis=1) * steps_per_save - 1
+    steps_before = jnp.maximum(jnp.argmin(good, axis=1) * steps_per_save - 1, 0)
+    first_bad = checkpoint.step + steps_before
     diverged = jnp.where(jnp.all(good, axis=1), checkpoint.diverged_step, first_bad)
     nothing = jnp.zeros_like(overlap[:, -1])
     step = checkpoint.step + (times.shape[0] - 1) * steps_per_save
