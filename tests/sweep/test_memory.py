@@ -59,8 +59,8 @@ def measure(tmp_path, n_inputs, n_trajectories, memory):
     ids=["as many weights as trajectories", "many weights", "many trajectories"],
 )
 def test_budget_is_kept_within_a_fifth_and_used(tmp_path, n_inputs, n_trajectories):
-    budget = 200e6
-    added, _, *points, trajectories = measure(tmp_path, n_inputs, n_trajectories, "200MB")
+    budget = 100e6
+    added, _, *points, trajectories = measure(tmp_path, n_inputs, n_trajectories, "100MB")
     assert points == [1, 1]
     assert trajectories < n_trajectories  # the budget binds
     assert 0.4 * budget < added < 1.2 * budget
