@@ -24,7 +24,7 @@ from ..numerics._arrays import (
 )
 from ..numerics._checks import check_count, count_matches, count_saves, count_steps
 from ..numerics._compile import compiled
-from ..numerics._devices import share
+from ..numerics._devices import count_shares, share
 from ._adjoints import AbstractAdjoint, RecursiveCheckpoint
 from ._baths import check_baths
 from ._chunks import layout, widest_array
@@ -108,9 +108,8 @@ def _run(
         return meter_state, (walkers, jax.tree.map(along, start, shown))
 
     indices = checkpoint.first_trajectory + jnp.arange(n_trajectories)
-    shares = 1 if mesh is None else mesh.size
     meter_state, outcome = _chunk_after_chunk(
-        run_chunk, meter.init(), (indices, walkers), chunk, shares
+        run_chunk, meter.init(), (indices, walkers), chunk, count_shares(mesh)
     )
     meter.close(meter_state)
     walkers, shown = outcome

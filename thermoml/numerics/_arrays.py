@@ -23,9 +23,7 @@ def default_int() -> Any:
 
 
 def constant(value: Any, dtype: Any) -> jax.Array:
-    """`value` as an array; where it is known now, without a program that is compiled to make it."""
-    if not is_concrete(value):
-        return jnp.asarray(value, dtype)
+    """A value that is known, as an array that is known inside jit too; nothing is compiled."""
     with jax.ensure_compile_time_eval():
         return jnp.asarray(np.asarray(value, dtype))
 

@@ -16,6 +16,11 @@ def trajectory_mesh(n_devices: int) -> Mesh | None:
     return Mesh(np.array(jax.local_devices()[:n_devices]), ("trajectory",))
 
 
+def count_shares(mesh: Mesh | None) -> int:
+    """Into how many parts `share` cuts."""
+    return 1 if mesh is None else mesh.size
+
+
 def gather(tree: PyTree, mesh: Mesh | None) -> PyTree:
     """Inside jit: whole arrays on every device, from where on their number does not matter."""
     if mesh is None:

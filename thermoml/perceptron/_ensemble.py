@@ -18,7 +18,7 @@ from ..langevin._progress import progress_meter
 from ..langevin._solution import Clock
 from ..numerics._arrays import constant, cut, is_concrete, joined
 from ..numerics._compile import compiled
-from ..numerics._devices import gather, share, trajectory_mesh
+from ..numerics._devices import count_shares, gather, share, trajectory_mesh
 from ..numerics._sums import CompensatedSum
 from ._curve import LearningCheckpoint, LearningCurve
 from ._jumps import jump_loss
@@ -175,7 +175,7 @@ def _run(
         return ticks, (chunk_students.turned(), jax.tree.map(jnp.transpose, shown))
 
     indices = first_trajectory + jnp.arange(n_trajectories)
-    shares = 1 if mesh is None else mesh.size
+    shares = count_shares(mesh)
     parts = (jnp.arange(n_chunks), *cut((indices, students, own), chunk, shares))
     ticks, outcome = lax.scan(run_chunk, meter.init(), parts)
     meter.close(ticks)

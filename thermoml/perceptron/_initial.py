@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from ..numerics._arrays import constant, default_float, is_concrete
+from ..numerics._arrays import argument, default_float, is_concrete
 from ..numerics._checks import check_count
 from ..numerics._random import trajectory_key
 from ..numerics._sums import ordered_sum
@@ -93,7 +93,7 @@ def teacher_weights(
         teacher = teacher.weights
     if callable(teacher):
         if teachers == "single":  # the same one for every part of the ensemble
-            indices = constant(np.zeros(1), indices.dtype)
+            indices = argument(np.zeros(1), indices.dtype)
         if teacher is sphere_teacher:
             return _sphere_teachers(key, indices, n_inputs, dtype)
         weights = _each(lambda k: teacher(k, n_inputs), key, indices, _TEACHER)
@@ -135,7 +135,7 @@ def initial_weights(
     n_inputs, dtype = teacher.shape[0], teacher.dtype
     shape = (indices.shape[0], n_inputs)
     if isinstance(weights, SteadyState):
-        one = constant(1, dtype)
+        one = argument(1, dtype)
         drawn = _normal_weights(key, indices, n_inputs, (one, one))
         overlap, transverse = (jnp.asarray(x, dtype) for x in weights.plane)
         return _in_plane(drawn, teacher, overlap, transverse)

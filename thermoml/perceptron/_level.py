@@ -11,7 +11,7 @@ from jaxtyping import Array, Int, Key
 
 from ..langevin._adjoints import AbstractAdjoint
 from ..langevin._solution import Clock
-from ..numerics._arrays import argument, default_int, is_concrete
+from ..numerics._arrays import argument, default_int
 from ..numerics._checks import count_matches, count_saves, count_steps
 from ..numerics._sums import CompensatedSum
 from ._curve import LearningCheckpoint, LearningCurve
@@ -50,10 +50,8 @@ class Request:
     @property
     def indices(self) -> Int[Array, " trajectory"]:
         """The numbers of the trajectories."""
-        numbers = np.arange(self.n_trajectories)
-        if is_concrete(self.first_trajectory):
-            return argument(numbers + np.asarray(self.first_trajectory), default_int())
-        return jnp.asarray(numbers, default_int()) + self.first_trajectory
+        dtype = default_int()
+        return argument(self.first_trajectory, dtype) + np.arange(self.n_trajectories, dtype=dtype)
 
     def saves(self, checkpoint: LearningCheckpoint, dt: float) -> tuple[int, int]:
         """The number of saves after the start, and of steps between them."""

@@ -1,7 +1,6 @@
 """The mean field: the averages of R and Q for N → ∞, as an ordinary differential equation."""
 
 import dataclasses
-from typing import Any
 
 import diffrax
 import equinox as eqx
@@ -121,14 +120,11 @@ def _by_time(
         n_saves, steps_per_save = request.saves(checkpoint, dt)
         times = clock.time(checkpoint.step, np.arange(n_saves + 1) * steps_per_save)
     initial = request.continued.initial if request.continued is not None else None
-    curve = _followed(problem, checkpoint, times, request.adjoint, steps_per_save, initial)
     step = checkpoint.step + n_saves * steps_per_save
-    return with_known_times(curve, times, step, _clock_at_end(clock, step, times))
-
-
-def _clock_at_end(clock: Clock, step: Any, times: Any) -> Clock:
-    """The end of the last save, wherever it lies, is where the clock begins anew."""
-    return dataclasses.replace(clock, step_origin=step, time_origin=times[-1])
+    # The end of the last save, wherever it lies, is where the clock begins anew.
+    clock = dataclasses.replace(clock, step_origin=step, time_origin=times[-1])
+    curve = _followed(problem, checkpoint, times, clock, request.adjoint, steps_per_save, initial)
+    return with_known_times(curve, times, step, clock)
 
 
 @eqx.filter_jit
@@ -136,6 +132,7 @@ def _followed(
     problem: LearningProblem,
     checkpoint: LearningCheckpoint,
     times: Float[Array, " save"],
+    clock: Clock,
     adjoint: AbstractAdjoint,
     steps_per_save: int,
     initial: dict[str, Float[Array, " trajectory"]] | None,
@@ -150,7 +147,6 @@ def _followed(
     first_bad = checkpoint.step + steps_before
     diverged = jnp.where(jnp.all(good, axis=1), checkpoint.diverged_step, first_bad)
     nothing = jnp.zeros_like(overlap[:, -1])
-    step = checkpoint.step + (times.shape[0] - 1) * steps_per_save
     curve = LearningCurve(
         times=times,
         overlap=overlap,
@@ -170,8 +166,8 @@ def _followed(
             work=CompensatedSum(work[:, -1], nothing),
             diverged_step=diverged,
             stiffness=problem.stiffness,
-            step=step,
-            clock=_clock_at_end(checkpoint.clock, step, times),
+            step=clock.step_origin,
+            clock=clock,
         ),
     )
     return dataclasses.replace(curve, initial=curve.at_start() if initial is None else initial)
