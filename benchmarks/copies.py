@@ -62,7 +62,7 @@ def library(count, steps, batch):
         batch=batch or None,
         temperature=TEMPERATURE,
     )
-    start = tml.Batch(first_copies(count))
+    start = tml.langevin.Batch(first_copies(count))
 
     def run(seed):
         key = jax.random.key(seed)

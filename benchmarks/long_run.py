@@ -46,8 +46,8 @@ def trap() -> tuple[Any, jax.Array]:
 def perceptron() -> tuple[Any, jax.Array]:
     """A perceptron that learns from fresh inputs, and its first weights."""
     problem = tml.LearningProblem(tml.AlphaTron(0.5), learning_rate=1.0, n_inputs=15, batch=2)
-    teacher = tml.sphere_teacher(jax.random.key(1), 15, jnp.float32)
-    return tml.PerceptronLearning(problem, teacher), jnp.full((15,), 0.5, jnp.float32)
+    teacher = tml.perceptron.sphere_teacher(jax.random.key(1), 15, jnp.float32)
+    return tml.perceptron.PerceptronLearning(problem, teacher), jnp.full((15,), 0.5, jnp.float32)
 
 
 def wide(total: Any) -> np.ndarray:
@@ -59,7 +59,7 @@ def report(name: str, system: Any, start: jax.Array, n_steps: int) -> None:
     """Ten legs, and a line for each."""
     print(f"{name}\n    steps     drift of the ledger / heat     memory     µs/step")
     first = np.sum(np.asarray(start, float) ** 2) / 2
-    state: Any = tml.Batch(jnp.tile(start, (32, 1)))
+    state: Any = tml.langevin.Batch(jnp.tile(start, (32, 1)))
     memory = []
     for i in range(1, 11):
         began = time.perf_counter()

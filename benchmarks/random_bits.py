@@ -27,8 +27,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thermoml.numerics._bits import GENERATORS
-from thermoml.numerics._random import row_numbers, trajectory_streams
+from thermoml.numerics.bits import GENERATORS
+from thermoml.numerics.random import row_numbers, trajectory_streams
 
 BATTERIES = {"small": "SmallCrush", "crush": "Crush", "big": "BigCrush"}
 WORDS = 2**22  # made at a time

@@ -49,7 +49,7 @@ solution = tml.simulate(
     key=key,
     n_trajectories=50,
     save_every=10,
-    observables={"mean": tml.Mean(lambda x, k, t: x)},
+    observables={"mean": tml.langevin.Mean(lambda x, k, t: x)},
 )
 names = ("work", "heat", "energy", "entropy_flow", "final_state")
 values = {name: np.asarray(getattr(solution, name)) for name in names}

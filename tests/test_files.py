@@ -23,11 +23,14 @@ RULES = {
     "perceptron": lambda: tml.PerceptronRule(),
     "adatron": lambda: tml.AdaTron(),
     "alpha": lambda: tml.AlphaTron(0.3),
-    "linear": lambda: tml.LinearAlphaTron(0.3),
-    "module": lambda: tml.CustomRule(tml.AlphaTron(0.1), continuous=True),
+    "linear": lambda: tml.perceptron.LinearAlphaTron(0.3),
+    "module": lambda: tml.perceptron.CustomRule(tml.AlphaTron(0.1), continuous=True),
 }
 SYSTEM = tml.Langevin(lambda x, control: jnp.sum((x["a"] - x["b"]) ** 2) / 2)
-SEEN = {"x": lambda x, control, t: x, "variance": tml.Variance(lambda x, control, t: x["a"])}
+SEEN = {
+    "x": lambda x, control, t: x,
+    "variance": tml.langevin.Variance(lambda x, control, t: x["a"]),
+}
 Pair = namedtuple("Pair", "first second")
 
 
@@ -120,11 +123,11 @@ def test_a_problem_comes_back_with_its_training_set_in_float64(x64, again):
 
 def test_a_rule_of_a_function_needs_like(path):
     force = lambda s: jnp.exp(-s)
-    problem = tml.LearningProblem(tml.CustomRule(force), learning_rate=0.5)
+    problem = tml.LearningProblem(tml.perceptron.CustomRule(force), learning_rate=0.5)
     save(path, problem)
     with pytest.raises(ValueError, match=r"<lambda> \(at rule.force\); pass like="):
         load(path)
-    like = tml.LearningProblem(tml.CustomRule(force), learning_rate=0.1, temperature=3.0)
+    like = tml.LearningProblem(tml.perceptron.CustomRule(force), learning_rate=0.1, temperature=3.0)
     assert_same(load(path, like=like), problem)
 
 
@@ -221,7 +224,7 @@ def test_numbers_in_what_is_not_ours_are_kept_and_the_rest_is_that_of_like(again
         (np.array([None]), "numpy:ndarray"),
         (np.ma.masked_array([1.0], [True]), "MaskedArray"),
         (np.str_("a"), "numpy:str_"),
-        (tml.Result.NON_FINITE, "Result"),
+        (tml.langevin.Result.NON_FINITE, "Result"),
         (len, "builtins:len"),
         (str.join, "None:str.join"),
         (eqx.filter_vmap(tml.Hebbian(), in_axes=0, out_axes=0), "VmapWrapper"),
@@ -398,9 +401,13 @@ def renamed(name, **fields):
         "thermoml.__main__:main",
         "equinox:filter_jit",
         "equinox:Module",
+        "thermoml.perceptron:Gone",
         "thermoml.perceptron._rules:Gone",
+        "thermoml.perceptron:AbstractRule",
         "thermoml.perceptron._rules:AbstractRule",
+        "thermoml.perceptron:eqx.nn.MLP",
         "thermoml.perceptron._rules:eqx.nn.MLP",
+        "thermoml.perceptron:RuleWarning",
         "thermoml.perceptron._rules:RuleWarning",
         "thermomlx:Neighbour",
         "thermoml",
@@ -419,7 +426,7 @@ def test_a_class_that_is_not_ours_is_refused_and_nothing_is_imported(
 
 
 def test_a_field_that_no_longer_exists_is_refused(tamper, path):
-    tamper(tml.Hebbian(), renamed("thermoml.perceptron._rules:Hebbian", __class__=1))
+    tamper(tml.Hebbian(), renamed("thermoml.perceptron:Hebbian", __class__=1))
     with pytest.raises(ValueError, match="Hebbian of __class__: there is no such"):
         load(path)
 

@@ -80,7 +80,7 @@ class Noisy:
         noise = jax.random.normal(key)
         one = jnp.ones(())
         value = (parameters - 3) ** 2
-        return tml.Gradient(value, 0.1 * one, 2 * (parameters - 3) + noise, one)
+        return tml.perceptron.Gradient(value, 0.1 * one, 2 * (parameters - 3) + noise, one)
 
 
 def test_noise():

@@ -2,34 +2,100 @@
 
 Units: k_B = 1; energies, heat, work and temperatures share one unit; entropy in nats. Heat is
 positive when it flows from the system into its bath, work when it is done on the system.
+
+Here are the names one begins with; each room holds the rest: `thermoml.langevin`,
+`thermoml.thermodynamics`, `thermoml.perceptron`, `thermoml.networks`, `thermoml.sweeps`,
+`thermoml.studies` and `thermoml.plots`.
 """
 
+import importlib as _importlib
 from importlib.metadata import version as _version
 
-from . import langevin, networks, perceptron, thermodynamics
-from .files import load, save
-from .langevin import *  # noqa: F403
-from .networks import *  # noqa: F403
-from .perceptron import *  # noqa: F403
-from .sweep import Grid, Labelled, SchedulerLost, StoreError, StoreWarning, sweep
-from .thermodynamics import *  # noqa: F403
-from .tuning import Tuned, tune
+from . import (
+    langevin as langevin,
+    networks as networks,
+    perceptron as perceptron,
+    sweeps as sweeps,
+    thermodynamics as thermodynamics,
+)
+from .files import load as load, save as save
+from .langevin import (
+    AbstractSystem as AbstractSystem,
+    EulerMaruyama as EulerMaruyama,
+    ExactLinear as ExactLinear,
+    Heun as Heun,
+    Langevin as Langevin,
+    PiecewiseLinear as PiecewiseLinear,
+    Ramp as Ramp,
+    SimulationDiverged as SimulationDiverged,
+    Solution as Solution,
+    simulate as simulate,
+)
+from .networks import (
+    CrossEntropy as CrossEntropy,
+    Data as Data,
+    LinearLearning as LinearLearning,
+    MeanAbsoluteError as MeanAbsoluteError,
+    MeanSquaredError as MeanSquaredError,
+    NetworkLearning as NetworkLearning,
+    Switching as Switching,
+    Thermometer as Thermometer,
+    Trained as Trained,
+    TypeI as TypeI,
+    TypeII as TypeII,
+    classify_engine as classify_engine,
+    engine_chain as engine_chain,
+    example_data as example_data,
+    linear_temperature as linear_temperature,
+    local_temperatures as local_temperatures,
+    read_csv as read_csv,
+    transition as transition,
+    work_efficiency as work_efficiency,
+)
+from .numerics import Estimate as Estimate
+from .perceptron import (
+    AbstractRule as AbstractRule,
+    AdaTron as AdaTron,
+    AlphaTron as AlphaTron,
+    Hebbian as Hebbian,
+    LearningCurve as LearningCurve,
+    LearningObjective as LearningObjective,
+    LearningProblem as LearningProblem,
+    MeanField as MeanField,
+    Microscopic as Microscopic,
+    OptimalRule as OptimalRule,
+    Perceptron as Perceptron,
+    PerceptronRule as PerceptronRule,
+    Reduced as Reduced,
+    TrainingSet as TrainingSet,
+    dissipation_bound as dissipation_bound,
+    information_bound as information_bound,
+    learn as learn,
+    steady_state as steady_state,
+)
+from .sweeps import Grid as Grid, sweep as sweep
+from .thermodynamics import (
+    Axis as Axis,
+    Cycle as Cycle,
+    FokkerPlanck as FokkerPlanck,
+    LinearSystem as LinearSystem,
+    NormalState as NormalState,
+    Stroke as Stroke,
+    bennett as bennett,
+    crooks as crooks,
+    entropy_production as entropy_production,
+    integral_fluctuation as integral_fluctuation,
+    jarzynski as jarzynski,
+    moment_equations as moment_equations,
+    uncertainty_product as uncertainty_product,
+)
+from .tuning import tune as tune
 
 __version__ = _version("thermoml")
-__all__ = [
-    "Grid",
-    "Labelled",
-    "SchedulerLost",
-    "StoreError",
-    "StoreWarning",
-    "Tuned",
-    "__version__",
-    "load",
-    "save",
-    "sweep",
-    "tune",
-]
-__all__ += langevin.__all__
-__all__ += networks.__all__
-__all__ += perceptron.__all__
-__all__ += thermodynamics.__all__
+
+
+def __getattr__(name: str):
+    """The rooms that need more than the physics does are imported where they are asked for."""
+    if name in ("plots", "studies"):
+        return _importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

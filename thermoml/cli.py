@@ -15,14 +15,9 @@ from typing import Annotated, Any
 import jax
 import typer
 
-from .config import (
-    ConfigError,
-    config_from_json,
-    load_config,
-    shipped_configs,
-)
+from .config import ConfigError, config_from_json, load_config, shipped_configs
 from .langevin import SimulationDiverged
-from .sweep import ClusterError, SchedulerLost, Store, StoreError, connected, local_workers
+from .sweeps import ClusterError, SchedulerLost, Store, StoreError, connected, local_workers
 
 app = typer.Typer(
     name="thermoml",

@@ -8,7 +8,7 @@ After it comes what `equinox.tree_serialise_leaves` writes for the array leaves,
 `jax.tree.leaves`: NumPy .npy records. `leaves` lists them, and the Python numbers among them, by
 path, kind, dtype and shape; `structure` is the tree around them. Nothing is pickled, and nothing
 that a file names is called or imported: the class of a module is looked up among what is loaded of
-thermoml and equinox.
+thermoml and equinox, by its public name. Version 0.1 wrote private names, which are translated.
 """
 
 import contextlib
@@ -17,6 +17,7 @@ import inspect
 import itertools
 import json
 import os
+import re
 import sys
 import uuid
 from collections.abc import Sequence
@@ -33,6 +34,11 @@ from jax.tree_util import DictKey, GetAttrKey, SequenceKey, tree_flatten_with_pa
 _VERSION = 1
 _START = b'{"format": "thermoml"'
 _PACKAGES = ("thermoml", "equinox")
+# Names that files hold and that have moved since; first those of 0.1, file by file.
+_RETIRED_FILES = re.compile(r"thermoml\.(langevin|networks|perceptron|thermodynamics)\._\w+:")
+_RETIRED = {
+    "thermoml.numerics._sums:CompensatedSum": "thermoml.numerics:CompensatedSum",
+}
 
 
 class _Leaf(NamedTuple):
@@ -89,8 +95,15 @@ def _fields(cls: Any) -> set[str]:
     return {field.name for field in dataclasses.fields(cls)}
 
 
+def _current(name: str) -> str:
+    """Today's name of a class: a private file of a physics room in 0.1 is that room."""
+    name = _RETIRED_FILES.sub(r"thermoml.\1:", name)
+    return _RETIRED.get(name, name)
+
+
 def _module_class(name: str) -> type[eqx.Module] | None:
     """The concrete module of that name in the two packages, None if there is not one."""
+    name = _current(name)
     module, _, qualname = name.partition(":")
     found: Any = sys.modules.get(module) if module.partition(".")[0] in _PACKAGES else None
     for part in qualname.split("."):

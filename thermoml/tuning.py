@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from .numerics._arrays import as_parameters, is_concrete
-from .numerics._checks import check_bound, check_count
-from .numerics._compile import compiled
-from .numerics._descent import descend, optax_promotes
+from .numerics.arrays import as_parameters, is_concrete
+from .numerics.checks import check_bound, check_count
+from .numerics.compile import compiled
+from .numerics.descent import descend, optax_promotes
 
 if TYPE_CHECKING:
     import optax

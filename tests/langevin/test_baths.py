@@ -41,7 +41,7 @@ def unit_kick(kick):
         ),
         (lambda t: 1 + 4 * t, 2.0, 2.0, 2.0),  # at the end of the step, t = 1/4
         ({"a": lambda t: 8 * t, "b": tml.Ramp(1.0, 5.0)}, 2.0, 2.0, 2.0),
-        (tml.Constant(2.0), 2.0, 2.0, 2.0),
+        (tml.langevin.Constant(2.0), 2.0, 2.0, 2.0),
     ],
     ids=["number", "float64", "prefix", "arrays", "function", "prefix-functions", "Constant"],
 )

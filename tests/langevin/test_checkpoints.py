@@ -48,9 +48,9 @@ def test_a_trajectory_is_the_same_in_any_ensemble_to_round_off(x64, simulate):
 
 def test_a_continued_run_is_one_long_run_bit_by_bit(simulate):
     seen = {
-        "mean": tml.Mean(lambda x, k, t: k * x),
-        "variance": tml.Variance(lambda x, k, t: x),
-        "histogram": tml.Histogram(lambda x, k, t: x, [-1.0, 0.0, 1.0]),
+        "mean": tml.langevin.Mean(lambda x, k, t: k * x),
+        "variance": tml.langevin.Variance(lambda x, k, t: x),
+        "histogram": tml.langevin.Histogram(lambda x, k, t: x, [-1.0, 0.0, 1.0]),
         "x": lambda x, k, t: x,
     }
     options = {"observables": seen, "n_trajectories": 3}
@@ -69,7 +69,9 @@ def test_a_continued_run_is_one_long_run_bit_by_bit(simulate):
 
 def test_changing_the_potential_between_runs_is_work(x64, key):
     trap = lambda x, k: k * x**2 / 2
-    runs = [tml.Langevin(trap, control=tml.Constant(k), temperature=0.5) for k in (1.0, 3.0)]
+    runs = [
+        tml.Langevin(trap, control=tml.langevin.Constant(k), temperature=0.5) for k in (1.0, 3.0)
+    ]
     first = tml.simulate(runs[0], 1.0, t1=0.5, dt=0.1, key=key, n_trajectories=4)
     second = tml.simulate(runs[1], first, t1=1.0, dt=0.1, key=key)
     np.testing.assert_allclose(second.work[:, 1], first.final_state**2, rtol=1e-13)
@@ -79,8 +81,10 @@ def test_changing_the_potential_between_runs_is_work(x64, key):
 
 
 def test_a_continued_run_may_change_dt_and_observers(simulate):
-    first = simulate(t1=1.0, observables={"m": tml.Mean(lambda x, k, t: x)})
-    second = simulate(first, t1=1.5, dt=0.05, observables={"v": tml.Variance(lambda x, k, t: t)})
+    first = simulate(t1=1.0, observables={"m": tml.langevin.Mean(lambda x, k, t: x)})
+    second = simulate(
+        first, t1=1.5, dt=0.05, observables={"v": tml.langevin.Variance(lambda x, k, t: t)}
+    )
     np.testing.assert_allclose(second.times, [1.0, 1.25, 1.5], rtol=1e-6)
     times = 1 + 0.05 * np.arange(11)
     np.testing.assert_allclose(second.observables["v"][0, -1], times.var(), rtol=1e-4)

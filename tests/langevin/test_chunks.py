@@ -22,7 +22,7 @@ def wide(x, control):
 def run(**options):
     system = tml.Langevin(wide, temperature=0.5)
     settings = {"t1": 1.0, "dt": 0.05, "key": jax.random.key(0), "n_trajectories": M}
-    observables = {"x": lambda x, c, t: x, "mean": tml.Mean(lambda x, c, t: x[0])}
+    observables = {"x": lambda x, c, t: x, "mean": tml.langevin.Mean(lambda x, c, t: x[0])}
     settings |= {"save_every": 5, "observables": observables} | options
     return tml.simulate(system, jnp.ones(2), **settings)
 

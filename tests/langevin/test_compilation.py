@@ -51,7 +51,7 @@ def test_memory_does_not_grow_with_the_number_of_steps(key, trap):
                 dt=0.125,
                 key=key,
                 n_trajectories=64,
-                observables={"m": tml.Mean(lambda x, k, t: x)},
+                observables={"m": tml.langevin.Mean(lambda x, k, t: x)},
             )
             return run.work[:, -1], run.observables["m"]
 

@@ -81,7 +81,7 @@ def test_ramp_and_constant(dtype):
     ramp = tml.Ramp({"k": 1.0}, {"k": 3.0}, t0=1.0, t1=2.0)
     t = jnp.asarray([0, 1, 1.25, 2, 9], dtype)
     np.testing.assert_allclose(jax.vmap(ramp)(t)["k"], [1, 1, 1.5, 3, 3], rtol=1e-6)
-    constant = tml.Constant({"k": 2, "c": [1.0, 2.0]})
+    constant = tml.langevin.Constant({"k": 2, "c": [1.0, 2.0]})
     assert constant(t[0])["k"] == 2.0
     assert all(jnp.issubdtype(leaf.dtype, dtype) for leaf in jax.tree.leaves((ramp, constant)))
 

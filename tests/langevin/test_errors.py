@@ -41,9 +41,15 @@ def simulate(key, trap):
         ({"temperature": {"a": 1.0}}, "^temperature must be a number, an array, a function"),
         ({"drive": lambda x, _: jnp.sum(x)}, "^the drive must return a force like the state"),
         ({"state": {}}, "^state must hold at least one array"),
-        ({"state": tml.Batch(jnp.ones(3)), "n_trajectories": 2}, "^n_trajectories must be left"),
-        ({"state": tml.Batch({"a": jnp.ones(3), "b": jnp.ones(2)})}, "same leading trajectory"),
-        ({"state": tml.Batch(1.0)}, "same leading trajectory"),
+        (
+            {"state": tml.langevin.Batch(jnp.ones(3)), "n_trajectories": 2},
+            "^n_trajectories must be left",
+        ),
+        (
+            {"state": tml.langevin.Batch({"a": jnp.ones(3), "b": jnp.ones(2)})},
+            "same leading trajectory",
+        ),
+        ({"state": tml.langevin.Batch(1.0)}, "same leading trajectory"),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
 )
@@ -69,7 +75,7 @@ def test_values_that_do_not_fit_are_named(simulate, options, message):
         ({"run_system": QUARTIC}, "^system must be a Langevin"),
         ({"dt": "0.1"}, "^dt must be a number"),
         ({"integrator": tml.EulerMaruyama}, "integrator must be"),
-        ({"adjoint": tml.Direct}, "adjoint must be"),
+        ({"adjoint": tml.langevin.Direct}, "adjoint must be"),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
 )
@@ -88,7 +94,7 @@ def test_a_negative_temperature_inside_a_trace_is_found_at_run_time(simulate):
 def explode(simulate):
     """T = 0 from x = 1 and 40 on x⁴: 1 stays near, 40 runs away in a few steps of .01."""
     return lambda **options: simulate(
-        tml.Batch(jnp.array([[1.0], [40.0]])),
+        tml.langevin.Batch(jnp.array([[1.0], [40.0]])),
         potential=QUARTIC,
         temperature=0.0,
         t1=0.2,
@@ -104,7 +110,9 @@ def test_a_run_that_diverges_names_step_and_trajectory_and_keeps_the_good_part(e
     solution = caught.value.solution
     step = int(solution.stats["diverged_step"][1])
     assert f"at step {step} " in str(caught.value)
-    np.testing.assert_array_equal(solution.result, [tml.Result.SUCCESSFUL, tml.Result.NON_FINITE])
+    np.testing.assert_array_equal(
+        solution.result, [tml.langevin.Result.SUCCESSFUL, tml.langevin.Result.NON_FINITE]
+    )
     for values in (solution.energy, solution.heat, solution.work):
         finite = np.isfinite(values)
         assert finite[0].all()

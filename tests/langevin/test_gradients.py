@@ -32,12 +32,12 @@ def measure(key):
 
 def test_gradients_of_work_and_spread_are_finite_differences_by_every_adjoint(x64, measure):
     at, step = jnp.array([1.3, 2.0]), 1e-5
-    run = jax.jit(lambda p: measure(*p, tml.Direct()))
+    run = jax.jit(lambda p: measure(*p, tml.langevin.Direct()))
     numeric = [(run(at + e) - run(at - e)) / (2 * step) for e in step * jnp.eye(2)]
     for adjoint, differentiate in (
-        (tml.Direct(), jax.jacrev),
-        (tml.RecursiveCheckpoint(), jax.jacrev),
-        (tml.ForwardMode(), jax.jacfwd),
+        (tml.langevin.Direct(), jax.jacrev),
+        (tml.langevin.RecursiveCheckpoint(), jax.jacrev),
+        (tml.langevin.ForwardMode(), jax.jacfwd),
     ):
         gradient = jax.jit(differentiate(lambda p, how=adjoint: measure(*p, how)))(at)
         np.testing.assert_allclose(gradient, jnp.stack(numeric, 1), rtol=1e-7, err_msg=f"{adjoint}")
@@ -46,11 +46,11 @@ def test_gradients_of_work_and_spread_are_finite_differences_by_every_adjoint(x6
 
 def test_forward_mode_refuses_reverse_mode(measure):
     with pytest.raises(ValueError, match="[Rr]everse-mode"):
-        jax.grad(lambda end: measure(end, 2.0, tml.ForwardMode())[0])(1.0)
+        jax.grad(lambda end: measure(end, 2.0, tml.langevin.ForwardMode())[0])(1.0)
 
 
 def test_transformations_nest_over_traced_closures(x64, measure):
-    work = lambda end, k: measure(end, k, tml.Direct())[0]
+    work = lambda end, k: measure(end, k, tml.langevin.Direct())[0]
     ends = jnp.array([0.5, 1.0, 2.0])
     one = jax.jit(jax.grad(work))
     slopes = jnp.stack([one(end, 2.0) for end in ends])
@@ -66,10 +66,10 @@ def test_controls_closed_over_traced_values_work_in_every_mode(x64, key, trap):
 
     at, h = jnp.asarray(2.0), 1e-5
     slopes = [
-        jax.jit(jax.grad(work), static_argnums=1)(at, tml.RecursiveCheckpoint()),
-        jax.jit(jax.jacfwd(work), static_argnums=1)(at, tml.ForwardMode()),
+        jax.jit(jax.grad(work), static_argnums=1)(at, tml.langevin.RecursiveCheckpoint()),
+        jax.jit(jax.jacfwd(work), static_argnums=1)(at, tml.langevin.ForwardMode()),
     ]
-    plain = jax.jit(lambda rate: work(rate, tml.Direct()))
+    plain = jax.jit(lambda rate: work(rate, tml.langevin.Direct()))
     np.testing.assert_allclose(slopes, (plain(at + h) - plain(at - h)) / (2 * h), rtol=1e-7)
 
 

@@ -21,7 +21,7 @@ ONE_STEP = {
 @pytest.fixture
 def ornstein_uhlenbeck(trap):
     return tml.Langevin(
-        trap, control=tml.Constant(STIFFNESS), temperature=TEMPERATURE, mobility=MOBILITY
+        trap, control=tml.langevin.Constant(STIFFNESS), temperature=TEMPERATURE, mobility=MOBILITY
     )
 
 
@@ -78,7 +78,7 @@ def test_stationary_variance_is_biased_for_euler_maruyama_alone(
     key, trap, assert_mean, integrator, bias
 ):
     # μk dt = 1/2: 40 steps forget the start to 2^-40
-    system = tml.Langevin(trap, control=tml.Constant(2.5), temperature=0.8)
+    system = tml.Langevin(trap, control=tml.langevin.Constant(2.5), temperature=0.8)
     solution = tml.simulate(
         system, jnp.zeros(100), t1=8.0, dt=0.2, key=key, n_trajectories=200, integrator=integrator
     )

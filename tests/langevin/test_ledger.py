@@ -109,7 +109,13 @@ def test_the_residual_of_a_step_is_cubic_in_its_length(x64, key, quartic, temper
     dts = 1e-4 * 2.0 ** np.arange(3)
     sizes = [
         tml.simulate(
-            system, 1.0, t1=dt, dt=dt, key=key, n_trajectories=2000, adjoint=tml.ForwardMode()
+            system,
+            1.0,
+            t1=dt,
+            dt=dt,
+            key=key,
+            n_trajectories=2000,
+            adjoint=tml.langevin.ForwardMode(),
         )
         .residual[:, -1]
         .std()
@@ -228,7 +234,9 @@ def test_the_work_of_dragging_a_trap_has_its_exact_mean_and_variance(key, assert
 
 def test_no_entropy_flow_is_defined_at_zero_temperature_but_gradients_are_finite(x64, key, trap):
     def end(k):
-        system = tml.Langevin(trap, control=tml.Constant(k), temperature={"cold": 0.0, "hot": 1.0})
+        system = tml.Langevin(
+            trap, control=tml.langevin.Constant(k), temperature={"cold": 0.0, "hot": 1.0}
+        )
         system = eqx.tree_at(
             lambda s: s.potential, system, lambda x, k: trap(x["cold"], k) + trap(x["hot"], k)
         )
@@ -240,5 +248,5 @@ def test_no_entropy_flow_is_defined_at_zero_temperature_but_gradients_are_finite
     np.testing.assert_allclose(slope, -2 * 5 * 0.1 * 0.8**9, rtol=1e-12)  # d(1-.1k)^10/dk
     assert run.entropy_flow[0, 0] == 0
     assert np.isnan(run.entropy_flow[0, 1])
-    assert run.result[0] == tml.Result.SUCCESSFUL
+    assert run.result[0] == tml.langevin.Result.SUCCESSFUL
     assert np.isfinite(run.heat_by_leaf["cold"]).all()

@@ -6,7 +6,7 @@ import pytest
 import thermoml as tml
 
 
-class Largest(tml.AbstractObserver):
+class Largest(tml.langevin.AbstractObserver):
     """The largest |x| so far and when."""
 
     def init(self, x, control, t):
@@ -34,9 +34,9 @@ def streamed_and_saved(dtype, key, trap):
         state,
         save_every=4,
         observables={
-            "mean": tml.Mean(signal),
-            "variance": tml.Variance(signal),
-            "histogram": tml.Histogram(lambda x, k, t: x, edges),
+            "mean": tml.langevin.Mean(signal),
+            "variance": tml.langevin.Variance(signal),
+            "histogram": tml.langevin.Histogram(lambda x, k, t: x, edges),
             "largest": Largest(),
         },
         **options,
@@ -71,7 +71,7 @@ def test_streaming_statistics_are_those_of_every_step(streamed_and_saved):
 
 
 def test_histogram_bins_hold_their_lower_edge_and_the_last_both():
-    histogram = tml.Histogram(lambda x, control, t: x, [0.0, 1.0, 2.0])
+    histogram = tml.langevin.Histogram(lambda x, control, t: x, [0.0, 1.0, 2.0])
     x = jnp.array([-0.1, 0.0, 0.5, 1.0, 2.0, 2.1, jnp.nan])
     np.testing.assert_array_equal(histogram.init(x, None, jnp.zeros(())), [2, 2])
 
@@ -79,4 +79,4 @@ def test_histogram_bins_hold_their_lower_edge_and_the_last_both():
 @pytest.mark.parametrize("bad", [[1.0], [0.0, 0.0], [1.0, 0.0], [[0.0, 1.0]]])
 def test_edges_that_do_not_ascend_are_refused(bad):
     with pytest.raises(ValueError, match="^edges must be at least two ascending"):
-        tml.Histogram(lambda x, control, t: x, bad)
+        tml.langevin.Histogram(lambda x, control, t: x, bad)

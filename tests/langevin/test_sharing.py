@@ -26,7 +26,10 @@ def ensemble(key):
             n_trajectories=count,
             first_trajectory=first,
             save_every=5,
-            observables={"x": lambda x, centre, t: x, "mean": tml.Mean(lambda x, centre, t: x)},
+            observables={
+                "x": lambda x, centre, t: x,
+                "mean": tml.langevin.Mean(lambda x, centre, t: x),
+            },
         )
 
     return run

@@ -43,7 +43,7 @@ def test_functions_of_a_key_and_batches_start_each_trajectory_elsewhere(key):
     drawn = tml.simulate(system, jax.random.normal, n_trajectories=4, **show)
     starts = drawn.observables["x"][:, 0]
     assert len(np.unique(starts)) == 4
-    batch = tml.simulate(system, tml.Batch(starts), **show)
+    batch = tml.simulate(system, tml.langevin.Batch(starts), **show)
     np.testing.assert_array_equal(batch.observables["x"], drawn.observables["x"])
 
 

@@ -12,7 +12,9 @@ import thermoml as tml
 
 START, SIGNAL, BATH = 2.0, 0.7, 0.3
 SIZES = np.array([40, 80, 160, 320])
-temperature = functools.partial(tml.asymptotic_temperature, initial_variance=START, signal=SIGNAL)
+temperature = functools.partial(
+    tml.networks.asymptotic_temperature, initial_variance=START, signal=SIGNAL
+)
 
 
 def logarithm_by_quadrature(c):
@@ -40,15 +42,15 @@ def rate(errors):
 
 def test_log_determinant_is_the_integral_over_marchenko_and_pastur(x64):
     at = np.array([1e-4, 0.005, 0.02, 0.1, 0.3, 0.5, 0.9, 0.99])
-    found = jax.jit(tml.log_determinant_density)(at)
+    found = jax.jit(tml.networks.log_determinant_density)(at)
     expected = [logarithm_by_quadrature(c) for c in at]
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
 def test_log_determinant_and_its_slope_do_not_jump_at_the_switch(dtype):
     """At 0.01 the series takes over from the closed form."""
-    both = jax.jit(jax.vmap(jax.value_and_grad(tml.log_determinant_density)))
-    forward = jax.jit(jax.vmap(jax.jacfwd(tml.log_determinant_density)))
+    both = jax.jit(jax.vmap(jax.value_and_grad(tml.networks.log_determinant_density)))
+    forward = jax.jit(jax.vmap(jax.jacfwd(tml.networks.log_determinant_density)))
     at = np.concatenate([[1e-6, 1e-3], 0.01 + np.array([-1e-6, -1e-9, 0, 1e-9, 1e-6]), [0.1, 0.7]])
     k = np.arange(1, 400)[:, None]  # -Σ cᵏ/[k(k+1)]
     at = np.asarray(jnp.asarray(at, dtype), float)
@@ -97,7 +99,7 @@ def test_one_large_data_set_has_nearly_the_limit_s_temperature(trained):
     """tr C and ln det C spread T by 0.5 % each: within 4 of both together (1e-4)."""
     features, targets = whitened(300, 400, 0.0)
     limit = functools.partial(
-        tml.asymptotic_temperature,
+        tml.networks.asymptotic_temperature,
         initial_variance=START,
         signal=np.mean(targets**2) / 300,
         bath_temperature=BATH,
@@ -112,7 +114,9 @@ def test_noisy_labels_enter_by_what_the_model_explains(trained):
     features, targets = whitened(300, 400, (SIGNAL * 300) ** 0.5)
     fitted, exact = np.linalg.lstsq(features, targets)[0], trained(features, targets)
     explained, length = np.mean((features @ fitted) ** 2) / 300, np.mean(fitted**2)
-    limit = functools.partial(tml.asymptotic_temperature, aspect_ratio=0.75, initial_variance=START)
+    limit = functools.partial(
+        tml.networks.asymptotic_temperature, aspect_ratio=0.75, initial_variance=START
+    )
     np.testing.assert_allclose(limit(signal=explained, bath_temperature=BATH), exact, rtol=0.02)
     assert limit(signal=length, bath_temperature=BATH) / exact > 1.3
 
@@ -126,7 +130,7 @@ def test_a_refresh_is_approached_like_one_over_d(x64):
         # τ tr(C'C⁻¹ - 1) and σ²[tr(C'C⁻¹)/n + tr(1)/n']
         exact = BATH * size * (inverse - 1) + noise**2 * (size * inverse / old + size / new)
         drop = mean_log_determinant(size, new) - mean_log_determinant(size, old)
-        heat, found = tml.asymptotic_refresh(
+        heat, found = tml.networks.asymptotic_refresh(
             aspect_ratio=0.5,
             new_aspect_ratio=0.2,
             label_noise=noise,
@@ -157,7 +161,7 @@ def test_a_refresh_of_data_drawn_500_times(x64):
     exact = BATH * size * (inverse - 1) + noise**2 * (size * inverse / old + size / new)
     error = heats.std(ddof=1) / 500**0.5
     assert abs(heats.mean() - exact / 2) < 4 * error < 0.03 * exact
-    limit, _ = tml.asymptotic_refresh(
+    limit, _ = tml.networks.asymptotic_refresh(
         aspect_ratio=0.1,
         new_aspect_ratio=0.2,
         label_noise=noise,
@@ -188,7 +192,9 @@ def softmax(v, count):
 def test_narrow_cross_entropies_are_approached_like_the_square_of_v(x64, count):
     variances = np.array([0.02, 0.04, 0.08])
     exact = [binary(v) if count == 2 else softmax(v, count) for v in variances]
-    found = tml.asymptotic_energy(tml.CrossEntropy(), variances, width="narrow", n_classes=count)
+    found = tml.networks.asymptotic_energy(
+        tml.CrossEntropy(), variances, width="narrow", n_classes=count
+    )
     slope = np.polyfit(np.log(variances), np.log(np.abs(found - np.array(exact))), 1)[0]
     np.testing.assert_allclose(slope, 2.0, atol=0.1)
 
@@ -197,7 +203,9 @@ def test_narrow_cross_entropies_are_approached_like_the_square_of_v(x64, count):
 def test_wide_cross_entropies_are_approached_like_one_over_the_root_of_v(x64, count):
     variances = np.array([100.0, 200.0, 400.0])
     exact = [binary(v) if count == 2 else softmax(v, count) for v in variances]
-    found = tml.asymptotic_energy(tml.CrossEntropy(), variances, width="wide", n_classes=count)
+    found = tml.networks.asymptotic_energy(
+        tml.CrossEntropy(), variances, width="wide", n_classes=count
+    )
     slope = np.polyfit(np.log(variances), np.log(np.array(exact) - found), 1)[0]
     np.testing.assert_allclose(slope, -0.5, atol=0.05)
 
@@ -207,7 +215,7 @@ def test_regressions_of_normal_outputs_are_exact(dtype):
 
     @functools.partial(jax.jit, static_argnames="width")
     def energies(v, width):
-        return [tml.asymptotic_energy(form, v, width=width, n_classes=7) for form in forms]
+        return [tml.networks.asymptotic_energy(form, v, width=width, n_classes=7) for form in forms]
 
     v = jnp.asarray([0.3, 20.0], dtype)
     mean = [stats.halfnorm(0, np.sqrt(x)).mean() for x in np.asarray(v, float)]
@@ -226,24 +234,24 @@ def test_the_expected_maximum_of_few_and_of_many(dtype):
         known[count] = sum(integrate.quad(mean, a, a + 0.5)[0] for a in np.arange(0, 9, 0.5))
     exact = {"rtol": 1e-9, "atol": 1e-15} if dtype == jnp.float64 else {"rtol": 2e-6, "atol": 1e-6}
     for count, expected in known.items():
-        found = tml.expected_maximum(count)
+        found = tml.networks.expected_maximum(count)
         np.testing.assert_allclose(found, expected, **exact)
         assert found.dtype == dtype
 
 
 def test_gradients_in_every_argument_are_finite_differences(x64):
     def everything(c, start, signal, bath, new, noise):
-        temperature = tml.asymptotic_temperature(
+        temperature = tml.networks.asymptotic_temperature(
             aspect_ratio=c, initial_variance=start, signal=signal, bath_temperature=bath
         )
-        heat, drop = tml.asymptotic_refresh(
+        heat, drop = tml.networks.asymptotic_refresh(
             aspect_ratio=c,
             new_aspect_ratio=new,
             label_noise=noise,
             n_parameters=7,
             bath_temperature=bath,
         )
-        wide = tml.asymptotic_energy(tml.CrossEntropy(), start, width="wide", n_classes=5)
+        wide = tml.networks.asymptotic_energy(tml.CrossEntropy(), start, width="wide", n_classes=5)
         return jnp.stack([temperature, heat, drop, wide])
 
     at = np.array([0.4, 2.0, 0.7, 0.3, 0.2, 1.1])
@@ -256,17 +264,19 @@ def test_gradients_in_every_argument_are_finite_differences(x64):
 
 def ask(function, **changed):
     usual = {
-        tml.asymptotic_temperature: {
+        tml.networks.asymptotic_temperature: {
             "aspect_ratio": 0.5, "initial_variance": 1.0, "signal": 1.0, "bath_temperature": 1.0
         },
-        tml.asymptotic_refresh: {
+        tml.networks.asymptotic_refresh: {
             "aspect_ratio": 0.5,
             "new_aspect_ratio": 0.5,
             "label_noise": 1.0,
             "n_parameters": 5,
             "bath_temperature": 1.0,
         },
-        tml.asymptotic_energy: {"energy": tml.CrossEntropy(), "variance": 1.0, "width": "wide"},
+        tml.networks.asymptotic_energy: {
+            "energy": tml.CrossEntropy(), "variance": 1.0, "width": "wide",
+        },
     }  # fmt: skip
     return function(**(usual[function] | changed))
 
@@ -277,31 +287,71 @@ SINGULAR = "aspect_ratio must be finite and < 1, got 1; with fewer examples than
 @pytest.mark.parametrize(
     ("function", "changed", "error", "words"),
     [
-        (tml.asymptotic_temperature, {"aspect_ratio": 1}, ValueError, SINGULAR),
-        (tml.asymptotic_temperature, {"aspect_ratio": 0}, ValueError, "aspect_ratio .* > 0, got 0"),
-        (tml.asymptotic_temperature, {"initial_variance": 0}, ValueError, "initial_variance must"),
-        (tml.asymptotic_temperature, {"signal": -1}, ValueError, "signal .*>= 0, got -1"),
-        (tml.asymptotic_temperature, {"bath_temperature": 0}, ValueError, "bath_temp.* > 0, got 0"),
-        (tml.asymptotic_refresh, {"aspect_ratio": 1}, ValueError, f"^{SINGULAR}"),
-        (tml.asymptotic_refresh, {"new_aspect_ratio": 1}, ValueError, f"^new_{SINGULAR}"),
-        (tml.asymptotic_refresh, {"label_noise": -1}, ValueError, "label_noise .* >= 0, got -1"),
-        (tml.asymptotic_refresh, {"n_parameters": 0}, ValueError, "n_parameters .* > 0, got 0"),
-        (tml.asymptotic_refresh, {"bath_temperature": 0}, ValueError, "bath_temperature .* > 0"),
-        (tml.asymptotic_energy, {"variance": 0}, ValueError, "variance .* > 0, got 0"),
+        (tml.networks.asymptotic_temperature, {"aspect_ratio": 1}, ValueError, SINGULAR),
         (
-            tml.asymptotic_energy,
+            tml.networks.asymptotic_temperature,
+            {"aspect_ratio": 0},
+            ValueError,
+            "aspect_ratio .* > 0, got 0",
+        ),
+        (
+            tml.networks.asymptotic_temperature,
+            {"initial_variance": 0},
+            ValueError,
+            "initial_variance must",
+        ),
+        (tml.networks.asymptotic_temperature, {"signal": -1}, ValueError, "signal .*>= 0, got -1"),
+        (
+            tml.networks.asymptotic_temperature,
+            {"bath_temperature": 0},
+            ValueError,
+            "bath_temp.* > 0, got 0",
+        ),
+        (tml.networks.asymptotic_refresh, {"aspect_ratio": 1}, ValueError, f"^{SINGULAR}"),
+        (tml.networks.asymptotic_refresh, {"new_aspect_ratio": 1}, ValueError, f"^new_{SINGULAR}"),
+        (
+            tml.networks.asymptotic_refresh,
+            {"label_noise": -1},
+            ValueError,
+            "label_noise .* >= 0, got -1",
+        ),
+        (
+            tml.networks.asymptotic_refresh,
+            {"n_parameters": 0},
+            ValueError,
+            "n_parameters .* > 0, got 0",
+        ),
+        (
+            tml.networks.asymptotic_refresh,
+            {"bath_temperature": 0},
+            ValueError,
+            "bath_temperature .* > 0",
+        ),
+        (tml.networks.asymptotic_energy, {"variance": 0}, ValueError, "variance .* > 0, got 0"),
+        (
+            tml.networks.asymptotic_energy,
             {"width": "broad"},
             ValueError,
             'be "narrow" or "wide", got \'broa',
         ),
-        (tml.asymptotic_energy, {"energy": "mse"}, TypeError, "one of the three forms, got 'mse'"),
         (
-            tml.asymptotic_energy,
+            tml.networks.asymptotic_energy,
+            {"energy": "mse"},
+            TypeError,
+            "one of the three forms, got 'mse'",
+        ),
+        (
+            tml.networks.asymptotic_energy,
             {"n_classes": 1},
             ValueError,
             "n_classes must be at least 2, got 1",
         ),
-        (tml.asymptotic_energy, {"n_classes": 2.5}, TypeError, "n_classes must be a whole number"),
+        (
+            tml.networks.asymptotic_energy,
+            {"n_classes": 2.5},
+            TypeError,
+            "n_classes must be a whole number",
+        ),
     ],
 )
 def test_arguments_out_of_range_are_refused(function, changed, error, words):
@@ -311,10 +361,10 @@ def test_arguments_out_of_range_are_refused(function, changed, error, words):
 
 def test_counts_and_ratios_out_of_range_are_refused():
     with pytest.raises(ValueError, match="count must be at least 1, got 0"):
-        tml.expected_maximum(0)
+        tml.networks.expected_maximum(0)
     with pytest.raises(TypeError, match="count must be a whole number, got 2.0"):
-        tml.expected_maximum(2.0)
+        tml.networks.expected_maximum(2.0)
     with pytest.raises(ValueError, match=SINGULAR):
-        tml.log_determinant_density(1.0)
+        tml.networks.log_determinant_density(1.0)
     with pytest.raises(TypeError, match="aspect_ratio must be a number or an array, got 'half'"):
-        tml.log_determinant_density("half")
+        tml.networks.log_determinant_density("half")

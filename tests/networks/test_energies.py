@@ -104,7 +104,7 @@ def test_forces_are_residuals_signs_and_chances(x64, differentiate):
 
 
 def test_an_energy_of_ones_own_is_its_loss_averaged(x64):
-    class Quartic(tml.AbstractEnergy):
+    class Quartic(tml.networks.AbstractEnergy):
         def loss(self, output, target):
             return jnp.sum((output - target) ** 4)
 

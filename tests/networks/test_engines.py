@@ -65,7 +65,7 @@ ELEMENTWISE = {
 def test_every_activation_of_jax_against_adaptive_quadrature(x64, name):
     activation, kinks = getattr(jax.nn, name), ELEMENTWISE[name]
     for temperature in (0.05, 1.7, 40.0):
-        found = tml.engine_balance(activation, temperature, kinks=kinks)
+        found = tml.networks.engine_balance(activation, temperature, kinks=kinks)
         std = temperature**0.5
 
         def mean(function, std=std):
@@ -89,20 +89,23 @@ def test_every_activation_of_jax_against_adaptive_quadrature(x64, name):
 
 
 def test_the_split_of_a_relu(x64):
-    found = tml.engine_balance(jax.nn.relu, jnp.array([[0.1, 1.0], [3.0, 1e3]]))
+    found = tml.networks.engine_balance(jax.nn.relu, jnp.array([[0.1, 1.0], [3.0, 1e3]]))
     assert found.efficiency.shape == (2, 2)
     close(found.coherent, 0.25)
     close(found.constant, 1 / (2 * np.pi))
     close(found.distortion, 0.5 - 0.25 - 1 / (2 * np.pi))
-    close(tml.coherent_efficiency(jnp.tanh, 2.0), tml.engine_balance(jnp.tanh, 2.0).coherent)
+    close(
+        tml.networks.coherent_efficiency(jnp.tanh, 2.0),
+        tml.networks.engine_balance(jnp.tanh, 2.0).coherent,
+    )
 
 
 def test_coherent_efficiency_is_the_mean_slope(x64):
     """κ = E[zφ]/T = E[φ'] (Stein)."""
     for activation in (jnp.tanh, jax.nn.gelu, jnp.sin):
         slope = jax.vmap(jax.grad(activation))
-        mean = tml.engine_balance(slope, 1.3).constant * 1.3  # (E φ')²
-        close(tml.coherent_efficiency(activation, 1.3), mean, rtol=1e-12)
+        mean = tml.networks.engine_balance(slope, 1.3).constant * 1.3  # (E φ')²
+        close(tml.networks.coherent_efficiency(activation, 1.3), mean, rtol=1e-12)
 
 
 class Swish(eqx.Module):
@@ -148,7 +151,9 @@ def test_float32(x64):
 def test_kinds_of_engines(dtype, name, free):
     found = tml.classify_engine(CLOSED[name][0])
     assert found.type is (
-        tml.EngineType.SCALE_FREE if free else tml.EngineType.TEMPERATURE_DEPENDENT
+        tml.networks.EngineType.SCALE_FREE
+        if free
+        else tml.networks.EngineType.TEMPERATURE_DEPENDENT
     )
     if name == "power":
         close(found.slope, -0.3, rtol=1e-4)
@@ -165,7 +170,7 @@ def test_an_engine_may_be_scale_free_without_being_homogeneous(x64):
         return jnp.abs(z) * jnp.sqrt(jnp.where(z > 0, share, 1 - share))
 
     found = tml.classify_engine(odd, temperatures=[0.5, 1.0, 2.0], tolerance=1e-5)
-    assert found.type is tml.EngineType.SCALE_FREE
+    assert found.type is tml.networks.EngineType.SCALE_FREE
     close(found.efficiency, 0.5, rtol=1e-6)
 
 
@@ -186,14 +191,14 @@ def test_chain_of_scale_free_engines(x64):
 
 def test_working_temperatures_of_published_and_hand_made_chains(x64):
     """tanh: Poole et al. 2016; sine: T = σ² (1 - e^{-2T})/2, slope σ² e^{-2T}, by Newton."""
-    (found,) = tml.working_temperatures(jnp.tanh, weight_variance=4.0)
+    (found,) = tml.networks.working_temperatures(jnp.tanh, weight_variance=4.0)
     close((found.slope, found.chi), (0.331, 1.36), atol=5e-3)
     assert found.stable
     assert "chaos" in str(found)
-    (found,) = tml.working_temperatures(jax.nn.gelu, weight_variance=2.3)
+    (found,) = tml.networks.working_temperatures(jax.nn.gelu, weight_variance=2.3)
     close(found.temperature, 1.175, atol=5e-4)
     assert not found.stable
-    (found,) = tml.working_temperatures(jnp.sin, weight_variance=3.0, bias_variance=0.1)
+    (found,) = tml.networks.working_temperatures(jnp.sin, weight_variance=3.0, bias_variance=0.1)
     t = 1.0
     for _ in range(200):
         t = 1.5 * -np.expm1(-2 * t) + 0.1
@@ -207,8 +212,8 @@ def test_working_temperatures_of_published_and_hand_made_chains(x64):
 
 def test_edge_of_chaos_of_tanh(x64):
     """σ_b² = 0: order below σ_w² = 1 with T → 0, chaos above it (Poole et al. 2016, fig. 1)."""
-    assert tml.working_temperatures(jnp.tanh, weight_variance=0.99) == []
-    (found,) = tml.working_temperatures(jnp.tanh, weight_variance=1.05)
+    assert tml.networks.working_temperatures(jnp.tanh, weight_variance=0.99) == []
+    (found,) = tml.networks.working_temperatures(jnp.tanh, weight_variance=1.05)
     assert found.stable
     assert found.chi > 1
     cold = tml.engine_chain(jnp.tanh, depth=1, weight_variance=1.0, temperature=1e-8)
@@ -217,8 +222,10 @@ def test_edge_of_chaos_of_tanh(x64):
 
 def test_scale_free_engines_keep_no_single_temperature(x64):
     for variance in (1.9, 2.0, 2.1):
-        assert tml.working_temperatures(jax.nn.relu, weight_variance=variance) == []
-    (found,) = tml.working_temperatures(jax.nn.relu, weight_variance=1.5, bias_variance=0.5)
+        assert tml.networks.working_temperatures(jax.nn.relu, weight_variance=variance) == []
+    (found,) = tml.networks.working_temperatures(
+        jax.nn.relu, weight_variance=1.5, bias_variance=0.5
+    )
     close(found.temperature, 2.0, rtol=1e-10)  # 0.75 T + 0.5
 
 
@@ -304,7 +311,9 @@ REFUSED = {
         "temperature must be one number",
     ),
     "between": (
-        lambda: tml.working_temperatures(jnp.tanh, weight_variance=1.0, between=(2.0, 1.0)),
+        lambda: tml.networks.working_temperatures(
+            jnp.tanh, weight_variance=1.0, between=(2.0, 1.0)
+        ),
         ValueError,
         "between must be finite and > 0",
     ),

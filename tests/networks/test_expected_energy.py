@@ -10,13 +10,13 @@ import pytest
 from scipy import integrate, special, stats
 
 import thermoml as tml
-from thermoml.networks._expectations import (
+from thermoml.networks.learning._expectations import (
     expected_absolute,
     expected_log_cosh,
     expected_log_sum_exp,
     normal_log_cosh,
 )
-from thermoml.networks._initialisations import Widths
+from thermoml.networks.learning._initialisations import Widths
 
 HOW = {"epsabs": 1e-14, "epsrel": 1e-12, "limit": 300}
 absolute = jax.jit(jax.vmap(lambda m, n, u: expected_absolute(m, Widths(n, u))))
@@ -199,9 +199,11 @@ TARGETS = {
 }
 NORMAL, UNIFORM = [0.2, 1.0, 0.4], [0.4, 2.0, 0.9]
 STARTS = {  # for this many outputs, with widths of one shape
-    "normal": lambda rows: tml.Normal(np.tile(NORMAL, (rows, 1))),
-    "uniform": lambda rows: tml.Uniform(np.tile(UNIFORM, (rows, 1))),
-    "mixed": lambda rows: tml.Mixed([(tml.Uniform(1.5), 2), (tml.Normal([0.3]), 1)]),
+    "normal": lambda rows: tml.networks.Normal(np.tile(NORMAL, (rows, 1))),
+    "uniform": lambda rows: tml.networks.Uniform(np.tile(UNIFORM, (rows, 1))),
+    "mixed": lambda rows: tml.networks.Mixed(
+        [(tml.networks.Uniform(1.5), 2), (tml.networks.Normal([0.3]), 1)]
+    ),
 }
 
 
@@ -241,7 +243,7 @@ def test_means_over_samples_of_all_initialisations(samples, form):
         theta = samples[name][:, :rows]
         energies = loss(form, X @ theta.swapaxes(1, 2)) + 0.15 * (theta**2).sum((1, 2))
         error = energies.std(ddof=1) / 200
-        found, uncertain = tml.expected_energy(make(rows), system)
+        found, uncertain = tml.networks.expected_energy(make(rows), system)
         assert abs(energies.mean() - found) < 4 * error < 0.05 * found
         assert uncertain == 0
 
@@ -249,16 +251,18 @@ def test_means_over_samples_of_all_initialisations(samples, form):
 def test_one_width_for_all_and_names_are_initialisations_too(x64):
     """A scalar width lets classes share; LeCun's variance of 3 inputs is 1/3."""
     system = learn("softmax")
-    each, _ = tml.expected_energy(tml.Normal(np.full((3, 3), 3**-0.5)), system)
-    for start in (tml.Normal(3**-0.5), "lecun_normal"):
-        np.testing.assert_allclose(tml.expected_energy(start, system)[0], each, rtol=1e-12)
+    each, _ = tml.networks.expected_energy(tml.networks.Normal(np.full((3, 3), 3**-0.5)), system)
+    for start in (tml.networks.Normal(3**-0.5), "lecun_normal"):
+        np.testing.assert_allclose(tml.networks.expected_energy(start, system)[0], each, rtol=1e-12)
 
 
 def test_squared_errors_and_two_examples_by_hand(dtype):
     """A zero row and a row by itself, so that the mean over examples is seen."""
     features, y = np.array([[0.0, 0.0], [2.0, 1.0]]), np.array([3.0, -1.0])
-    start = tml.Mixed([(tml.Normal(0.5), 1), (tml.Uniform(0.6), 1)])
-    energy = lambda form: tml.expected_energy(start, tml.LinearLearning((features, y), form))[0]
+    start = tml.networks.Mixed([(tml.networks.Normal(0.5), 1), (tml.networks.Uniform(0.6), 1)])
+    energy = lambda form: tml.networks.expected_energy(
+        start, tml.LinearLearning((features, y), form)
+    )[0]
     variance = 4 * 0.25 + 0.36 / 3
     squared = energy(tml.MeanSquaredError())
     np.testing.assert_allclose(squared, (9 + 1 + variance) / 4, rtol=1e-6)
@@ -272,8 +276,10 @@ def test_gradients_in_widths_and_data_are_finite_differences(x64, form):
     """Along each width and two random directions; values come from vmap over widths and data."""
 
     def energy(at):
-        start = tml.Mixed([(tml.Uniform(at[0]), 2), (tml.Normal(at[1]), 1)])
-        return tml.expected_energy(start, learn(form, at[2:].reshape(4, 3)))[0]
+        start = tml.networks.Mixed(
+            [(tml.networks.Uniform(at[0]), 2), (tml.networks.Normal(at[1]), 1)]
+        )
+        return tml.networks.expected_energy(start, learn(form, at[2:].reshape(4, 3)))[0]
 
     at = np.concatenate([[1.1, 0.4], X.ravel()])
     along = np.concatenate([np.eye(14)[:2], np.random.default_rng(6).normal(size=(2, 14))])
@@ -297,19 +303,19 @@ def test_small_features_keep_their_derivatives(dtype):
     np.testing.assert_allclose(narrow(a), a / 12, rtol=1e-4, atol=2e-7 if a.dtype == "f4" else 1e-9)
 
 
-class Fourth(tml.AbstractEnergy):
+class Fourth(tml.networks.AbstractEnergy):
     def loss(self, output, target):
         return (output - target) ** 4
 
 
-class Hidden(tml.AbstractInitialisation):
+class Hidden(tml.networks.AbstractInitialisation):
     """A normal distribution that does not tell its widths."""
 
     def sample(self, key, shape):
         return 0.7 * jax.random.normal(key, shape)
 
     def entropy(self, shape):
-        return tml.Normal(0.7).entropy(shape)
+        return tml.networks.Normal(0.7).entropy(shape)
 
 
 def test_energies_and_distributions_of_ones_own_are_means_of_samples():
@@ -317,14 +323,16 @@ def test_energies_and_distributions_of_ones_own_are_means_of_samples():
     y = np.array([0.5, -0.3, 0.1, 2.0])
     variance = 0.49 * (X**2).sum(1)
     system = tml.LinearLearning((X, y), tml.MeanSquaredError())
-    found, error = tml.expected_energy(Hidden(), system, n_samples=4096, key=jax.random.key(2))
+    found, error = tml.networks.expected_energy(
+        Hidden(), system, n_samples=4096, key=jax.random.key(2)
+    )
     assert abs(found - (variance + y**2).mean() / 2) < 4 * error
     # Var θᵀAθ = 2 tr (AΣ)², and the targets' part
     a, b = X.T @ X / 8, X.T @ y / 4
     spread = np.sqrt(2 * 0.49**2 * np.trace(a @ a) + 0.49 * b @ b)
     np.testing.assert_allclose(error, spread / 4096**0.5, rtol=0.1)
     system = tml.LinearLearning((X, y), Fourth())
-    found, error = tml.expected_energy(tml.Normal(0.7), system, n_samples=4096)
+    found, error = tml.networks.expected_energy(tml.networks.Normal(0.7), system, n_samples=4096)
     exact = (3 * variance**2 + 6 * variance * y**2 + y**4).mean()
     assert abs(found - exact) < 4 * error < 0.3 * exact
 
@@ -334,21 +342,24 @@ def test_a_linear_network_is_a_linear_model():
     energy, y = TARGETS["squared"]
     network = eqx.nn.Linear(3, 2, key=jax.random.key(0))
     system = tml.NetworkLearning(network, energy, (X, y), prior_stiffness=0.3)
-    start = tml.Mixed({"bias": tml.Uniform(0.9), "*": tml.Normal(0.4)})
-    found, error = tml.expected_energy(start, system, n_samples=4096)
+    start = tml.networks.Mixed({"bias": tml.networks.Uniform(0.9), "*": tml.networks.Normal(0.4)})
+    found, error = tml.networks.expected_energy(start, system, n_samples=4096)
     with_ones = learn("squared", np.concatenate([X, np.ones((4, 1))], axis=1))
-    blocks = tml.Mixed([(tml.Normal(0.4), 3), (tml.Uniform(0.9), 1)])
-    exact, _ = tml.expected_energy(blocks, with_ones)
+    blocks = tml.networks.Mixed([(tml.networks.Normal(0.4), 3), (tml.networks.Uniform(0.9), 1)])
+    exact, _ = tml.networks.expected_energy(blocks, with_ones)
     assert abs(found - exact) < 4 * error < 0.1 * exact
     with pytest.raises(ValueError, match=r"He sets the width of weights .* leaves biases at 0"):
-        tml.expected_energy("he_normal", system, n_samples=2)
+        tml.networks.expected_energy("he_normal", system, n_samples=2)
 
 
 def test_a_pattern_fits_the_one_leaf_of_a_linear_model():
     system = learn("binary")
     by_pattern, plain = (
-        tml.expected_energy(start, system)
-        for start in (tml.Mixed({"*": tml.Uniform(0.7)}), tml.Uniform(0.7))
+        tml.networks.expected_energy(start, system)
+        for start in (
+            tml.networks.Mixed({"*": tml.networks.Uniform(0.7)}),
+            tml.networks.Uniform(0.7),
+        )
     )
     assert by_pattern == plain
     assert plain[1] == 0
@@ -358,16 +369,24 @@ def test_a_pattern_fits_the_one_leaf_of_a_linear_model():
     ("start", "error", "words"),
     [
         (
-            tml.Normal([1.0, 2.0]),
+            tml.networks.Normal([1.0, 2.0]),
             ValueError,
             r"std must be a scalar or .*\(1, 3\), got shape \(2,\)",
         ),
-        (tml.Mixed([(tml.Normal(), 2)]), ValueError, r"counts \(2,\) must add up to the 3"),
-        (tml.Mixed({"bias": tml.Normal()}), ValueError, r"\('bias',\) do not fit the leaf ''"),
+        (
+            tml.networks.Mixed([(tml.networks.Normal(), 2)]),
+            ValueError,
+            r"counts \(2,\) must add up to the 3",
+        ),
+        (
+            tml.networks.Mixed({"bias": tml.networks.Normal()}),
+            ValueError,
+            r"\('bias',\) do not fit the leaf ''",
+        ),
         ("he", ValueError, "initialisation must be one of lecun_normal"),
         (0.1, TypeError, "an initialisation must be an AbstractInitialisation, got 0.1"),
     ],
 )
 def test_initialisations_that_do_not_fit_are_refused(start, error, words):
     with pytest.raises(error, match=words):
-        tml.expected_energy(start, learn("binary"))
+        tml.networks.expected_energy(start, learn("binary"))

@@ -22,7 +22,9 @@ CLASSES = np.arange(20) % 3
 
 
 def ground(targets, form, *, features=FEATURES, prior=0.0):
-    return tml.ground_state(tml.LinearLearning((features, targets), form, prior_stiffness=prior))
+    return tml.networks.ground_state(
+        tml.LinearLearning((features, targets), form, prior_stiffness=prior)
+    )
 
 
 def test_least_squares_are_those_of_numpy(dtype):
@@ -195,14 +197,16 @@ def test_many_priors_at_once(x64):
 def test_a_network_ends_in_a_minimum_near_where_it_starts(x64):
     net = eqx.nn.MLP(2, "scalar", 2, 1, jnp.tanh, key=jax.random.key(2))
     system = tml.NetworkLearning(net, SQUARED, (FEATURES, VALUES), prior_stiffness=0.1)
-    found = tml.ground_state(system, system.state(net))
+    found = tml.networks.ground_state(system, system.state(net))
     assert found.certificate < 1e-6
     assert found.energy < system.total_energy(system.state(net)) - 0.1
-    assert tml.ground_state(system, net).energy == found.energy  # the network itself will do
+    assert (
+        tml.networks.ground_state(system, net).energy == found.energy
+    )  # the network itself will do
     with pytest.raises(ValueError, match=r"start must be given for a network"):
-        tml.ground_state(system)
+        tml.networks.ground_state(system)
     with pytest.raises(ValueError, match=r"start must be like .*\(2, 2\).*got \[\(3,\)\]"):
-        tml.ground_state(system, jnp.ones(3))
+        tml.networks.ground_state(system, jnp.ones(3))
 
 
 APART = (FEATURES[:, 0] > 0).astype(int)
@@ -220,7 +224,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_has_no_minimum_is_refused_until_a_prior_holds_it(x64, case):
     form, targets, features, message = REFUSED[case]
-    for finder in (tml.ground_state, tml.Trained):
+    for finder in (tml.networks.ground_state, tml.Trained):
         with pytest.raises(ValueError, match=message + ".*add prior_stiffness > 0"):
             finder(tml.LinearLearning((features, targets), form))
     found = ground(targets, form, features=features, prior=0.1)

@@ -10,15 +10,17 @@ from scipy import stats
 import thermoml as tml
 
 SCALED = {  # variance of weights of shape (5, 3): 3 inputs, 5 outputs
-    "lecun": (tml.LeCun, 1 / 3),
-    "glorot": (tml.Glorot, 2 / 8),
-    "he": (tml.He, 2 / 3),
+    "lecun": (tml.networks.LeCun, 1 / 3),
+    "glorot": (tml.networks.Glorot, 2 / 8),
+    "he": (tml.networks.He, 2 / 3),
 }
 KEY = jax.random.key(1)
 
 
 def blocks(count=3):
-    return tml.Mixed([(tml.Normal(0.5), 2), (tml.Uniform(2.0), 3), ("he_normal", 1)][:count])
+    return tml.networks.Mixed(
+        [(tml.networks.Normal(0.5), 2), (tml.networks.Uniform(2.0), 3), ("he_normal", 1)][:count]
+    )
 
 
 def normal(std, count=1):
@@ -38,8 +40,11 @@ def test_entropies_are_scipy_s(dtype):
 
     @jax.jit
     def entropies():
-        a, b = tml.Normal(std), tml.Uniform(bound)
-        scalars = tml.Normal(std[0]).entropy(), tml.Uniform(bound[0]).entropy((3, 2))
+        a, b = tml.networks.Normal(std), tml.networks.Uniform(bound)
+        scalars = (
+            tml.networks.Normal(std[0]).entropy(),
+            tml.networks.Uniform(bound[0]).entropy((3, 2)),
+        )
         return a.entropy((2,)), a.entropy((4, 2)), b.entropy((2,)), *scalars
 
     a, b = normal([0.1, 3.0]).sum(), uniform([0.2, 5.0]).sum()
@@ -94,14 +99,14 @@ def test_a_mixture_of_blocks_adds_up(dtype):
 
 
 LAWS = {
-    "normal": (tml.Normal(0.5), [stats.norm(0, 0.5)] * 2),
-    "uniform": (tml.Uniform([0.3, 2.0]), [stats.uniform(-0.3, 0.6), stats.uniform(-2, 4)]),
+    "normal": (tml.networks.Normal(0.5), [stats.norm(0, 0.5)] * 2),
+    "uniform": (tml.networks.Uniform([0.3, 2.0]), [stats.uniform(-0.3, 0.6), stats.uniform(-2, 4)]),
     "mixed": (
-        tml.Mixed([(tml.Uniform(2.0), 1), (tml.Normal(3.0), 1)]),
+        tml.networks.Mixed([(tml.networks.Uniform(2.0), 1), (tml.networks.Normal(3.0), 1)]),
         [stats.uniform(-2, 4), stats.norm(0, 3)],
     ),
     "alike": (  # independent though they are blocks of one kind
-        tml.Mixed([(tml.Normal(2.0), 1), (tml.Normal(0.1), 1)]),
+        tml.networks.Mixed([(tml.networks.Normal(2.0), 1), (tml.networks.Normal(0.1), 1)]),
         [stats.norm(0, 2), stats.norm(0, 0.1)],
     ),
 }
@@ -136,7 +141,7 @@ def test_entropies_are_those_of_samples(samples, name):
     assert abs(each.mean() - float(start.entropy((4, 2)))) < 4 * error + 1e-5
     assert error < 0.02
     # and without their density, from the distances between samples
-    near = tml.knn_entropy(jnp.asarray(x[:500, 0]))
+    near = tml.thermodynamics.knn_entropy(jnp.asarray(x[:500, 0]))
     expected = sum(law.entropy() for law in laws)
     assert abs(float(near.entropy) - expected) < 4 * float(near.standard_error) + 0.1
 
@@ -156,8 +161,15 @@ def test_a_width_of_each_parameter_goes_to_that_parameter(x64):
 
     @jax.jit
     def found():
-        starts = tml.Normal(widths), tml.Uniform(widths), tml.Normal(widths[:, :1])
-        drawn = tml.Uniform(widths).sample(KEY, (3, 2)), tml.Uniform(1.0).sample(KEY, (3, 2))
+        starts = (
+            tml.networks.Normal(widths),
+            tml.networks.Uniform(widths),
+            tml.networks.Normal(widths[:, :1]),
+        )
+        drawn = (
+            tml.networks.Uniform(widths).sample(KEY, (3, 2)),
+            tml.networks.Uniform(1.0).sample(KEY, (3, 2)),
+        )
         return [start.variance((3, 2)) for start in starts], drawn
 
     variances, (drawn, unit) = found()
@@ -170,10 +182,10 @@ def test_entropies_have_derivatives_and_survive_jit_and_vmap(x64):
     """Both kinds of width through one formula: neither derivative sees the other's ln 0."""
 
     def entropy(width):
-        blocks = [(tml.Normal(width), 2), (tml.Uniform(width), 3)]
-        return tml.Mixed(blocks).entropy((4, 5))
+        blocks = [(tml.networks.Normal(width), 2), (tml.networks.Uniform(width), 3)]
+        return tml.networks.Mixed(blocks).entropy((4, 5))
 
-    sample = lambda std: tml.Normal(std).sample(KEY, (3,))
+    sample = lambda std: tml.networks.Normal(std).sample(KEY, (3,))
     at = jnp.array([0.1, 7.0])
 
     @jax.jit
@@ -189,11 +201,11 @@ def test_entropies_have_derivatives_and_survive_jit_and_vmap(x64):
 
 
 def test_traced_widths_of_zero_have_no_entropy():
-    for kind in (tml.Normal, tml.Uniform):
+    for kind in (tml.networks.Normal, tml.networks.Uniform):
         assert jax.jit(lambda w, kind=kind: kind(w).entropy((3,)))(0.0) == -jnp.inf
 
 
-class Ring(tml.AbstractInitialisation):
+class Ring(tml.networks.AbstractInitialisation):
     """Two parameters on a circle: not independent, and so without widths."""
 
     def sample(self, key, shape):
@@ -205,7 +217,7 @@ class Ring(tml.AbstractInitialisation):
 
 
 def test_a_distribution_of_ones_own_may_be_a_block():
-    start = tml.Mixed([(Ring(), 2), (tml.Uniform(1.0), 1)])
+    start = tml.networks.Mixed([(Ring(), 2), (tml.networks.Uniform(1.0), 1)])
     assert Ring().widths((5, 2)) is None
     assert start.widths((5, 3)) is None
     x = start.sample(KEY, (5, 3))
@@ -222,18 +234,22 @@ def network():
 
 def test_patterns_choose_among_the_leaves_of_a_network(network):
     """The first that fits: weights (4, 3) and (2, 4), and 6 biases."""
-    parts = {"*bias": tml.Normal(0.1), "layers_0_*": "he_uniform", "*": tml.LeCun()}
+    parts = {
+        "*bias": tml.networks.Normal(0.1),
+        "layers_0_*": "he_uniform",
+        "*": tml.networks.LeCun(),
+    }
     learning = tml.NetworkLearning(
         eqx.nn.MLP(3, 2, 4, 1, key=KEY),
         tml.MeanSquaredError(),
         (np.zeros((1, 3)), np.zeros((1, 2))),
         prior_stiffness=1.0,
     )
-    entropy, error = tml.TypeI(tml.Mixed(parts)).entropy_in(learning)
+    entropy, error = tml.TypeI(tml.networks.Mixed(parts)).entropy_in(learning)
     expected = normal(0.1, 6) + uniform(2**0.5, 12) + normal(0.5, 8)
     np.testing.assert_allclose(entropy, expected, rtol=1e-6)
     assert error == 0
-    swapped = tml.Mixed({"*": tml.Normal(0.1), "layers_0_*": "he_uniform"})
+    swapped = tml.networks.Mixed({"*": tml.networks.Normal(0.1), "layers_0_*": "he_uniform"})
     entropy, _ = tml.TypeI(swapped).entropy_in(learning)
     np.testing.assert_allclose(entropy, normal(0.1, 26), rtol=1e-6)
 
@@ -241,24 +257,60 @@ def test_patterns_choose_among_the_leaves_of_a_network(network):
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
-        (lambda: tml.Normal(0.0), ValueError, "std must be finite and > 0, got 0; .*entropy of -∞"),
-        (lambda: tml.Normal(-1), ValueError, "std must be finite and > 0, got -1"),
-        (lambda: tml.Normal(np.inf), ValueError, "std must be finite and > 0, got inf"),
-        (lambda: tml.Normal("wide"), TypeError, "std must be a number or an array, got 'wide'"),
-        (lambda: tml.Uniform([1.0, 0.0]), ValueError, r"bound must .* got \[1.0, 0.0\]; .* -∞"),
-        (lambda: tml.Uniform(np.nan), ValueError, "bound must be finite and > 0, got nan"),
-        (lambda: tml.He("cauchy"), ValueError, 'must be "normal" or "uniform", got \'cauchy\''),
+        (
+            lambda: tml.networks.Normal(0.0),
+            ValueError,
+            "std must be finite and > 0, got 0; .*entropy of -∞",
+        ),
+        (lambda: tml.networks.Normal(-1), ValueError, "std must be finite and > 0, got -1"),
+        (lambda: tml.networks.Normal(np.inf), ValueError, "std must be finite and > 0, got inf"),
+        (
+            lambda: tml.networks.Normal("wide"),
+            TypeError,
+            "std must be a number or an array, got 'wide'",
+        ),
+        (
+            lambda: tml.networks.Uniform([1.0, 0.0]),
+            ValueError,
+            r"bound must .* got \[1.0, 0.0\]; .* -∞",
+        ),
+        (lambda: tml.networks.Uniform(np.nan), ValueError, "bound must be finite and > 0, got nan"),
+        (
+            lambda: tml.networks.He("cauchy"),
+            ValueError,
+            'must be "normal" or "uniform", got \'cauchy\'',
+        ),
         (lambda: tml.TypeI("he"), ValueError, "one of lecun_normal, .*he_uniform, got 'he'"),
         (lambda: tml.TypeI(0.1), TypeError, "must be an AbstractInitialisation, got 0.1"),
-        (lambda: tml.Mixed([]), ValueError, "parts must not be empty"),
-        (lambda: tml.Mixed({}), ValueError, "parts must not be empty"),
-        (lambda: tml.Mixed([tml.Normal()]), TypeError, r"pairs \(initialisation, count\) or a map"),
-        (lambda: tml.Mixed(tml.Normal()), TypeError, r"pairs \(initialisation, count\) or a map"),
-        (lambda: tml.Mixed("he_normal"), TypeError, r"pairs .*, got 'he_normal'"),
-        (lambda: tml.Mixed([(tml.Normal(), 0)]), ValueError, "count must be at least 1, got 0"),
-        (lambda: tml.Mixed([(tml.Normal(), 1.0)]), TypeError, "count must be a whole number"),
-        (lambda: tml.Mixed([("he", 1)]), ValueError, "initialisation must be one of"),
-        (lambda: tml.Mixed({"*": 1.0}), TypeError, "must be an AbstractInitialisation, got 1.0"),
+        (lambda: tml.networks.Mixed([]), ValueError, "parts must not be empty"),
+        (lambda: tml.networks.Mixed({}), ValueError, "parts must not be empty"),
+        (
+            lambda: tml.networks.Mixed([tml.networks.Normal()]),
+            TypeError,
+            r"pairs \(initialisation, count\) or a map",
+        ),
+        (
+            lambda: tml.networks.Mixed(tml.networks.Normal()),
+            TypeError,
+            r"pairs \(initialisation, count\) or a map",
+        ),
+        (lambda: tml.networks.Mixed("he_normal"), TypeError, r"pairs .*, got 'he_normal'"),
+        (
+            lambda: tml.networks.Mixed([(tml.networks.Normal(), 0)]),
+            ValueError,
+            "count must be at least 1, got 0",
+        ),
+        (
+            lambda: tml.networks.Mixed([(tml.networks.Normal(), 1.0)]),
+            TypeError,
+            "count must be a whole number",
+        ),
+        (lambda: tml.networks.Mixed([("he", 1)]), ValueError, "initialisation must be one of"),
+        (
+            lambda: tml.networks.Mixed({"*": 1.0}),
+            TypeError,
+            "must be an AbstractInitialisation, got 1.0",
+        ),
     ],
 )
 def test_wrong_widths_names_and_parts_are_refused(make, error, words):
@@ -276,21 +328,21 @@ def test_counts_and_patterns_that_do_not_fit_are_refused(act):
     with pytest.raises(ValueError, match="must add up to the 0 parameters of the last axis"):
         do(blocks(), ())
     with pytest.raises(ValueError, match="patterns choose among the leaves of a network; for one"):
-        do(tml.Mixed({"*": tml.Normal()}), (2, 5))
+        do(tml.networks.Mixed({"*": tml.networks.Normal()}), (2, 5))
     with pytest.raises(ValueError, match=r"He sets the width of weights .*biases at 0.*\(5,\)"):
-        do(tml.He(), (5,))
-    for kind, name in ((tml.Normal, "std"), (tml.Uniform, "bound")):
+        do(tml.networks.He(), (5,))
+    for kind, name in ((tml.networks.Normal, "std"), (tml.networks.Uniform, "bound")):
         with pytest.raises(ValueError, match=rf"{name} must be .* shape \(5,\), got shape \(3,\)"):
             do(kind([1.0, 2.0, 3.0]), (5,))
 
 
 def test_patterns_that_fit_no_leaf_are_refused(network):
-    from thermoml.networks._initialisations import entropy_of_leaves, sample_leaves
+    from thermoml.networks.learning._initialisations import entropy_of_leaves, sample_leaves
 
     for ask in (entropy_of_leaves, lambda start, like: sample_leaves(start, KEY, like)):
         with pytest.raises(ValueError, match=r"\('\*bias',\) do not fit .* 'layers_0_weight'"):
-            ask(tml.Mixed({"*bias": tml.Normal()}), network)
+            ask(tml.networks.Mixed({"*bias": tml.networks.Normal()}), network)
         with pytest.raises(ValueError, match=r"biases at 0.*parameters of shape \(4,\)"):
-            ask(tml.He(), network)
+            ask(tml.networks.He(), network)
     with pytest.raises(ValueError, match="blocks cannot know the leaf 'weight'"):
         blocks().for_leaf("weight")

@@ -110,7 +110,7 @@ def states_and_slopes(system, run):
     states = run.observables["state"]
     slopes = jax.jit(jax.vmap(jax.vmap(jax.grad(system.data_energy))))(states)
     flat = lambda parts: np.concatenate([x.reshape(2, STEPS + 1, -1) for x in parts], axis=-1)
-    there = [tml.layers(system).leaves(tree) for tree in (states, slopes)]
+    there = [tml.networks.layers(system).leaves(tree) for tree in (states, slopes)]
     return [{name: flat(parts) for name, parts in each.items()} for each in there]
 
 
@@ -141,7 +141,7 @@ def test_its_ledger_is_that_of_its_states(x64, kind):
     close(run.energy, energy, atol=1e-10)
     close(run.work[:, 1:], np.cumsum(np.diff(control) * data[:, :-1], axis=1), atol=1e-10)
     close(run.work - run.heat, energy - energy[:, :1], atol=1e-10)
-    heats, entropy = tml.layers(system).sum(run.heat_by_leaf), 0.0
+    heats, entropy = tml.networks.layers(system).sum(run.heat_by_leaf), 0.0
     states, slopes = states_and_slopes(system, run)
     for name, theta in states.items():
         force = -control[1:, None] * mid(slopes[name]) - K * mid(theta)
@@ -158,7 +158,7 @@ def test_heats_of_its_layers_miss_the_total_by_the_cube_of_a_step(x64, kind):
     missed = []
     for dt in (6e-4, 3e-4):
         system, run = learned(net, dt, temperature=[0.0] * len(sizes), control=ramp(dt))
-        heats = tml.layers(system).sum(run.heat_by_leaf)
+        heats = tml.networks.layers(system).sum(run.heat_by_leaf)
         missed.append(float((run.heat - sum(heats.values()))[0, -1]))
         assert abs(missed[-1]) < 1e-3 * run.heat[0, -1]
     assert missed[0] / missed[1] == pytest.approx(8, rel=0.05)
@@ -166,7 +166,7 @@ def test_heats_of_its_layers_miss_the_total_by_the_cube_of_a_step(x64, kind):
 
 def test_its_layers_are_those_of_the_module_tree(x64, kind):
     net, sizes, _, system, _ = kind
-    assert list(tml.layers(system).sizes.items()) == list(sizes.items())
+    assert list(tml.networks.layers(system).sizes.items()) == list(sizes.items())
     for option, more in itertools.product(("temperature", "mobility"), (-1, 1)):
         with pytest.raises(ValueError, match=f"{option} must .* the {len(sizes)} layers") as error:
             learning(net, **{option: [1.0] * (len(sizes) + more)})
@@ -214,7 +214,7 @@ def test_a_bath_that_cools_sets_noise_and_entropy_of_each_step(x64):
         states, slopes = states_and_slopes(system, run)
         pulls = {name: DT * (slopes[name] + K * x)[:, :-1] for name, x in states.items()}
         kicks.append({name: np.diff(x, axis=1) + pulls[name] for name, x in states.items()})
-    heats, entropy = tml.layers(system).sum(run.heat_by_leaf), 0.0
+    heats, entropy = tml.networks.layers(system).sum(run.heat_by_leaf), 0.0
     for name, ends in zip(("layers_0", "layers_1"), cooling, strict=True):
         bath = np.linspace(*ends, STEPS + 1)[1:]  # it moves first, to the end of the step
         close(kicks[1][name], np.sqrt(bath / 0.5)[:, None] * kicks[0][name], atol=1e-12)
@@ -226,7 +226,7 @@ def test_dead_relu_units_take_no_part_in_the_heat(x64):
     """Then only the readout's bias moves, in a parabola about the mean of the values."""
     net = eqx.tree_at(lambda net: net.layers[0].bias, mlp(jax.nn.relu), jnp.full(3, -100.0))
     system, run = learned(net, temperature=0.0, prior_stiffness=0.0)
-    heats = tml.layers(system).sum(run.heat_by_leaf)
+    heats = tml.networks.layers(system).sum(run.heat_by_leaf)
     np.testing.assert_array_equal(heats["layers_0"], 0)
     away = (np.asarray(net.layers[1].bias) - VALUES.mean()) * (1 - DT) ** np.arange(STEPS + 1)
     close(run.energy[0], away**2 / 2 + VALUES.var() / 2, rtol=1e-12)
@@ -291,7 +291,7 @@ def test_layers_of_one_name_are_refused():
 
     linear = eqx.nn.Linear(2, 2, key=jax.random.key(0))
     with pytest.raises(ValueError, match="two modules of the network are both called 'blocks_0'"):
-        tml.layers(Twins([linear], linear))
+        tml.networks.layers(Twins([linear], linear))
 
 
 @pytest.mark.parametrize("value", [None, "warm"])

@@ -72,7 +72,7 @@ def exact():
 def test_rates_and_currents_are_those_of_the_stationary_steps(x64, system, ran):
     """8 comparisons to 4 standard errors."""
     run, _ = ran
-    found = tml.layer_ledger(system, run, since=8.0)
+    found = tml.networks.layer_ledger(system, run, since=8.0)
     *_, rates = exact()
     assert rates[0] > 0.1 > -0.1 > rates[2]
     for name, bath, rate in zip(NAMES, BATHS, rates, strict=True):
@@ -94,13 +94,13 @@ def test_rates_and_currents_are_those_of_the_stationary_steps(x64, system, ran):
 
 def test_sums_over_layers_are_the_whole(x64, system, ran):
     run, _ = ran
-    found = tml.layer_ledger(system, run)
+    found = tml.networks.layer_ledger(system, run)
     close(sum(mean for mean, _ in found.heat_rate.values()), found.heat[0], rtol=1e-9)
     close(sum(mean for mean, _ in found.entropy_rate.values()), found.entropy_production[0])
     close(found.work[0] - found.heat[0], found.energy_rate[0], atol=1e-12)
     close(found.residual[0], 0, atol=1e-12)  # quadratic: the trapezoidal rule is exact
     close(found.heat[0], -(run.energy[:, -1] - run.energy[:, 0]).mean() / 24)
-    together = tml.layer_ledger(system, run, by={"first": "parts_0", "rest": "*"})
+    together = tml.networks.layer_ledger(system, run, by={"first": "parts_0", "rest": "*"})
     close(together.current["first → rest"], found.current["parts_0 → parts_1"], rtol=1e-12)
 
 
@@ -163,8 +163,8 @@ def test_heats_that_do_not_add_up_are_told(x64):
     run = tml.simulate(
         system, system.state(network), t1=4.0, dt=0.04, key=jax.random.key(0), n_trajectories=200
     )
-    with pytest.warns(tml.LedgerWarning, match="use a smaller dt"):
-        tml.layer_ledger(system, run)
+    with pytest.warns(tml.networks.LedgerWarning, match="use a smaller dt"):
+        tml.networks.layer_ledger(system, run)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_heats_that_do_not_add_up_are_told(x64):
 def test_bad_input_is_named(x64, system, ran, change, message):
     run = change.pop("run", lambda run: run)(ran[0])
     with pytest.raises(ValueError, match=message):
-        tml.layer_ledger(system, run, **change)
+        tml.networks.layer_ledger(system, run, **change)
 
 
 def test_thermometers_are_for_learning_systems():

@@ -25,8 +25,8 @@ def trained():
             prior_stiffness=0.1,
             temperature=BATH,
         )
-        start = tml.TypeI(tml.Normal(STD), n_samples=20_000)
-        path = tml.simulated_training_path(
+        start = tml.TypeI(tml.networks.Normal(STD), n_samples=20_000)
+        path = tml.networks.simulated_training_path(
             start,
             system,
             t1=20.0,
@@ -38,7 +38,7 @@ def trained():
         zero = jax.tree.map(lambda s: jnp.zeros(s.shape), system.like)
         found = tml.transition(
             start,
-            tml.Trained(system, tml.Laplace(start=zero)),
+            tml.Trained(system, tml.networks.Laplace(start=zero)),
             run=path.solution,
             by=lambda name: name,
         )
@@ -78,7 +78,7 @@ def test_heats_of_layers_add_up_to_that_of_all(x64, trained):
 def test_a_run_begins_in_a_type_1_state(x64, trained):
     _, start, system = trained
     zero = jax.tree.map(lambda s: jnp.zeros(s.shape), system.like)
-    after = tml.Trained(system, tml.Laplace(start=zero))
+    after = tml.Trained(system, tml.networks.Laplace(start=zero))
     assert np.isnan(tml.transition(start, after).information_between_layers)
     assert tml.transition(start, after).by_layer == {}
     run = tml.simulate(system, zero, t1=0.1, dt=0.05, key=jax.random.key(0), n_trajectories=10)

@@ -265,7 +265,7 @@ def test_frozen_leaves_stay_and_are_no_parameters(x64):
         frozen=["layers_0_*", "*bias"],
     )
     assert system.n_parameters == 2
-    assert list(tml.layers(system).members) == ["layers_1"]
+    assert list(tml.networks.layers(system).members) == ["layers_1"]
     state = system.state(network)
     assert [leaf.shape for leaf in jax.tree.leaves(state)] == [network.layers[1].weight.shape]
     np.testing.assert_allclose(

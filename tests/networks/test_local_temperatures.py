@@ -43,7 +43,7 @@ def mlp(activation=jnp.tanh, seed=0, **options):
 )
 def test_layers_follow_the_module_tree(module, names):
     state = eqx.filter(module, eqx.is_inexact_array)
-    found = tml.layers(state)
+    found = tml.networks.layers(state)
     assert list(found.members) == names
     assert sorted(i for places in found.members.values() for i in places) == list(
         range(len(jax.tree.leaves(state)))
@@ -56,14 +56,14 @@ def test_layers_follow_the_module_tree(module, names):
 def test_layers_by_patterns_and_functions():
     system = mlp()
     by = {"readout": "layers_1_*", "rest": ["*weight", "*bias"]}
-    assert tml.layers(system, by).sizes == {"rest": 9, "readout": 4}
-    assert tml.layers(system, lambda name: name[-4:]).sizes == {"ight": 9, "bias": 4}
+    assert tml.networks.layers(system, by).sizes == {"rest": 9, "readout": 4}
+    assert tml.networks.layers(system, lambda name: name[-4:]).sizes == {"ight": 9, "bias": 4}
     with pytest.raises(ValueError, match=r"no pattern fits the leaf 'layers_1_weight'; add a lay"):
-        tml.layers(system, {"first": "layers_0_*"})
+        tml.networks.layers(system, {"first": "layers_0_*"})
     with pytest.raises(ValueError, match=r"layer 'none', 'x\*', fit no leaf that is left"):
-        tml.layers(system, {"none": "x*", "all": "*"})
+        tml.networks.layers(system, {"none": "x*", "all": "*"})
     with pytest.raises(TypeError, match="must be a mapping or a function"):
-        tml.layers(system, 3)
+        tml.networks.layers(system, 3)
 
 
 def test_a_harmonic_potential_by_linear_algebra(x64):
@@ -162,7 +162,7 @@ def test_unequal_baths_drive_the_heat_that_the_temperatures_predict(x64, at_rest
     """
     system, run = at_rest(jnp.tanh, t1=10.0, dt=0.004, temperature=[0.2, lambda t: 1.2])
     found = tml.local_temperatures(system, run.final_state, n_probes=4)
-    ledger = tml.layers(system).sum(run.heat_by_leaf)
+    ledger = tml.networks.layers(system).sum(run.heat_by_leaf)
     entropy = 0.0
     for name, bath in (("layers_0", 0.2), ("layers_1", 1.2)):
         flow = (ledger[name][:, -1] - ledger[name][:, 1]) / 5.0
@@ -186,7 +186,7 @@ def test_gradient_noise_by_enumeration_of_batches(x64, replacement):
     system = mlp()
     key = jax.random.key(2)
     states = jax.tree.map(lambda s: jax.random.normal(key, (3, *s.shape), s.dtype), system.like)
-    found = tml.gradient_noise_temperature(
+    found = tml.networks.gradient_noise_temperature(
         system, states, learning_rate=0.1, batch=2, replacement=replacement
     )
     draw = itertools.product if replacement else itertools.combinations
@@ -224,11 +224,11 @@ def test_batches_that_cannot_be_drawn_are_refused():
     system = mlp()
     states = jax.tree.map(lambda s: jnp.zeros((4, *s.shape)), system.like)
     with pytest.raises(ValueError, match="batch must be at most the 8 examples, got 9"):
-        tml.gradient_noise_temperature(
+        tml.networks.gradient_noise_temperature(
             system, states, learning_rate=0.1, batch=9, replacement=False
         )
     with pytest.raises(ValueError, match="learning_rate must be finite and > 0"):
-        tml.gradient_noise_temperature(system, states, learning_rate=0.0, batch=2)
+        tml.networks.gradient_noise_temperature(system, states, learning_rate=0.0, batch=2)
 
 
 def test_baths_by_name_and_baths_that_do_not_fit():

@@ -14,7 +14,7 @@ FEATURES = np.random.default_rng(0).normal(size=(50, 3))
 
 def test_a_small_network_by_hand(x64):
     network = eqx.nn.MLP(3, 2, 5, 2, activation=jnp.tanh, key=jax.random.key(0))
-    report = tml.measure_engines(network, FEATURES)
+    report = tml.networks.measure_engines(network, FEATURES)
     assert list(report.engines) == ["layers_0", "layers_1"]
     inputs = FEATURES
     for layer, engine in zip(network.layers, report.engines.values(), strict=False):
@@ -52,7 +52,7 @@ class Residual(eqx.Module):
 
 def test_networks_of_other_kinds(x64):
     network = Residual(jax.random.key(1))
-    report = tml.measure_engines(network, FEATURES)
+    report = tml.networks.measure_engines(network, FEATURES)
     assert list(report.engines) == ["first", "middle", "middle#2"]
     assert np.isnan(report.engines["first"].coherent[0])  # a pool in between
     x = jnp.asarray(FEATURES)
@@ -80,7 +80,7 @@ def test_wide_networks_are_the_chains_of_theory(x64, activation):
     layers = tuple(he(layer, i) for i, layer in enumerate(network.layers))
     network = eqx.tree_at(lambda m: m.layers, network, layers)
     one = FEATURES[:1].repeat(2, 0)
-    report = tml.measure_engines(network, one)
+    report = tml.networks.measure_engines(network, one)
     found = list(report.engines.values())
     chain = tml.engine_chain(
         activation, depth=4, weight_variance=2.0, temperature=found[0].temperature[0]
@@ -94,7 +94,7 @@ def test_ensembles_under_vmap_and_gradients(x64):
     def temperature(scale):
         network = eqx.nn.MLP(3, 1, 4, 2, key=jax.random.key(0))
         network = jax.tree.map(lambda x: scale * x if eqx.is_array(x) else x, network)
-        return tml.measure_engines(network, FEATURES).engines["layers_1"].temperature[0]
+        return tml.networks.measure_engines(network, FEATURES).engines["layers_1"].temperature[0]
 
     scales = jnp.array([0.5, 1.0])
     several = jax.vmap(temperature)(scales)
@@ -113,8 +113,8 @@ class Looping(eqx.Module):
 def test_networks_without_engines_are_refused():
     linear = eqx.nn.Linear(3, 3, key=jax.random.key(0))
     with pytest.raises(ValueError, match="at least two layers of weights, got 1"):
-        tml.measure_engines(linear, FEATURES)
+        tml.networks.measure_engines(linear, FEATURES)
     with pytest.raises(ValueError, match="inside of a loop of JAX"):
-        tml.measure_engines(eqx.nn.Sequential([linear, Looping(linear)]), FEATURES)
+        tml.networks.measure_engines(eqx.nn.Sequential([linear, Looping(linear)]), FEATURES)
     with pytest.raises(TypeError, match="layers with state of their own"):
-        tml.measure_engines(eqx.nn.BatchNorm(3, "batch", mode="batch"), FEATURES)
+        tml.networks.measure_engines(eqx.nn.BatchNorm(3, "batch", mode="batch"), FEATURES)

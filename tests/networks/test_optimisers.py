@@ -29,7 +29,7 @@ def mlp(**options):
 
 
 def test_full_batches_are_a_power_of_a_matrix(x64):
-    run = tml.optimise(
+    run = tml.networks.optimise(
         linear(), optax.sgd(0.2), jnp.zeros(3), steps=30, save_every=10, key=jax.random.key(0)
     )
     stiffness = FEATURES.T @ FEATURES / 20 + 0.1 * np.eye(3)
@@ -44,11 +44,11 @@ def test_full_batches_are_a_power_of_a_matrix(x64):
 @pytest.mark.parametrize("optimiser", [optax.adam(0.01), optax.sgd(0.05, momentum=0.9)])
 def test_any_optimiser_of_optax(x64, optimiser):
     system = mlp(batch=5)
-    run = tml.optimise(system, optimiser, tml.Normal(0.5), steps=7,
+    run = tml.networks.optimise(system, optimiser, tml.networks.Normal(0.5), steps=7,
                        key=jax.random.key(3), n_trajectories=2)  # fmt: skip
     own = jax.random.split(jax.random.fold_in(jax.random.key(3), 1))[1]  # of minibatches
-    zero = tml.optimise(system, optax.sgd(0.0), tml.Normal(0.5), steps=1, key=jax.random.key(3),
-                        n_trajectories=2)  # fmt: skip
+    zero = tml.networks.optimise(system, optax.sgd(0.0), tml.networks.Normal(0.5), steps=1,
+                        key=jax.random.key(3), n_trajectories=2)  # fmt: skip
     state = jax.tree.map(lambda leaf: leaf[1], zero.final_state)
     memory = optimiser.init(state)
     for number in range(7):
@@ -71,8 +71,8 @@ def test_any_optimiser_of_optax(x64, optimiser):
 def rested():
     with jax.enable_x64(True):
         system = mlp(batch=4)
-        return system, tml.optimise(
-            system, optax.sgd(0.1), tml.Normal(0.5), steps=4000, key=jax.random.key(1),
+        return system, tml.networks.optimise(
+            system, optax.sgd(0.1), tml.networks.Normal(0.5), steps=4000, key=jax.random.key(1),
             n_trajectories=200, measure_from=1500,
         )  # fmt: skip
 
@@ -89,17 +89,19 @@ def test_yaidas_relation_holds_in_each_layer_at_rest(x64, rested):
 
 def test_before_rest_it_does_not_hold(x64):
     system = mlp(batch=4)
-    run = tml.optimise(system, optax.sgd(0.1), tml.Normal(2.0), steps=20, measure_from=0,
-                       key=jax.random.key(1), n_trajectories=200)  # fmt: skip
+    run = tml.networks.optimise(system, optax.sgd(0.1), tml.networks.Normal(2.0), steps=20,
+                       measure_from=0, key=jax.random.key(1), n_trajectories=200)  # fmt: skip
     assert max(abs(v) / e for v, e in run.stationarity(0.1).values()) > 10
 
 
 def test_the_noise_of_minibatches_is_the_virial_less_the_mean_gradient(x64, rested):
     r"""⟨θ·g⟩ = (η/2)⟨|g|²⟩, and ⟨|g|²⟩ = tr C + ⟨|∂E|²⟩."""
     system, run = rested
-    warm = tml.gradient_noise_temperature(system, run.final_state, learning_rate=0.1, batch=4)
+    warm = tml.networks.gradient_noise_temperature(
+        system, run.final_state, learning_rate=0.1, batch=4
+    )
     slopes = jax.lax.map(jax.grad(system.total_energy), run.final_state, batch_size=50)
-    split = tml.layers(system)
+    split = tml.networks.layers(system)
     squares = jax.vmap(lambda s: split.totals(jax.tree.map(jnp.square, s)))(slopes)
     for name, (virial, error) in run.virial_temperature().items():
         mean = 0.05 * squares[name] / split.sizes[name]
@@ -112,10 +114,10 @@ def test_the_noise_of_minibatches_is_the_virial_less_the_mean_gradient(x64, rest
 
 def test_trajectories_do_not_depend_on_their_number(x64):
     few, many = (
-        tml.optimise(
+        tml.networks.optimise(
             mlp(batch=3),
             optax.sgd(0.1),
-            tml.Normal(0.5),
+            tml.networks.Normal(0.5),
             steps=5,
             key=jax.random.key(2),
             n_trajectories=n,
@@ -139,7 +141,7 @@ def test_trajectories_do_not_depend_on_their_number(x64):
     ],
 )
 def test_refusals(options, error, message):
-    options = {"optimiser": optax.sgd(0.1), "start": tml.Normal(), "steps": 10} | options
+    options = {"optimiser": optax.sgd(0.1), "start": tml.networks.Normal(), "steps": 10} | options
     optimiser, start = options.pop("optimiser"), options.pop("start")
     with pytest.raises(error, match=message):
-        tml.optimise(mlp(), optimiser, start, key=jax.random.key(0), **options)
+        tml.networks.optimise(mlp(), optimiser, start, key=jax.random.key(0), **options)

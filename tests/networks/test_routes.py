@@ -47,7 +47,7 @@ def linear(form=SQUARED, *, prior=0.5, tau=0.5, targets=None, **options):
 
 
 def laplace(**options):
-    return tml.Laplace(start=Unit(jnp.zeros(D)), **options)
+    return tml.networks.Laplace(start=Unit(jnp.zeros(D)), **options)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def routes():
         switched = tml.Trained(system, switching)
         return {
             "switching": switched,
-            "gaussian": tml.Trained(system, tml.Gaussian(switched.found.weighted.states)),
+            "gaussian": tml.Trained(system, tml.networks.Gaussian(switched.found.weighted.states)),
             "dense": tml.Trained(system, laplace()),
             "lanczos": tml.Trained(system, laplace(log_determinant="lanczos", n_probes=100)),
         }
@@ -114,7 +114,7 @@ def test_too_long_a_step_biases_switching_as_much_as_heun(x64):
     moments = (FEATURES[:, :2] * [1, 2]).T @ (FEATURES[:, :2] * [1, 2]) / N
     h = 0.2 * (np.linalg.eigvalsh(moments) + 0.5)
     bias = 0.5 / 2 * np.sum((1 - h + h**2 / 4) / (1 - h + h**2 / 2 - h**3 / 8) - 1)
-    with pytest.warns(tml.TrainingWarning, match="or use a smaller dt"):
+    with pytest.warns(tml.networks.TrainingWarning, match="or use a smaller dt"):
         found = tml.Trained(linear(), brief(dt=0.2, n_trajectories=20_000))
     assert abs(found.energy - exact.energy - bias) < 4 * found.energy_error
     assert -bias > 10 * found.energy_error
@@ -122,7 +122,7 @@ def test_too_long_a_step_biases_switching_as_much_as_heun(x64):
 
 def test_laplace_is_exact_in_a_harmonic_potential(x64):
     exact = tml.Trained(linear())
-    found = tml.Trained(linear(), tml.Laplace())
+    found = tml.Trained(linear(), tml.networks.Laplace())
     for name in ("energy", "entropy", "free_energy", "heat_capacity", "virial_temperature"):
         close(getattr(found, name), getattr(exact, name), rtol=1e-8)
     close(found.found.normal.matrix, exact.found.normal.matrix, rtol=1e-8)
@@ -159,9 +159,9 @@ def test_copies_of_a_minimum_are_counted_against_quadrature(x64):
     system = tml.NetworkLearning(
         start, SQUARED, (x[:, None], y), prior_stiffness=k, temperature=tau
     )
-    copies = tml.log_copies(2)
-    found = tml.Trained(system, tml.Laplace(start=start, log_copies=copies))
-    alone = tml.Trained(system, tml.Laplace(start=start))
+    copies = tml.networks.log_copies(2)
+    found = tml.Trained(system, tml.networks.Laplace(start=start, log_copies=copies))
+    alone = tml.Trained(system, tml.networks.Laplace(start=start))
     close(found.entropy - alone.entropy, np.log(8), rtol=1e-12)
     close(alone.free_energy - found.free_energy, tau * np.log(8), rtol=1e-10)
 
@@ -181,22 +181,24 @@ def test_copies_of_a_minimum_are_counted_against_quadrature(x64):
 
 
 def test_counting_copies():
-    close(tml.log_copies(2), np.log(8), rtol=1e-6)
-    close(tml.log_copies(3, 2), np.log(48 * 8), rtol=1e-6)
-    close(tml.log_copies(4, odd=False), np.log(24), rtol=1e-6)
-    assert tml.log_copies() == 0
+    close(tml.networks.log_copies(2), np.log(8), rtol=1e-6)
+    close(tml.networks.log_copies(3, 2), np.log(48 * 8), rtol=1e-6)
+    close(tml.networks.log_copies(4, odd=False), np.log(24), rtol=1e-6)
+    assert tml.networks.log_copies() == 0
     with pytest.raises(ValueError, match="width must be at least 1"):
-        tml.log_copies(2, 0)
+        tml.networks.log_copies(2, 0)
 
 
 def test_relaxing_too_briefly_is_warned_of(x64):
     """A mobility of 0.05: neither switching nor relaxing (6 in all) reaches 1/μH = 10."""
-    with pytest.warns(tml.TrainingWarning, match="virial temperature .* not τ = 0.5: relax longer"):
+    with pytest.warns(
+        tml.networks.TrainingWarning, match="virial temperature .* not τ = 0.5: relax longer"
+    ):
         tml.Trained(linear(mobility=0.05), brief())
 
 
 def test_switching_too_fast_is_warned_of(x64):
-    with pytest.warns(tml.FreeEnergyWarning, match="slower protocol"):
+    with pytest.warns(tml.thermodynamics.FreeEnergyWarning, match="slower protocol"):
         tml.Trained(linear(targets=VALUES * 500), brief())
 
 
@@ -216,25 +218,28 @@ REFUSED = {
     "part of a step": (lambda: tml.Trained(linear(), brief(dt=0.3)), "into whole steps"),
     "NaN time": (lambda: brief(t1=np.nan), "t1 must be finite and > 0, got nan"),
     "one trajectory": (lambda: brief(n_trajectories=1), "n_trajectories must be at least 2"),
-    "kinks": (lambda: tml.Trained(linear(ABSOLUTE), tml.Laplace()), "has no curvature"),
-    "no start": (lambda: tml.Trained(unit(), tml.Laplace()), "start must be given"),
+    "kinks": (lambda: tml.Trained(linear(ABSOLUTE), tml.networks.Laplace()), "has no curvature"),
+    "no start": (lambda: tml.Trained(unit(), tml.networks.Laplace()), "start must be given"),
     "a saddle": (
-        lambda: tml.Trained(saddle()[1], tml.Laplace(start=saddle()[0])),
+        lambda: tml.Trained(saddle()[1], tml.networks.Laplace(start=saddle()[0])),
         "Hessian is not positive definite",
     ),
     "an early end": (
         lambda: tml.Trained(unit(), laplace(max_steps=1)),
         "search ended some .* above the minimum, .* more max_steps",
     ),
-    "no such way": (lambda: tml.Laplace(log_determinant="x"), '"auto", "dense" or "lanczos"'),
-    "one probe": (lambda: tml.Laplace(n_probes=1), "n_probes must be at least 2"),
+    "no such way": (
+        lambda: tml.networks.Laplace(log_determinant="x"),
+        '"auto", "dense" or "lanczos"',
+    ),
+    "one probe": (lambda: tml.networks.Laplace(n_probes=1), "n_probes must be at least 2"),
     "another shape": (
-        lambda: tml.Trained(linear(), tml.Gaussian(np.ones((50, 4)))),
+        lambda: tml.Trained(linear(), tml.networks.Gaussian(np.ones((50, 4)))),
         r"shapes \[\('n', 2\)\], got \[\(50, 4\)\]",
     ),
-    "no states": (lambda: tml.Trained(linear(), tml.Gaussian("a")), "states must be like"),
+    "no states": (lambda: tml.Trained(linear(), tml.networks.Gaussian("a")), "states must be like"),
     "few states": (
-        lambda: tml.Trained(linear(), tml.Gaussian(FEATURES[:2, :2])),
+        lambda: tml.Trained(linear(), tml.networks.Gaussian(FEATURES[:2, :2])),
         "needs more samples than that",
     ),
 }

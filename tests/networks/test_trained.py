@@ -47,7 +47,7 @@ def energies(form, theta, prior=PRIOR):
 def quadrature(form, temperature=TEMPERATURE, prior=PRIOR):
     """U, S, F and heat capacity of e^(-E/τ) by sums on a grid that reaches far out."""
     d = FORMS[form][2]
-    centre = np.asarray(tml.ground_state(problem(form, prior=prior)).parameters)
+    centre = np.asarray(tml.networks.ground_state(problem(form, prior=prior)).parameters)
     axis = np.linspace(-12, 12, 40_001 if d == 1 else 601) * np.sqrt(temperature) * 2
     grid = np.stack(np.meshgrid(*[axis] * d, indexing="ij"), -1) + centre
     found = energies(form, grid, prior)
@@ -77,7 +77,7 @@ def scores(state, exact):
 def sampled():
     """Each form by importance sampling."""
     with jax.enable_x64(True):
-        route = tml.Importance(20_000, jax.random.key(5))
+        route = tml.networks.Importance(20_000, jax.random.key(5))
         return {form: tml.Trained(problem(form), route) for form in FORMS}
 
 
@@ -173,7 +173,7 @@ def test_errors_of_importance_sampling_are_those_of_repetition(x64, form):
     """Sums of 24 squared scores: outside these bounds of χ² for 3 quantities once in 1700."""
     exact = quadrature(form)
     system = problem(form)
-    route = lambda i: tml.Importance(2_000, jax.random.key(100 + i))
+    route = lambda i: tml.networks.Importance(2_000, jax.random.key(100 + i))
     found = np.array([scores(tml.Trained(system, route(i)), exact) for i in range(24)])
     low, high = stats.chi2(24).ppf([1e-4, 1 - 1e-4])
     sums = np.sum(found**2, axis=0)
@@ -184,11 +184,11 @@ def test_errors_of_importance_sampling_are_those_of_repetition(x64, form):
 def test_heat_of_absolute_errors_in_units_of_temperature_falls_and_rises_again(x64):
     """(U - E_min)/τ = d where kinks are resolved (E ~ |θ|), d/2 amid them, d beyond them."""
     form = "absolute, one parameter"
-    lowest = tml.ground_state(problem(form, prior=0.0)).energy
+    lowest = tml.networks.ground_state(problem(form, prior=0.0)).energy
     ratios = {}
     for tau in (1e-5, 0.1, 100.0):
         system = problem(form, temperature=tau, prior=0.0)
-        found = tml.Trained(system, tml.Importance(20_000, jax.random.key(3)))
+        found = tml.Trained(system, tml.networks.Importance(20_000, jax.random.key(3)))
         ratios[tau] = (found.energy - lowest) / tau
         if tau == 0.1:
             exact = quadrature(form, 0.1, 0.0)
@@ -200,7 +200,7 @@ def test_heat_of_absolute_errors_in_units_of_temperature_falls_and_rises_again(x
 
 def test_derivatives_of_sampled_states_are_averages_of_derivatives(x64):
     """dF/dp = <dE/dp> for anything that E depends on, and dF/dτ = -S."""
-    route = tml.Importance(2_000, jax.random.key(3))
+    route = tml.networks.Importance(2_000, jax.random.key(3))
 
     def free(tau, prior):
         return tml.Trained(problem("logistic", temperature=tau, prior=prior), route).free_energy
@@ -223,12 +223,12 @@ def test_text_names_the_route(x64, sampled):
 REFUSED = {
     "no system": (lambda: tml.Trained(FEATURES), TypeError, "system must be a LinearLearning"),
     "a route's class": (
-        lambda: tml.Trained(problem("squared"), tml.Importance),
+        lambda: tml.Trained(problem("squared"), tml.networks.Importance),
         TypeError,
         "route must be",
     ),
     "harmonic": (
-        lambda: tml.Trained(problem("absolute"), tml.Harmonic()),
+        lambda: tml.Trained(problem("absolute"), tml.networks.Harmonic()),
         ValueError,
         "Harmonic needs a linear model with MeanSquaredError, got MeanAbsoluteError",
     ),
@@ -252,7 +252,11 @@ REFUSED = {
         ValueError,
         "one that varies",
     ),
-    "few samples": (lambda: tml.Importance(10), ValueError, "n_samples must be at least 1000"),
+    "few samples": (
+        lambda: tml.networks.Importance(10),
+        ValueError,
+        "n_samples must be at least 1000",
+    ),
 }
 
 
@@ -267,4 +271,4 @@ def test_weights_that_rest_on_few_samples_are_refused(x64):
     rng = np.random.default_rng(0)
     system = tml.LinearLearning((rng.normal(size=(120, 60)), np.ones(120)), SQUARED)
     with pytest.raises(ValueError, match="only .* effective samples of 1000 for 60 parameters"):
-        tml.Trained(system, tml.Importance(1000))
+        tml.Trained(system, tml.networks.Importance(1000))

@@ -15,7 +15,7 @@ RNG = np.random.default_rng(3)
 FEATURES = RNG.normal(size=(30, 2)) @ [[1.0, 0.5], [0.0, 0.8]]
 VALUES = FEATURES @ [1.0, -1.0] + RNG.normal(size=30)
 LABELS = (VALUES + RNG.normal(size=30) > 0).astype(int)
-ROUTE = tml.Importance(2_000, jax.random.key(2))
+ROUTE = tml.networks.Importance(2_000, jax.random.key(2))
 
 
 def system(features=FEATURES, targets=VALUES, *, temperature=0.3, prior=0.0):
@@ -45,7 +45,9 @@ def divergence(p, q):
 
 @pytest.mark.parametrize(("std", "tau", "prior"), [(1.0, 0.3, 0.0), (0.2, 2.0, 0.5), (3.0, 0.1, 0)])
 def test_entropy_production_of_training_is_a_divergence(x64, std, tau, prior):
-    found = tml.transition(tml.TypeI(tml.Normal(std)), trained(temperature=tau, prior=prior))
+    found = tml.transition(
+        tml.TypeI(tml.networks.Normal(std)), trained(temperature=tau, prior=prior)
+    )
     mean, covariance, _ = normal_law(FEATURES, VALUES, tau, prior)
     start = np.zeros(2), std**2 * np.eye(2)
     close(found.entropy_production, divergence(start, (mean, covariance)), rtol=1e-11)
@@ -103,7 +105,7 @@ CASES = {
         tml.TypeII(trained()),
         tml.Trained(
             system(),
-            tml.Gaussian(jax.vmap(trained(temperature=5.0).found.normal.sample)(
+            tml.networks.Gaussian(jax.vmap(trained(temperature=5.0).found.normal.sample)(
                 jax.random.split(jax.random.key(0), 400)
             )),
         ),
@@ -114,7 +116,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_every_case_is_reached_and_said(x64, case):
     found = CASES[case]()
-    assert found.case is tml.Case[case]
+    assert found.case is tml.networks.Case[case]
     text = str(found)
     assert found.case.value in text
     T, tau = float(found.temperature), float(found.bath_temperature)
@@ -140,8 +142,13 @@ def test_no_training_destroys_entropy(x64, form):
     }[form]
     learning = tml.LinearLearning((FEATURES, targets), kind, temperature=0.3)
     end = tml.Trained(learning, None if kind is SQUARED else ROUTE)
-    mixed = tml.Mixed([(tml.Normal(0.7), 1), (tml.Uniform(2.0), 1)])
-    for start in (tml.Normal(1.0), tml.Uniform(0.5), mixed, tml.Uniform(8.0)):
+    mixed = tml.networks.Mixed([(tml.networks.Normal(0.7), 1), (tml.networks.Uniform(2.0), 1)])
+    for start in (
+        tml.networks.Normal(1.0),
+        tml.networks.Uniform(0.5),
+        mixed,
+        tml.networks.Uniform(8.0),
+    ):
         found = tml.transition(tml.TypeI(start), end)
         assert found.entropy_production > -4 * found.entropy_production_error - 1e-12
         assert found.entropy_production < 200
@@ -193,7 +200,7 @@ def test_temperature_is_withheld_for_data_of_the_same_law_and_given_for_wider_on
     given = [not np.isnan(found.temperature) for found in same]
     assert sum(given) <= 5  # of 20, with chance 0.05 to 0.1 each: once in 1000
     wider = tml.transition(draw(1.0), draw(3.0))
-    assert wider.case is tml.Case.RELEASING
+    assert wider.case is tml.networks.Case.RELEASING
     assert wider.temperature > 0.3
     close(stretched(3.0).entropy_drop, 2 * np.log(3), rtol=1e-10)
 
@@ -201,7 +208,7 @@ def test_temperature_is_withheld_for_data_of_the_same_law_and_given_for_wider_on
 def test_gradients_of_temperature_are_finite_differences(x64):
     def T(std, tau, features):
         return tml.linear_temperature(
-            features, VALUES, initialisation=tml.Normal(std), bath_temperature=tau
+            features, VALUES, initialisation=tml.networks.Normal(std), bath_temperature=tau
         ).temperature
 
     at = jnp.asarray(2.0), jnp.asarray(0.3), jnp.asarray(FEATURES)
@@ -242,7 +249,11 @@ def test_many_temperatures_at_once(dtype):
 
 REFUSED = {
     "no end": (lambda: tml.transition(tml.TypeI("he_normal"), system()), TypeError, "ends in a Tr"),
-    "no start": (lambda: tml.transition(tml.Normal(1.0), trained()), TypeError, "before must be"),
+    "no start": (
+        lambda: tml.transition(tml.networks.Normal(1.0), trained()),
+        TypeError,
+        "before must be",
+    ),
     "refreshed at birth": (
         lambda: tml.TypeII(tml.TypeI("he_normal")),
         TypeError,

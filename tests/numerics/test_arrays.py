@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thermoml.numerics._arrays import argument, cast_floats, cut, joined
+from thermoml.numerics.arrays import argument, cast_floats, cut, joined
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thermoml.numerics._checks import check_bound, check_count, count_saves, count_steps
+from thermoml.numerics.checks import check_bound, check_count, count_saves, count_steps
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thermoml.numerics._compile import compiled, compiler_options
+from thermoml.numerics.compile import compiled, compiler_options
 
 
 def test_options_are_given_where_jax_allows_them():

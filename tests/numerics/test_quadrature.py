@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from thermoml.numerics._quadrature import tanh_sinh
+from thermoml.numerics.quadrature import tanh_sinh
 
 
 @pytest.mark.parametrize(

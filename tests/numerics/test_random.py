@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from thermoml.numerics._bits import GENERATORS, threefry_2x32, triple32
-from thermoml.numerics._random import (
+from thermoml.numerics.bits import GENERATORS, threefry_2x32, triple32
+from thermoml.numerics.random import (
     _log1p_remainder,
     row_numbers,
     trajectory_key,

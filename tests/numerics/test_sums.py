@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from thermoml.numerics._sums import (
+from thermoml.numerics.sums import (
     _ROWS_PER_BLOCK,
     CompensatedSum,
     by_blocks,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import thermoml as tml
-from thermoml.numerics._bits import GENERATORS
+from thermoml.numerics.bits import GENERATORS
 
 
 class Law(NamedTuple):
@@ -27,7 +27,7 @@ class Law(NamedTuple):
 def alpha_tron(alpha):
     """An alpha-tron without its warning."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", tml.RuleWarning)
+        warnings.simplefilter("ignore", tml.perceptron.RuleWarning)
         return tml.AlphaTron(alpha)
 
 
@@ -59,18 +59,18 @@ LAWS = {
         tml.AdaTron, lambda s: np.maximum(-s, 0), lambda s: -(np.minimum(s, 0) ** 2) / 2, True
     ),
     "linear": Law(
-        lambda: tml.LinearAlphaTron(0.3),
+        lambda: tml.perceptron.LinearAlphaTron(0.3),
         lambda s: np.where(s < 0, 1.0, 0.3 * s),
         lambda s: np.where(s < 0, s, 0.15 * s**2),
         False,
     ),
     "custom": Law(
-        lambda: tml.CustomRule(lambda s: jnp.exp(-s), continuous=True),
+        lambda: tml.perceptron.CustomRule(lambda s: jnp.exp(-s), continuous=True),
         lambda s: np.exp(-s),
         lambda s: 1 - np.exp(-s),
         True,
     ),
-    "network": Law(lambda: tml.CustomRule(_mlp(), continuous=True), None, None, True),
+    "network": Law(lambda: tml.perceptron.CustomRule(_mlp(), continuous=True), None, None, True),
 } | {f"alpha={a}": _alpha_law(a) for a in (-0.6, -0.2, 0.0, 0.5, 1.5)}
 
 

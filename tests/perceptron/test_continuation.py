@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import thermoml as tml
-from thermoml.numerics._arrays import is_concrete
+from thermoml.numerics.arrays import is_concrete
 
 KEY = jax.random.key(4)
 LEVEL = tml.Microscopic(0.05)
@@ -126,7 +126,7 @@ def test_a_change_of_stiffness_is_work(first):
     ("options", "message"),
     [
         ({"teacher": jnp.ones(N)}, "teacher must be left out"),
-        ({"teacher": tml.sphere_teacher}, "teacher must be left out"),
+        ({"teacher": tml.perceptron.sphere_teacher}, "teacher must be left out"),
         ({"n_trajectories": M + 1}, f"n_trajectories must be left out or equal the {M}"),
         ({"t1": 0.5}, "t1 must be later than t0 = 0.5"),
         ({"t1": 0.25}, "t1 must be later than t0 = 0.5"),

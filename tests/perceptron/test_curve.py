@@ -9,7 +9,7 @@ import pytest
 
 import thermoml as tml
 from thermoml.langevin._solution import Clock
-from thermoml.numerics._sums import CompensatedSum
+from thermoml.numerics.sums import CompensatedSum
 from thermoml.perceptron._curve import LearningCheckpoint
 
 K, T = 1.5, 0.6

@@ -10,11 +10,11 @@ import pytest
 from jaxtyping import Array
 
 import thermoml as tml
-from thermoml.numerics._quadrature import tanh_sinh
-from thermoml.numerics._statistics import mean_and_error
-from thermoml.perceptron._moments import moments, plane_moments
-from thermoml.perceptron._problem import mean_drive
-from thermoml.perceptron._stepped_work import drive_square, stepped_work_rate
+from thermoml.numerics.quadrature import tanh_sinh
+from thermoml.numerics.statistics import mean_and_error
+from thermoml.perceptron.problem._problem import mean_drive
+from thermoml.perceptron.theory._moments import moments, plane_moments
+from thermoml.perceptron.theory._stepped_work import drive_square, stepped_work_rate
 
 TABLE = ["hebbian", "perceptron", "adatron", "alpha=-0.2", "alpha=0.5", "linear", "custom"]
 KEY = jax.random.key(31)
@@ -101,7 +101,7 @@ def rest(request):
     keys = iter(jax.random.split(KEY, 9))
 
     def run(dt, **more):
-        more |= {"n_trajectories": M, "save_every": 100, "adjoint": tml.ForwardMode()}
+        more |= {"n_trajectories": M, "save_every": 100, "adjoint": tml.langevin.ForwardMode()}
         return tml.learn(problem, tml.Reduced(dt), t1=1000 * dt, key=next(keys), **more)
 
     found, last = [], (learned := run(0.01))
@@ -178,7 +178,11 @@ def binary():
         mean = (signs * force) @ inputs / 32
         return 1.2**2 * 5 / 2 * (5 * np.mean(force**2, axis=1) - np.sum(mean**2, axis=1))
 
-    fixed = {"teacher": np.float32(teacher), "n_trajectories": 2 * M, "adjoint": tml.ForwardMode()}
+    fixed = {
+        "teacher": np.float32(teacher),
+        "n_trajectories": 2 * M,
+        "adjoint": tml.langevin.ForwardMode(),
+    }
     found, weights, keys = [], None, iter(jax.random.split(KEY, 22))
     for dt in (0.02, 0.01):
         heats, rates = [], []

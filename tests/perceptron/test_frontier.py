@@ -77,7 +77,7 @@ def test_no_rule_beats_the_bound():
     rates = jnp.asarray([0.1, 0.5, 1.0, 2.0])
     for make, alphas in (
         (tml.AlphaTron, [0.0, 0.5]),
-        (tml.LinearAlphaTron, [0.0, 0.3]),
+        (tml.perceptron.LinearAlphaTron, [0.0, 0.3]),
         (lambda _: tml.AdaTron(), [0.0]),
     ):
 
@@ -105,16 +105,18 @@ def test_errors_out_of_range(error):
 
 def test_at_dissipation():
     problem = tml.LearningProblem(tml.AlphaTron(0.3), learning_rate=1.0)
-    same = tml.at_dissipation(problem, 1.5)
+    same = tml.perceptron.at_dissipation(problem, 1.5)
     np.testing.assert_allclose(tml.steady_state(same).dissipation, 1.5, rtol=1e-11)
     # Runs away from a rate of 1/0.3, and dissipates any amount before.
-    growing = tml.LearningProblem(tml.LinearAlphaTron(0.3), learning_rate=1.0)
-    same = jax.vmap(lambda d: tml.at_dissipation(growing, d))(jnp.asarray([0.3, 1.0, 30.0]))
+    growing = tml.LearningProblem(tml.perceptron.LinearAlphaTron(0.3), learning_rate=1.0)
+    same = jax.vmap(lambda d: tml.perceptron.at_dissipation(growing, d))(
+        jnp.asarray([0.3, 1.0, 30.0])
+    )
     assert (jnp.diff(same.learning_rate) > 0).all()
     found = tml.steady_state(dataclasses.replace(growing, learning_rate=same.learning_rate[2]))
     np.testing.assert_allclose(found.dissipation, 30.0, rtol=1e-10)
     idle = tml.LearningProblem(lambda s: 0 * s, learning_rate=1.0)
     with pytest.raises(ValueError, match="the rule cannot dissipate 2 at rest"):
-        tml.at_dissipation(idle, 2.0)
+        tml.perceptron.at_dissipation(idle, 2.0)
     with pytest.raises(ValueError, match="dissipation must be finite and > 0"):
-        tml.at_dissipation(problem, -1.0)
+        tml.perceptron.at_dissipation(problem, -1.0)

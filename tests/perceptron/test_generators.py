@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::thermoml.ScaleSeparationWarning
 DT = 0.02
 
 
-class PlainInputs(tml.BinaryInputs):
+class PlainInputs(tml.perceptron.BinaryInputs):
     """The same ±1 inputs as floats of memory O(B N M), the plain reference."""
 
     def draw(self, draws, *, batch, n_inputs, dtype):
@@ -29,7 +29,7 @@ class PlainInputs(tml.BinaryInputs):
 
 
 def user_rule():
-    return tml.CustomRule(lambda s: jnp.exp(-s / 2), continuous=True)
+    return tml.perceptron.CustomRule(lambda s: jnp.exp(-s / 2), continuous=True)
 
 
 RULES = {
@@ -37,7 +37,7 @@ RULES = {
     "perceptron": tml.PerceptronRule,
     "adatron": tml.AdaTron,
     "alpha-tron": lambda: tml.AlphaTron(0.5),
-    "linear": lambda: tml.LinearAlphaTron(0.4),
+    "linear": lambda: tml.perceptron.LinearAlphaTron(0.4),
     "user": user_rule,
 }
 
@@ -59,7 +59,7 @@ def run(name, n_inputs, batch, *, plain=False, generator="hash", dtype=np.float3
         key=jax.random.key(seed),
         n_trajectories=m,
         teacher=np.random.default_rng(1).normal(size=n_inputs).astype(dtype),
-        adjoint=tml.ForwardMode(),
+        adjoint=tml.langevin.ForwardMode(),
     )
     shown = (curve.overlap, curve.norm, curve.heat, curve.work)
     return np.stack([np.asarray(x)[:, -1] for x in shown])

@@ -10,7 +10,7 @@ import pytest
 
 import thermoml as tml
 from thermoml.perceptron._information import check_second_law
-from thermoml.perceptron._level import AbstractLevel
+from thermoml.perceptron.levels._level import AbstractLevel
 
 KEY = jax.random.key(17)
 RATE, K, BATH = 0.9, 1.3, 0.7
@@ -25,7 +25,7 @@ def problem_of(rule, **more):
 
 def mean_field(problem):
     """40 saves up to t = 20."""
-    fastest = tml.ForwardMode()
+    fastest = tml.langevin.ForwardMode()
     return tml.learn(problem, tml.MeanField(), t1=20.0, save_every=50, adjoint=fastest)
 
 
@@ -85,7 +85,7 @@ def test_no_rule_learns_more_than_it_pays_for(rule):
 
     Without N there is none: the custom rule's entropy production is that of its averaged force.
     """
-    n_inputs = None if isinstance(rule, tml.CustomRule) else N
+    n_inputs = None if isinstance(rule, tml.perceptron.CustomRule) else N
     problem = problem_of(rule, n_inputs=n_inputs)
     bound = jax.device_get(tml.information_bound(problem, mean_field(problem)))
     gained, averaged = bound.information[1:], bound.averaged_entropy_production[1:]
@@ -110,7 +110,7 @@ def test_a_label_tells_less_than_the_weights_know(hebbian, x64):
     np.testing.assert_allclose(bound.information[1:], -np.log(np.sin(np.pi * error)), rtol=1e-8)
     assert (bound.label_information[1:] < bound.information[1:]).all()
     errors = jnp.linspace(1e-6, 0.499, 1000)
-    assert (tml.label_information(errors) < -jnp.log(jnp.sin(jnp.pi * errors))).all()
+    assert (tml.perceptron.label_information(errors) < -jnp.log(jnp.sin(jnp.pi * errors))).all()
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,9 @@ def ensembles():
 
     def run(i):
         options = {"n_trajectories": 64, "first_trajectory": 64 * i, "save_every": 20}
-        return tml.learn(problem, level, t1=0.5, key=KEY, adjoint=tml.ForwardMode(), **options)
+        return tml.learn(
+            problem, level, t1=0.5, key=KEY, adjoint=tml.langevin.ForwardMode(), **options
+        )
 
     curves = [run(i) for i in range(40)]
     return curves, [tml.information_bound(problem, curve) for curve in curves]
@@ -186,7 +188,7 @@ def test_breach_of_the_second_law_is_warned_about(hebbian, ensembles, x64, falsi
     for curve, missing in ((ensembles[0][0], 0.5), (hebbian[0], 1e-3)):
         false = falsified(curve, missing)
         np.testing.assert_allclose(unpaid(false).mean(), missing, rtol=0.01)
-        with pytest.warns(tml.SecondLawWarning, match="nats per weight were learned"):
+        with pytest.warns(tml.perceptron.SecondLawWarning, match="nats per weight were learned"):
             check_second_law(false)
 
 
@@ -203,7 +205,7 @@ class Given(AbstractLevel):
 def test_learning_itself_looks_at_the_second_law(ensembles):
     honest, problem = ensembles[0][0], problem_of(tml.Hebbian())
     tml.learn(problem, Given(0.01, honest), t1=1.0)
-    with pytest.warns(tml.SecondLawWarning):
+    with pytest.warns(tml.perceptron.SecondLawWarning):
         tml.learn(problem, Given(0.01, less_heat(honest, 0.5)), t1=1.0)
 
 

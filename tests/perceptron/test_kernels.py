@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import thermoml as tml
-from thermoml.numerics._random import trajectory_streams
-from thermoml.perceptron._inputs import _subset
+from thermoml.numerics.random import trajectory_streams
 from thermoml.perceptron.kernels import DenseBatch, RowBatch
 from thermoml.perceptron.kernels._packed import _project_blocks, _project_fused
+from thermoml.perceptron.problem._inputs import _subset
 
 M = 5
 
@@ -45,7 +45,7 @@ def assert_like_dense(packed, n, batch):
     ("batch", "n"), [(1, 3), (30, 25), (32, 26), (33, 26), (33, 100), (70, 26)]
 )
 def test_packed_products_are_those_of_the_inputs(batch, n):
-    packed = draw(tml.BinaryInputs(), batch, n)
+    packed = draw(tml.perceptron.BinaryInputs(), batch, n)
     assert packed.unpack().shape == (batch, n, M)
     assert (jnp.abs(packed.unpack()) == 1).all()
     assert_like_dense(packed, n, batch)
@@ -53,7 +53,7 @@ def test_packed_products_are_those_of_the_inputs(batch, n):
 
 @pytest.mark.parametrize("n", [3, 25, 26, 100])
 def test_both_projections_agree(n):
-    words, size = draw(tml.BinaryInputs(), 30, n).words[0], 30
+    words, size = draw(tml.perceptron.BinaryInputs(), 30, n).words[0], 30
     own, shared, _ = vectors(n, size)
     blocks, fused = (p(size, words, own, shared) for p in (_project_blocks, _project_fused))
     for a, b in zip(blocks, fused, strict=True):
@@ -82,7 +82,7 @@ def test_many_examples_are_gathered():
 @pytest.mark.parametrize("inputs", ["binary", "rows"])
 def test_products_have_the_derivatives_of_the_dense_ones(inputs):
     examples = np.random.default_rng(0).normal(size=(40, 26)).astype(np.float32)
-    kind = tml.BinaryInputs() if inputs == "binary" else tml.TrainingSet(examples)
+    kind = tml.perceptron.BinaryInputs() if inputs == "binary" else tml.TrainingSet(examples)
     batch = draw(kind, 5, 26)
     own, shared, coefficients = vectors(26, 5)
 
@@ -101,7 +101,9 @@ def test_products_have_the_derivatives_of_the_dense_ones(inputs):
 
 def test_packed_inputs_are_unbiased_and_independent():
     """Mean of each bit and of products of pairs: 5 standard errors over 2000 draws."""
-    inputs = tml.BinaryInputs().draw(streams(2000).at(0), batch=33, n_inputs=4, dtype=jnp.float32)
+    inputs = tml.perceptron.BinaryInputs().draw(
+        streams(2000).at(0), batch=33, n_inputs=4, dtype=jnp.float32
+    )
     flat = np.asarray(inputs.unpack()).reshape(-1, 2000)
     covariance = flat @ flat.T / 2000 - np.eye(len(flat))
     assert np.abs(flat.mean(axis=1)).max() < 5 / 2000**0.5
@@ -109,7 +111,7 @@ def test_packed_inputs_are_unbiased_and_independent():
 
 
 def test_gaussian_inputs_are_standard_normal():
-    values = np.asarray(draw(tml.GaussianInputs(), 70, 100).unpack())
+    values = np.asarray(draw(tml.perceptron.GaussianInputs(), 70, 100).unpack())
     n = values.size
     assert values.shape == (70, 100, M)
     assert abs(values.mean()) < 4 / n**0.5

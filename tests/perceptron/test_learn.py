@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import thermoml as tml
-from thermoml.perceptron._microscopic import Learning
+from thermoml.perceptron.levels._microscopic import Learning
 
 KEY = jax.random.key(9)
 LEVEL = tml.Microscopic(0.01)
@@ -66,7 +66,7 @@ def test_errors_on_sets_are_counted():
     curve = run(problem, n_trajectories=7, test_inputs=held_out)
     final = {"training_error": examples, "test_error": held_out}
     for name, inputs in final.items():
-        expected = tml.test_error(curve.weights, curve.teacher, inputs)
+        expected = tml.perceptron.test_error(curve.weights, curve.teacher, inputs)
         np.testing.assert_allclose(getattr(curve, name)[:, -1], expected, rtol=1e-6)
         assert name in curve.to_xarray()
 
@@ -124,7 +124,7 @@ def test_values_do_not_recompile(traces):
 @pytest.fixture
 def quiet_cubic(quiet_alpha_tron):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", tml.ScaleSeparationWarning)
+        warnings.simplefilter("ignore", tml.perceptron.ScaleSeparationWarning)
         yield problem_of(quiet_alpha_tron(3.0), learning_rate=2.0)
 
 
@@ -208,7 +208,7 @@ def test_impossible_problem_is_refused(changes, error, message):
         ({"problem": problem_of(stiffness=0.0)}, ValueError, "weights"),
         ({"teacher": jnp.zeros(10)}, ValueError, "teacher"),
         ({"teacher": jnp.ones(9)}, ValueError, "teacher"),
-        ({"teacher": tml.binary_teacher}, ValueError, "n_inputs"),
+        ({"teacher": tml.perceptron.binary_teacher}, ValueError, "n_inputs"),
         ({"teachers": "many"}, ValueError, "teachers"),
         ({"test_inputs": jnp.ones(10)}, ValueError, "test_inputs"),
         ({"test_inputs": jnp.ones((2, 9))}, ValueError, "test_inputs"),
@@ -227,9 +227,9 @@ def test_impossible_step_is_refused(dt):
 
 def test_coarse_steps_are_warned_about():
     weak, noisy = problem_of(learning_rate=0.0), problem_of(learning_rate=1.5)
-    with pytest.warns(tml.StepSizeWarning, match="stiffness"):
+    with pytest.warns(tml.perceptron.StepSizeWarning, match="stiffness"):
         run(weak, level=tml.Microscopic(0.25), t1=0.5)
-    with pytest.warns(tml.ScaleSeparationWarning, match="scale_separation"):
+    with pytest.warns(tml.perceptron.ScaleSeparationWarning, match="scale_separation"):
         run(noisy, level=tml.Microscopic(0.1), t1=0.2)
 
 

@@ -12,9 +12,9 @@ from scipy.integrate import solve_ivp
 
 import thermoml as tml
 from thermoml.perceptron import _mean_field
-from thermoml.perceptron._jumps import jump_loss
-from thermoml.perceptron._moments import plane_moments
-from thermoml.perceptron._stepped_work import stepped_work_rate
+from thermoml.perceptron.theory._jumps import jump_loss
+from thermoml.perceptron.theory._moments import plane_moments
+from thermoml.perceptron.theory._stepped_work import stepped_work_rate
 
 pytestmark = pytest.mark.filterwarnings("ignore::thermoml.ScaleSeparationWarning")
 
@@ -40,7 +40,7 @@ def run(problem=None, level=None, *, t1=1.0, **options):
     """By time only the end is saved; by steps there are four saves of five steps."""
     level = tml.MeanField() if level is None else level
     if level.dt == DT:
-        options = {"save_every": 5, "adjoint": tml.ForwardMode()} | options
+        options = {"save_every": 5, "adjoint": tml.langevin.ForwardMode()} | options
     return tml.learn(problem_of() if problem is None else problem, level, t1=t1, **options)
 
 
@@ -307,10 +307,10 @@ def test_derivatives_in_alpha_agree_in_both_modes_and_with_differences(x64):
 
     @jax.jit
     def push(alpha):
-        forward = lambda a: final_error(a, tml.ForwardMode())
+        forward = lambda a: final_error(a, tml.langevin.ForwardMode())
         return jax.jvp(forward, (alpha,), (jnp.ones_like(alpha),))
 
-    reverse = jax.jit(jax.grad(lambda a: final_error(a, tml.RecursiveCheckpoint())))(at)
+    reverse = jax.jit(jax.grad(lambda a: final_error(a, tml.langevin.RecursiveCheckpoint())))(at)
     difference = (push(at + h)[0] - push(at - h)[0]) / (2 * h)
     assert abs(difference) > 1e-3
     np.testing.assert_allclose(push(at)[1], difference, rtol=1e-6)
@@ -319,7 +319,7 @@ def test_derivatives_in_alpha_agree_in_both_modes_and_with_differences(x64):
 
 @pytest.mark.parametrize("level", [tml.MeanField(), STEPS])
 def test_a_rule_that_runs_away_is_reported(level):
-    with pytest.warns(tml.RuleWarning, match="no steady state"):
+    with pytest.warns(tml.perceptron.RuleWarning, match="no steady state"):
         problem = problem_of(tml.AlphaTron(1.5), learning_rate=40.0)
     with pytest.raises(tml.SimulationDiverged, match="non-finite at step"):
         run(problem, level)
@@ -359,7 +359,7 @@ def test_values_do_not_retrace(monkeypatch, level):
     count, seen = [], []
     counted = lambda *args: count.append(1) or plane_moments(*args)
     monkeypatch.setattr(_mean_field, "plane_moments", counted)
-    options = {"save_every": 5, "adjoint": tml.ForwardMode()}
+    options = {"save_every": 5, "adjoint": tml.langevin.ForwardMode()}
     if level is tml.MeanField:
         options = {"save_every": None}
     for value, n in ((0.51, 11), (0.52, np.int64(12)), (jnp.asarray(0.53), 13)):

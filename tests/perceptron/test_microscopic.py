@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 import thermoml as tml
-from thermoml.numerics._arrays import cast_floats
-from thermoml.numerics._random import row_numbers, trajectory_streams
-from thermoml.numerics._sums import CompensatedSum
-from thermoml.perceptron._microscopic import Learning, Students
-from thermoml.perceptron._problem import mean_drive
+from thermoml.numerics.arrays import cast_floats
+from thermoml.numerics.random import row_numbers, trajectory_streams
+from thermoml.numerics.sums import CompensatedSum
+from thermoml.perceptron.levels._microscopic import Learning, Students
+from thermoml.perceptron.problem._problem import mean_drive
 
 N, B, M = 6, 4, 3
 INPUTS = {
-    "binary": tml.BinaryInputs,
-    "gaussian": tml.GaussianInputs,
+    "binary": tml.perceptron.BinaryInputs,
+    "gaussian": tml.perceptron.GaussianInputs,
     "set": lambda: tml.TrainingSet(np.random.default_rng(2).normal(size=(9, N))),
 }
 
@@ -35,7 +35,7 @@ def test_drive_is_the_plain_sum(rule, law):
     inputs = np.random.default_rng(1).normal(size=(B, N))
     problem = tml.LearningProblem(rule, learning_rate=0.7, n_inputs=N, batch=B)
     expected = numpy_drive(force, 0.7, weights, teacher, inputs)
-    system = tml.PerceptronLearning(problem, teacher)
+    system = tml.perceptron.PerceptronLearning(problem, teacher)
     plain = mean_drive(problem, jnp.asarray(weights), tml.Perceptron(teacher), jnp.asarray(inputs))
     drive = system.drive_force(jnp.asarray(weights), None, jnp.asarray(inputs))
     np.testing.assert_allclose(plain, expected, rtol=1e-12)
@@ -111,7 +111,7 @@ def two_ways(request, generator):
         stiffness=1.5,
         temperature=0.7,
     )
-    teacher = tml.sphere_teacher(jax.random.key(4), n)
+    teacher = tml.perceptron.sphere_teacher(jax.random.key(4), n)
     start = lambda key: (0.7 / 1.5) ** 0.5 * jax.random.normal(key, (n,))
     fast = tml.learn(
         problem,
@@ -123,7 +123,7 @@ def two_ways(request, generator):
         teacher=teacher,
     )
     plain = tml.simulate(
-        tml.PerceptronLearning(problem, teacher),
+        tml.perceptron.PerceptronLearning(problem, teacher),
         start,
         t1=2.0,
         dt=0.01,
@@ -162,8 +162,8 @@ def test_first_law_of_both(two_ways):
 
 def test_inputs_of_the_system_are_the_problem_s():
     problem = tml.LearningProblem(tml.Hebbian(), learning_rate=1.0, n_inputs=N, batch=B)
-    drawn = tml.PerceptronLearning(problem, jnp.ones(N)).draw(jax.random.key(0))
+    drawn = tml.perceptron.PerceptronLearning(problem, jnp.ones(N)).draw(jax.random.key(0))
     assert drawn.shape == (B, N)
     assert (jnp.abs(drawn) == 1).all()
     with pytest.raises(ValueError, match="teacher must have shape"):
-        tml.PerceptronLearning(problem, jnp.ones(N + 1))
+        tml.perceptron.PerceptronLearning(problem, jnp.ones(N + 1))

@@ -7,7 +7,13 @@ import pytest
 from scipy.special import beta, betainc, gamma
 
 import thermoml as tml
-from thermoml.perceptron._moments import Moments, moments, plane_moments, power_law, sine_integral
+from thermoml.perceptron.theory._moments import (
+    Moments,
+    moments,
+    plane_moments,
+    power_law,
+    sine_integral,
+)
 
 Q = 1.7
 
@@ -34,7 +40,7 @@ RULES = {
     "AdaTron": tml.AdaTron(),
     "alpha 0.5": tml.AlphaTron(0.5),
     "alpha 0.99": tml.AlphaTron(0.99),
-    "linear alpha": tml.LinearAlphaTron(0.3),
+    "linear alpha": tml.perceptron.LinearAlphaTron(0.3),
 }
 
 
@@ -86,7 +92,11 @@ def test_derivatives_in_alpha_are_finite_differences(alpha, rho):
 
     step = 1e-5
     slope = jax.jacfwd(at)(jnp.asarray(alpha))
-    with pytest.warns(tml.RuleWarning) if alpha < -0.25 else jax.numpy_rank_promotion("raise"):
+    with (
+        pytest.warns(tml.perceptron.RuleWarning)
+        if alpha < -0.25
+        else jax.numpy_rank_promotion("raise")
+    ):
         ahead, behind = at(alpha + step), at(alpha - step)
     np.testing.assert_allclose(slope, (ahead - behind) / (2 * step), rtol=2e-6, atol=2e-7)
 
@@ -102,7 +112,7 @@ def test_hebbian_in_closed_form():
 
 def test_stability_and_alignment_follow_from_the_potential():
     """2Q ∂E[Φ]/∂Q + R ∂E[Φ]/∂R = E[sF], and ∂E[Φ]/∂R = E[|λ*|F] - a R, for any rule."""
-    rule = tml.CustomRule(lambda s: jax.nn.softplus(-s), continuous=True)
+    rule = tml.perceptron.CustomRule(lambda s: jax.nn.softplus(-s), continuous=True)
     place = jnp.asarray([0.5, Q])
 
     def potential(z):
@@ -167,7 +177,7 @@ def test_mean_force_and_inputs_of_five_gaussian_components():
     teacher *= 5**0.5 / np.linalg.norm(teacher)
     sign = np.sign(inputs @ teacher)
     force = np.exp(-sign * (inputs @ student) / 5**0.5)
-    rule = tml.CustomRule(lambda s: jnp.exp(-s), continuous=True)
+    rule = tml.perceptron.CustomRule(lambda s: jnp.exp(-s), continuous=True)
     found = moments(rule, teacher @ student / 5, student @ student / 5)
     square = (inputs**2).sum(axis=1) * force**2
     error = square.std() / len(inputs) ** 0.5

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 import thermoml as tml
-from thermoml.perceptron._reduced import ReducedLearning
+from thermoml.perceptron.levels._reduced import ReducedLearning
 
 pytestmark = pytest.mark.filterwarnings("ignore::thermoml.ScaleSeparationWarning")
 
@@ -33,7 +33,11 @@ def problem_of(rule=None, **changes):
 
 def run(problem=None, level=LEVEL, *, t1=T1, key=KEY, **options):
     """20 steps and 5 saves of 2100 trajectories, two chunks, in the loop that compiles fastest."""
-    settings = {"n_trajectories": M, "save_every": 5, "adjoint": tml.ForwardMode()} | options
+    settings = {
+        "n_trajectories": M,
+        "save_every": 5,
+        "adjoint": tml.langevin.ForwardMode(),
+    } | options
     problem = problem_of() if problem is None else problem
     return tml.learn(problem, level, t1=t1, key=key, **settings)
 
@@ -329,9 +333,9 @@ def derivatives():
     with jax.enable_x64(True):
         at, h = jnp.asarray(0.8), 1e-5
         push = jax.jit(
-            lambda x: jax.jvp(lambda r: objective(r, tml.ForwardMode()), (x,), (at / at,))
+            lambda x: jax.jvp(lambda r: objective(r, tml.langevin.ForwardMode()), (x,), (at / at,))
         )
-        reverse = jax.grad(lambda x: objective(x, tml.RecursiveCheckpoint()))(at)
+        reverse = jax.grad(lambda x: objective(x, tml.langevin.RecursiveCheckpoint()))(at)
         forward = push(at)[1]
         return forward, reverse, (push(at + h)[0] - push(at - h)[0]) / (2 * h)
 
@@ -370,7 +374,11 @@ def test_cold_perceptrons_run():
         ({"test_inputs": np.ones((2, 10))}, ValueError, "test_inputs must be left out"),
         ({"weights": lambda key: jnp.ones(10)}, ValueError, "weights must be left out"),
         ({"weights": STUDENT}, ValueError, "weights must be left out"),
-        ({"weights": STUDENT, "teacher": tml.sphere_teacher}, ValueError, "weights must be left"),
+        (
+            {"weights": STUDENT, "teacher": tml.perceptron.sphere_teacher},
+            ValueError,
+            "weights must be left",
+        ),
         ({"weights": STUDENT, "teacher": np.ones(9)}, ValueError, "weights and teacher must have"),
         ({"weights": np.ones((2, 10)), "teacher": TEACHER}, ValueError, "weights and teacher"),
         ({"weights": STUDENT, "teacher": np.zeros(10)}, ValueError, "teacher must not be zero"),

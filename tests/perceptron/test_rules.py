@@ -7,8 +7,8 @@ import pytest
 from scipy.integrate import quad
 
 import thermoml as tml
-from thermoml.perceptron._jumps import force_jump
-from thermoml.perceptron._problem import mean_drive
+from thermoml.perceptron.problem._problem import mean_drive
+from thermoml.perceptron.theory._jumps import force_jump
 
 S = np.array([-4.0, -1.3, -1e-3, 0.0, 1e-3, 0.4, 2.5])
 
@@ -42,7 +42,7 @@ def test_force_is_derivative_of_potential(rule):
 def test_quadrature_potential_equals_closed_form(rule, law):
     if law.potential is None:
         pytest.skip("a network has no closed form")
-    potential = tml.CustomRule(rule).potential(jnp.asarray(S))
+    potential = tml.perceptron.CustomRule(rule).potential(jnp.asarray(S))
     np.testing.assert_allclose(potential, law.potential(S), rtol=1e-10, atol=1e-12)
 
 
@@ -104,15 +104,15 @@ def test_no_finite_mean_force_is_refused(alpha):
     ],
 )
 def test_domain_of_alpha_is_warned_about(alpha, reason):
-    with pytest.warns(tml.RuleWarning, match=reason):
+    with pytest.warns(tml.perceptron.RuleWarning, match=reason):
         tml.AlphaTron(alpha)
 
 
 def test_linear_alpha_tron_warns_when_it_runs_away():
     with pytest.raises(ValueError, match="alpha must be finite"):
-        tml.LinearAlphaTron(np.nan)
-    with pytest.warns(tml.RuleWarning, match="runs away"):
-        tml.LearningProblem(tml.LinearAlphaTron(1.0), learning_rate=1.0, n_inputs=4)
+        tml.perceptron.LinearAlphaTron(np.nan)
+    with pytest.warns(tml.perceptron.RuleWarning, match="runs away"):
+        tml.LearningProblem(tml.perceptron.LinearAlphaTron(1.0), learning_rate=1.0, n_inputs=4)
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ LAWS = {
         "gaussian",
     ),
     "linear": Law(
-        lambda: tml.LinearAlphaTron(0.3),
+        lambda: tml.perceptron.LinearAlphaTron(0.3),
         lambda s: np.where(s < 0, 1.0, 0.3 * s),
         lambda s: np.where(s < 0, s, 0.15 * s**2),
     ),
@@ -191,7 +191,7 @@ def network_state():
 
     def total(arguments):
         net, point = arguments
-        state = tml.steady_state(problem(tml.CustomRule(net), point, **SIZES))
+        state = tml.steady_state(problem(tml.perceptron.CustomRule(net), point, **SIZES))
         return state.overlap + state.error + state.dissipation, state
 
     both = eqx.filter_jit(eqx.filter_value_and_grad(total, has_aux=True))
@@ -448,8 +448,8 @@ def test_other_numbers_compile_nothing_new(monkeypatch):
 RULES = {name: law.build for name, law in LAWS.items()}
 RULES["alpha 1"] = lambda: tml.AlphaTron(1.0)
 RULES["alpha 1.5"] = lambda: tml.AlphaTron(1.5)
-RULES["cubic"] = lambda: tml.CustomRule(lambda s: s**3)
-RULES["nan"] = lambda: tml.CustomRule(lambda s: s * jnp.nan)
+RULES["cubic"] = lambda: tml.perceptron.CustomRule(lambda s: s**3)
+RULES["nan"] = lambda: tml.perceptron.CustomRule(lambda s: s * jnp.nan)
 SET = {"batch": 2, "inputs": tml.TrainingSet(np.ones((4, 3), np.float32))}
 REFUSALS = [
     ("alpha 1", (1, 1, 1), {}, False, "alpha must be below 1, or 1 with learning_rate < stiffness"),

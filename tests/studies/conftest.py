@@ -5,7 +5,7 @@ import pytest
 
 from thermoml.config import config_from_json, load_config
 from thermoml.studies import redraw, run_study, study_of
-from thermoml.sweep import Store
+from thermoml.sweeps import Store
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ def test_every_start_finds_the_best_alpha(budget):
 
         def error(alpha):
             problem = tml.LearningProblem(tml.AlphaTron(alpha), learning_rate=1.0)
-            return tml.steady_state(tml.at_dissipation(problem, 2.0)).error
+            return tml.steady_state(tml.perceptron.at_dissipation(problem, 2.0)).error
 
         around = best["alpha"] + jnp.asarray([-1e-2, 0.0, 1e-2])
         behind, here, ahead = np.asarray(jax.jit(jax.vmap(error))(around))

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from thermoml.config import load_config
+from thermoml.numerics.statistics import text_with_error
 from thermoml.studies import run_study, study_of
 from thermoml.studies._learning_rules import hebbian_limit
-from thermoml.studies._table import with_error
-from thermoml.sweep import Store
+from thermoml.sweeps import Store
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +52,9 @@ def test_hebbian_ends_at_the_exact_limit(finals):
 
 
 def test_numbers_with_errors():
-    assert with_error(0.284337, 0.00066) == "0.28434 ± 0.00066"
-    assert with_error(118.42, 0.18) == "118.42 ± 0.18"
-    assert with_error(1234.5, 56.0) == "1234 ± 56"
-    assert with_error(1.5, None) == "1.5"
-    assert with_error(float("nan"), 1.0) == "not finite"
-    assert with_error(2.0, 0.0) == "2 ± 0"
+    assert text_with_error(0.284337, 0.00066) == "0.28434 ± 0.00066"
+    assert text_with_error(118.42, 0.18) == "118.42 ± 0.18"
+    assert text_with_error(1234.5, 56.0) == "1234 ± 56"
+    assert text_with_error(1.5, None) == "1.5"
+    assert text_with_error(float("nan"), 1.0) == "not finite"
+    assert text_with_error(2.0, 0.0) == "2 ± 0"

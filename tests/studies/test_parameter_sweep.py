@@ -6,10 +6,10 @@ import pytest
 import xarray as xr
 
 from thermoml.config import ConfigError, parse_config
-from thermoml.numerics._labels import to_dataset
+from thermoml.numerics.labels import to_dataset
 from thermoml.studies import run_study, study_of
 from thermoml.studies._learning_rules import hebbian_limit
-from thermoml.sweep import Store
+from thermoml.sweeps import Store
 
 BASE = {"study": "sweep", "rule": "alpha_tron", "dt": 0.01, "t1": 0.4, "saves": 4, "batch": 3}
 

@@ -31,9 +31,9 @@ def loss(theta, targets):
 def test_the_potential_of_one_and_of_several_data_sets(x64):
     theta = np.array([0.3, -1.2])
     prior = 0.2 * theta @ theta
-    one = tml.LearningPotential(linear(OLD))
+    one = tml.networks.LearningPotential(linear(OLD))
     close(one(jnp.asarray(theta), jnp.asarray(3.0)), 3 * loss(theta, OLD) + prior, rtol=1e-12)
-    two = tml.LearningPotential(linear(OLD), linear(NEW, prior_stiffness=9.0))
+    two = tml.networks.LearningPotential(linear(OLD), linear(NEW, prior_stiffness=9.0))
     exact = 0.5 * loss(theta, OLD) + 2 * loss(theta, NEW) + prior
     close(two(jnp.asarray(theta), jnp.array([0.5, 2.0])), exact, rtol=1e-12)
 
@@ -41,16 +41,22 @@ def test_the_potential_of_one_and_of_several_data_sets(x64):
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: tml.LearningPotential(), TypeError, "one or more"),
-        (lambda: tml.LearningPotential(abs), TypeError, "learning systems"),  # pyright: ignore
-        (lambda: tml.LearningPotential(linear(OLD, batch=3)), ValueError, "minibatches of 3"),
+        (lambda: tml.networks.LearningPotential(), TypeError, "one or more"),
+        (lambda: tml.networks.LearningPotential(abs), TypeError, "learning systems"),  # pyright: ignore
         (
-            lambda: tml.LearningPotential(linear(OLD), linear(np.stack([OLD, NEW], axis=1))),
+            lambda: tml.networks.LearningPotential(linear(OLD, batch=3)),
+            ValueError,
+            "minibatches of 3",
+        ),
+        (
+            lambda: tml.networks.LearningPotential(
+                linear(OLD), linear(np.stack([OLD, NEW], axis=1))
+            ),
             ValueError,
             "system 1 must have the parameters of the first",
         ),
         (
-            lambda: tml.LearningPotential(linear(OLD))(jnp.zeros(2), jnp.ones(2)),
+            lambda: tml.networks.LearningPotential(linear(OLD))(jnp.zeros(2), jnp.ones(2)),
             ValueError,
             "the loss on each of 1 data sets, got 2 numbers",
         ),
@@ -125,7 +131,7 @@ def test_networks_go_round_in_a_cycle_of_the_users_own(x64):
         for y in (OLD, NEW)
     ]
     cycle = tml.Cycle(
-        tml.LearningPotential(*systems),
+        tml.networks.LearningPotential(*systems),
         [
             tml.Stroke(tml.Ramp([1.0, 0.0], [4.0, 0.0], t1=1.0), duration=1.0, bath="cold"),
             tml.Stroke(tml.Ramp([0.0, 4.0], [0.0, 1.0], t1=1.0), duration=1.0, bath="hot"),

@@ -42,14 +42,14 @@ def wishart():
     with jax.enable_x64(True):
         mixing = np.array([[1.0, 0.0, 0.0], [2.0, 0.5, 0.0], [-1.0, 0.3, 3.0]])
         samples = np.random.default_rng(0).normal(size=(30_000, 5, 3)) @ mixing.T
-        found = jax.jit(jax.vmap(tml.gaussian_entropy))(samples)
+        found = jax.jit(jax.vmap(tml.thermodynamics.gaussian_entropy))(samples)
         return jax.tree.map(np.asarray, found), samples, 3 * NORMAL + np.log(1.5)
 
 
 def repeated(law, count, size):
     """400 estimates from neighbours less the entropy of the law, their errors and biases."""
     samples = getattr(np.random.default_rng(7), law)(size=(400, count, size))
-    found = jax.jit(jax.vmap(tml.knn_entropy))(samples)
+    found = jax.jit(jax.vmap(tml.thermodynamics.knn_entropy))(samples)
     away = np.asarray(found.entropy) - size * KNOWN[law]
     return away, np.asarray(found.standard_error), np.asarray(found.bias)
 
@@ -89,20 +89,24 @@ def test_the_entropy_of_a_normal_is_minus_the_mean_logarithm_of_its_density(dtyp
     exact = {"rtol": 1e-12 if dtype == jnp.float64 else 1e-6}
     x, weights = np.polynomial.hermite_e.hermegauss(10)  # ∫ e^{-x²/2} of polynomials
     quadrature = -weights @ stats.norm(0, 1.3).logpdf(1.3 * x) / weights.sum()
-    np.testing.assert_allclose(tml.normal_entropy(1.3**2), quadrature, **exact)
-    np.testing.assert_allclose(tml.normal_entropy(1), NORMAL, **exact)
+    np.testing.assert_allclose(tml.thermodynamics.normal_entropy(1.3**2), quadrature, **exact)
+    np.testing.assert_allclose(tml.thermodynamics.normal_entropy(1), NORMAL, **exact)
     # Of two coordinates: the mutual information -½ ln(1 - ρ²) less than of each
     covariance = jnp.asarray([[4.0, 1.2], [1.2, 0.5]], dtype)
-    parts = tml.normal_entropy(4.0) + tml.normal_entropy(0.5)
-    found = jax.jit(tml.normal_entropy)(covariance)
+    parts = tml.thermodynamics.normal_entropy(4.0) + tml.thermodynamics.normal_entropy(0.5)
+    found = jax.jit(tml.thermodynamics.normal_entropy)(covariance)
     np.testing.assert_allclose(found, parts + np.log(1 - 1.2**2 / 2) / 2, **exact)
     assert found.dtype == dtype
-    assert jnp.isnan(jax.jit(tml.normal_entropy)(covariance - 2))  # negative: only jit lets it in
+    assert jnp.isnan(
+        jax.jit(tml.thermodynamics.normal_entropy)(covariance - 2)
+    )  # negative: only jit lets it in
 
 
 def test_a_uniform_box_has_the_logarithm_of_its_volume(dtype):
-    np.testing.assert_allclose(tml.uniform_entropy([[2, 3], [0.5, 0.1]]), np.log(0.3), rtol=1e-6)
-    assert tml.uniform_entropy(2.0).dtype == dtype
+    np.testing.assert_allclose(
+        tml.thermodynamics.uniform_entropy([[2, 3], [0.5, 0.1]]), np.log(0.3), rtol=1e-6
+    )
+    assert tml.thermodynamics.uniform_entropy(2.0).dtype == dtype
 
 
 CUTS = [
@@ -121,7 +125,7 @@ CUTS = [
 @pytest.mark.parametrize(("std", "lower", "upper", "mean"), CUTS)
 def test_a_cut_normal_has_the_entropy_of_quadrature(dtype, std, lower, upper, mean):
     arguments = [jnp.asarray(x, dtype) for x in (std, lower, upper)]
-    found = tml.truncated_normal_entropy(*arguments, mean=jnp.asarray(mean, dtype))
+    found = tml.thermodynamics.truncated_normal_entropy(*arguments, mean=jnp.asarray(mean, dtype))
     expected = cut_normal_entropy(std, lower, upper, mean)
     exact = 1e-11 if dtype == jnp.float64 else 3e-6
     np.testing.assert_allclose(found, expected, rtol=exact, atol=exact)
@@ -129,10 +133,14 @@ def test_a_cut_normal_has_the_entropy_of_quadrature(dtype, std, lower, upper, me
 
 
 def test_each_parameter_may_have_a_cut_of_its_own(x64):
-    found = jax.jit(tml.truncated_normal_entropy)(*np.array(CUTS).T[:3].reshape(3, 3, 3))
+    found = jax.jit(tml.thermodynamics.truncated_normal_entropy)(
+        *np.array(CUTS).T[:3].reshape(3, 3, 3)
+    )
     expected = [cut_normal_entropy(*cut[:3]) for cut in CUTS]
     np.testing.assert_allclose(found, np.reshape(expected, (3, 3)), rtol=1e-11)
-    by_scalars = tml.truncated_normal_entropy(1.0, jnp.array([-1.0, 2.0], jnp.float32), 3.0)
+    by_scalars = tml.thermodynamics.truncated_normal_entropy(
+        1.0, jnp.array([-1.0, 2.0], jnp.float32), 3.0
+    )
     np.testing.assert_allclose(by_scalars[1], cut_normal_entropy(1, 2, 3), rtol=1e-12)
 
 
@@ -140,7 +148,7 @@ def test_gradients_of_a_cut_normal_are_finite_differences_at_infinite_ends_too(x
     std, lower, upper, mean = np.array([cut for cut in CUTS if cut[0] < 3]).T
 
     def entropy(at, lower, upper):
-        return tml.truncated_normal_entropy(at[0], lower, upper, mean=at[1])
+        return tml.thermodynamics.truncated_normal_entropy(at[0], lower, upper, mean=at[1])
 
     at, each = np.stack([std, mean], 1), jax.jit(jax.vmap(entropy))
     slope, forward = (
@@ -154,9 +162,14 @@ def test_gradients_of_a_cut_normal_are_finite_differences_at_infinite_ends_too(x
 
 
 def test_independent_blocks_add_up(dtype):
-    normal, uniform = tml.normal_entropy(0.3), tml.uniform_entropy(0.2)
-    found = tml.block_entropy(jnp.stack([normal, uniform]), [3, 2])
-    whole = tml.normal_entropy(0.3 * np.eye(3)) + tml.uniform_entropy([0.2, 0.2])
+    normal, uniform = (
+        tml.thermodynamics.normal_entropy(0.3),
+        tml.thermodynamics.uniform_entropy(0.2),
+    )
+    found = tml.thermodynamics.block_entropy(jnp.stack([normal, uniform]), [3, 2])
+    whole = tml.thermodynamics.normal_entropy(0.3 * np.eye(3)) + tml.thermodynamics.uniform_entropy(
+        [0.2, 0.2]
+    )
     np.testing.assert_allclose(found, whole, rtol=1e-6)
     assert found.dtype == dtype
 
@@ -169,7 +182,9 @@ def test_a_mixture_has_the_entropy_of_quadrature_unless_it_overlaps(x64, distanc
         lambda x: -special.xlogy(density(x), density(x)), a, b, limit=200, epsabs=1e-12
     )
     exact = lump(-distance / 2 - 15, 0)[0] + lump(0, distance / 2 + 15)[0]
-    found = tml.mixture_entropy([tml.normal_entropy(s**2) for s in stds], 10 * weights)
+    found = tml.thermodynamics.mixture_entropy(
+        [tml.thermodynamics.normal_entropy(s**2) for s in stds], 10 * weights
+    )
     if distance > 10:
         np.testing.assert_allclose(found, exact, rtol=1e-9)
     else:
@@ -177,8 +192,12 @@ def test_a_mixture_has_the_entropy_of_quadrature_unless_it_overlaps(x64, distanc
 
 
 def test_equivalent_minima_add_the_logarithm_of_their_number(x64):
-    np.testing.assert_allclose(tml.mixture_entropy([0.4] * 6, [1] * 6), 0.4 + np.log(6), rtol=1e-12)
-    np.testing.assert_allclose(tml.mixture_entropy([0.4, 9.0], [1, 0]), 0.4, rtol=1e-12)
+    np.testing.assert_allclose(
+        tml.thermodynamics.mixture_entropy([0.4] * 6, [1] * 6), 0.4 + np.log(6), rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        tml.thermodynamics.mixture_entropy([0.4, 9.0], [1, 0]), 0.4, rtol=1e-12
+    )
 
 
 def test_the_gaussian_estimate_has_no_bias_at_five_samples(wishart):
@@ -202,7 +221,8 @@ def test_the_gaussian_estimate_follows_an_affine_map(dtype):
     rng = np.random.default_rng(1)
     samples, mixing = rng.normal(size=(40, 4)), rng.normal(size=(4, 4))
     here, there = (
-        tml.gaussian_entropy(jnp.asarray(x, dtype)) for x in (samples, samples @ mixing.T + 3)
+        tml.thermodynamics.gaussian_entropy(jnp.asarray(x, dtype))
+        for x in (samples, samples @ mixing.T + 3)
     )
     shift = np.log(abs(np.linalg.det(mixing)))
     exact = 1e-11 if dtype == jnp.float64 else 2e-5
@@ -215,13 +235,17 @@ def test_samples_may_be_a_tree(x64):
     rng = np.random.default_rng(2)
     tree = {"a": rng.normal(size=(50, 2, 2)), "b": rng.normal(size=50)}
     rows = np.concatenate([tree["a"].reshape(50, 4), tree["b"][:, None]], axis=1)
-    for estimate in (tml.gaussian_entropy, tml.knn_entropy, tml.system_entropy):
+    for estimate in (
+        tml.thermodynamics.gaussian_entropy,
+        tml.thermodynamics.knn_entropy,
+        tml.thermodynamics.system_entropy,
+    ):
         found, expected = (jax.tree.leaves(jax.jit(estimate)(x)) for x in (tree, rows))
         np.testing.assert_allclose(found[0], expected[0], rtol=1e-12)
 
 
 def test_no_law_has_more_entropy_than_the_normal_of_its_covariance(x64):
-    found = tml.gaussian_entropy(np.random.default_rng(3).uniform(size=100_000))
+    found = tml.thermodynamics.gaussian_entropy(np.random.default_rng(3).uniform(size=100_000))
     np.testing.assert_allclose(found.entropy, np.log(2 * np.pi * np.e / 12) / 2, atol=0.01)
     assert "nats" in str(found)
 
@@ -229,7 +253,7 @@ def test_no_law_has_more_entropy_than_the_normal_of_its_covariance(x64):
 @pytest.mark.parametrize(("size", "neighbours"), [(1, 1), (2, 4), (3, 3)])
 def test_distances_to_neighbours_one_pair_at_a_time(dtype, size, neighbours):
     samples = np.random.default_rng(4).gamma(2.0, size=(61, size)).astype(dtype)
-    estimate = jax.jit(functools.partial(tml.knn_entropy, neighbours=neighbours))
+    estimate = jax.jit(functools.partial(tml.thermodynamics.knn_entropy, neighbours=neighbours))
     found = estimate(samples)
     each = row_by_row(samples, neighbours)
     exact = {"rtol": 1e-12 if dtype == jnp.float64 else 2e-6}
@@ -264,14 +288,16 @@ def test_the_bias_of_neighbours_has_its_sign_and_falls_with_their_number(x64, la
 def test_neighbours_compile_once(x64, caplog):
     samples = np.random.default_rng(5).normal(size=(37, 2))
     with jax.log_compiles():
-        tml.knn_entropy(samples)
+        tml.thermodynamics.knn_entropy(samples)
         assert "Compiling" in caplog.text
         caplog.clear()
-        tml.knn_entropy(samples + 1)
+        tml.thermodynamics.knn_entropy(samples + 1)
     assert "Compiling" not in caplog.text
 
 
-@pytest.mark.parametrize("estimate", [tml.gaussian_entropy, tml.knn_entropy])
+@pytest.mark.parametrize(
+    "estimate", [tml.thermodynamics.gaussian_entropy, tml.thermodynamics.knn_entropy]
+)
 def test_gradients_are_finite_differences_and_maps_survive(x64, estimate):
     samples = np.random.default_rng(6).normal(size=(3, 30, 2))
 
@@ -296,11 +322,15 @@ def test_mean_logarithms_of_densities_are_gibbs_entropies(x64):
     states = np.random.default_rng(8).normal(size=(200, 2)) @ np.array([[1.0, 0.4], [0.0, 0.2]])
     mean, covariance = states.mean(0), np.cov(states.T)
     normal = stats.multivariate_normal(mean, covariance)
-    np.testing.assert_allclose(tml.system_entropy(states), -normal.logpdf(states), rtol=1e-10)
-    near = tml.system_entropy(states, "neighbours")
+    np.testing.assert_allclose(
+        tml.thermodynamics.system_entropy(states), -normal.logpdf(states), rtol=1e-10
+    )
+    near = tml.thermodynamics.system_entropy(states, "neighbours")
     np.testing.assert_allclose(near, row_by_row(states, 4), rtol=1e-10)
-    np.testing.assert_allclose(near.mean(), tml.knn_entropy(states).entropy, rtol=1e-12)
-    given = tml.system_entropy(states, tml.NormalState(mean, covariance).log_density)
+    np.testing.assert_allclose(
+        near.mean(), tml.thermodynamics.knn_entropy(states).entropy, rtol=1e-12
+    )
+    given = tml.thermodynamics.system_entropy(states, tml.NormalState(mean, covariance).log_density)
     np.testing.assert_allclose(given, -normal.logpdf(states), rtol=1e-10)
 
 
@@ -354,25 +384,73 @@ SQUARE, TWELVE = np.eye(4)[:, :2], np.arange(24.0).reshape(12, 2) ** 2
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: tml.normal_entropy(0.0), "covariance must be finite and > 0"),
-        (lambda: tml.normal_entropy([1.0, 2.0]), r"covariance must be .* got shape \(2,\)"),
-        (lambda: tml.normal_entropy(np.diag([-1.0, -2.0])), "covariance must be positive definite"),
-        (lambda: tml.uniform_entropy([1.0, 0.0]), "widths must be finite and > 0"),
-        (lambda: tml.truncated_normal_entropy(0.0, -1.0, 1.0), "std must be finite and > 0"),
-        (lambda: tml.truncated_normal_entropy(1.0, 2.0, 2.0), "upper must lie above lower"),
-        (lambda: tml.block_entropy([1.0], [1, 2]), r"entropies and counts .* shape \(block,\)"),
-        (lambda: tml.block_entropy([1.0], [-1]), "counts must be finite and >= 0"),
-        (lambda: tml.mixture_entropy(1.0, 1.0), r"entropies and weights .* \(component,\)"),
-        (lambda: tml.mixture_entropy([1.0, 1.0], [2, -1]), "weights must be finite and >= 0"),
-        (lambda: tml.mixture_entropy([1.0, 1.0], [0, 0]), "weights must not all be 0"),
-        (lambda: tml.gaussian_entropy(SQUARE[:2]), "2 parameters needs more samples .* got 2"),
-        (lambda: tml.gaussian_entropy(SQUARE * [1.0, np.inf]), "samples must be finite"),
-        (lambda: tml.gaussian_entropy(SQUARE @ [[1.0, 3.0], [2.0, 6.0]]), "samples must not lie"),
-        (lambda: tml.gaussian_entropy({"a": SQUARE, "b": SQUARE[:3]}), "every leaf of samples"),
-        (lambda: tml.knn_entropy(TWELVE[:9]), "4 neighbours need at least 10 samples, got 9"),
-        (lambda: tml.knn_entropy(TWELVE, neighbours=0), "neighbours must be at least 1"),
-        (lambda: tml.system_entropy(TWELVE, "kernel"), "density must be .* got 'kernel'"),
-        (lambda: tml.system_entropy(TWELVE * np.inf, "neighbours"), "states must be finite"),
+        (lambda: tml.thermodynamics.normal_entropy(0.0), "covariance must be finite and > 0"),
+        (
+            lambda: tml.thermodynamics.normal_entropy([1.0, 2.0]),
+            r"covariance must be .* got shape \(2,\)",
+        ),
+        (
+            lambda: tml.thermodynamics.normal_entropy(np.diag([-1.0, -2.0])),
+            "covariance must be positive definite",
+        ),
+        (lambda: tml.thermodynamics.uniform_entropy([1.0, 0.0]), "widths must be finite and > 0"),
+        (
+            lambda: tml.thermodynamics.truncated_normal_entropy(0.0, -1.0, 1.0),
+            "std must be finite and > 0",
+        ),
+        (
+            lambda: tml.thermodynamics.truncated_normal_entropy(1.0, 2.0, 2.0),
+            "upper must lie above lower",
+        ),
+        (
+            lambda: tml.thermodynamics.block_entropy([1.0], [1, 2]),
+            r"entropies and counts .* shape \(block,\)",
+        ),
+        (lambda: tml.thermodynamics.block_entropy([1.0], [-1]), "counts must be finite and >= 0"),
+        (
+            lambda: tml.thermodynamics.mixture_entropy(1.0, 1.0),
+            r"entropies and weights .* \(component,\)",
+        ),
+        (
+            lambda: tml.thermodynamics.mixture_entropy([1.0, 1.0], [2, -1]),
+            "weights must be finite and >= 0",
+        ),
+        (
+            lambda: tml.thermodynamics.mixture_entropy([1.0, 1.0], [0, 0]),
+            "weights must not all be 0",
+        ),
+        (
+            lambda: tml.thermodynamics.gaussian_entropy(SQUARE[:2]),
+            "2 parameters needs more samples .* got 2",
+        ),
+        (
+            lambda: tml.thermodynamics.gaussian_entropy(SQUARE * [1.0, np.inf]),
+            "samples must be finite",
+        ),
+        (
+            lambda: tml.thermodynamics.gaussian_entropy(SQUARE @ [[1.0, 3.0], [2.0, 6.0]]),
+            "samples must not lie",
+        ),
+        (
+            lambda: tml.thermodynamics.gaussian_entropy({"a": SQUARE, "b": SQUARE[:3]}),
+            "every leaf of samples",
+        ),
+        (
+            lambda: tml.thermodynamics.knn_entropy(TWELVE[:9]),
+            "4 neighbours need at least 10 samples, got 9",
+        ),
+        (
+            lambda: tml.thermodynamics.knn_entropy(TWELVE, neighbours=0),
+            "neighbours must be at least 1",
+        ),
+        (
+            lambda: tml.thermodynamics.system_entropy(TWELVE, "kernel"),
+            "density must be .* got 'kernel'",
+        ),
+        (
+            lambda: tml.thermodynamics.system_entropy(TWELVE * np.inf, "neighbours"),
+            "states must be finite",
+        ),
     ],
 )
 def test_bad_arguments(x64, call, message):
@@ -383,9 +461,12 @@ def test_bad_arguments(x64, call, message):
 def test_no_more_copies_of_a_sample_than_neighbours(x64):
     samples = np.random.default_rng(9).normal(size=20)
     samples[:4] = 0.3
-    assert np.isfinite(tml.knn_entropy(samples).entropy)
+    assert np.isfinite(tml.thermodynamics.knn_entropy(samples).entropy)
     samples[4] = 0.3
-    for estimate in (tml.knn_entropy, lambda x: tml.system_entropy(x, "neighbours")):
+    for estimate in (
+        tml.thermodynamics.knn_entropy,
+        lambda x: tml.thermodynamics.system_entropy(x, "neighbours"),
+    ):
         with pytest.raises(ValueError, match="more than 4 samples coincide"):
             estimate(samples)
 

@@ -255,7 +255,9 @@ def barrier(x, control):
     ids=["1-D", "2-D"],
 )
 def test_equilibrium_is_boltzmanns_to_the_last_tail(potential, axes):
-    system = tml.Langevin(potential, control=tml.Constant(1.0), temperature=0.3, mobility=0.7)
+    system = tml.Langevin(
+        potential, control=tml.langevin.Constant(1.0), temperature=0.3, mobility=0.7
+    )
     equation = tml.FokkerPlanck(system, axes)
     density = equation.stationary()
     expected = np.exp(-np.asarray(equation.potential()) / 0.3)

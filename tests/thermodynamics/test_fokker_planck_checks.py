@@ -183,7 +183,9 @@ def test_densities_between_the_cells_are_exponentials(x64):
 def test_samples_have_the_entropy_of_their_density(x64, still):
     density = still.stationary()
     states = jax.random.normal(jax.random.key(5), (4000,))
-    entropies = jax.jit(lambda x: tml.system_entropy(x, still.log_density(density)))(states)
+    entropies = jax.jit(lambda x: tml.thermodynamics.system_entropy(x, still.log_density(density)))(
+        states
+    )
     error = entropies.std() / 4000**0.5
     assert abs(entropies.mean() - still.entropy(density)) < 4 * error < 0.1
     np.testing.assert_allclose(still.entropy(density), np.log(2 * np.pi * np.e) / 2, rtol=1e-3)

@@ -64,11 +64,11 @@ def test_bennett_agrees_with_pymbar(x64, gaussian_work):
 
 def test_too_much_dissipation_is_noticed(gaussian_work):
     forward, reverse = gaussian_work(T, DF, 6.0)
-    with pytest.warns(tml.FreeEnergyWarning, match="cannot be trusted.*use bennett"):
+    with pytest.warns(tml.thermodynamics.FreeEnergyWarning, match="cannot be trusted.*use bennett"):
         found = tml.jarzynski(forward, T)
     assert not found.trustworthy
     assert "not to be trusted" in str(found)
-    with pytest.warns(tml.FreeEnergyWarning, match="stages between"):
+    with pytest.warns(tml.thermodynamics.FreeEnergyWarning, match="stages between"):
         tml.bennett(forward + 40, reverse + 40, T)
 
 

@@ -19,7 +19,7 @@ def work_of(inside, t1=T1, adjoint=None):
     """Of both, from equilibrium, at T = μ = k = 1."""
     control = tml.PiecewiseLinear.between(START, inside, END, t1=t1)
     start = tml.NormalState(jnp.zeros(2), 1.0)
-    adjoint = tml.RecursiveCheckpoint() if adjoint is None else adjoint
+    adjoint = tml.langevin.RecursiveCheckpoint() if adjoint is None else adjoint
     system = tml.Langevin(pair, control=control)
     return tml.moment_equations(system, start, t1=t1, adjoint=adjoint).work[-1]
 
@@ -60,6 +60,8 @@ def test_derivatives_are_those_of_finite_differences(x64):
     reverse = jax.jit(jax.value_and_grad(moved))
     expected = (reverse(1e-4)[0] - reverse(-1e-4)[0]) / 2e-4
     assert abs(expected) > 0.05
-    forward = jax.jit(lambda s: jax.jvp(lambda s: moved(s, tml.ForwardMode()), (s,), (1.0,)))
+    forward = jax.jit(
+        lambda s: jax.jvp(lambda s: moved(s, tml.langevin.ForwardMode()), (s,), (1.0,))
+    )
     for found in (reverse(0.0), forward(0.0)):
         np.testing.assert_allclose(found[1], expected, rtol=1e-6)

@@ -27,7 +27,7 @@ def push(x, control):
 
 def ring(force, height=1.0, way=1.0):
     """`way` turns the hills around, or says how many rounds of them there are."""
-    control = tml.Constant({"force": force, "height": height, "way": way})
+    control = tml.langevin.Constant({"force": force, "height": height, "way": way})
     system = tml.Langevin(hills, drive=push, control=control, temperature=BATH, mobility=MOBILITY)
     return tml.FokkerPlanck(system, tml.Axis(0, 1, CELLS, boundary="periodic"))
 

@@ -1,5 +1,6 @@
 """The schema of the YAML configs: every mistake is named with its field, value and remedy."""
 
+from ..numerics.public import publish as _publish
 from ._at_rest import AlphaSweep, DissipationBudget, EntropyProduction, Frontier
 from ._data_refresh import DataRefresh
 from ._data_temperature import DataTemperature, RealDataTemperature
@@ -58,3 +59,5 @@ __all__ = [
     "read_config",
     "shipped_configs",
 ]
+
+_publish(globals())

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from ..numerics._checks import divide_steps
-from ..perceptron._learn import check_step_size
+from ..numerics.checks import divide_steps
+from ..perceptron import check_step_size
 from ._learning import OneSize, Perceptrons
 from ._numbers import Numbers, Positive
 from ._parts import Level, Network, Rule, Setting, by_name, check_different, check_width

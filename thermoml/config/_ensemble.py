@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ..sweep import parse_size
+from ..sweeps import parse_size
 from ._strict import Strict
 
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from pydantic import Field, field_validator, model_validator
 
-from ..numerics._checks import count_steps, divide_steps
+from ..numerics.checks import count_steps, divide_steps
 from ._numbers import Positive
 from ._parts import check_different
 from ._real_data import RealData

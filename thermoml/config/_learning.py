@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from ..numerics._checks import count_saves, count_steps
-from ..perceptron._learn import check_step_size
+from ..numerics.checks import count_saves, count_steps
+from ..perceptron import check_step_size
 from ._ensemble import Ensemble
 from ._parts import Inputs, Rule, by_kind, by_name
 

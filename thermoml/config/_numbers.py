@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from ..sweep import Grid
+from ..sweeps import Grid
 
 
 def _expanded(given: Any) -> Any:

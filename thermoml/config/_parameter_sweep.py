@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator, Field, ValidationError, model_serializer, model_validator
 
-from ..numerics._checks import divide_steps
-from ..sweep import Grid
+from ..numerics.checks import divide_steps
+from ..sweeps import Grid
 from ._learning import Learning, Run, shared
 from ._parts import by_name, describe, nearest
 

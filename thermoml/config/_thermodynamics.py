@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ..numerics._checks import count_steps
+from ..numerics.checks import count_steps
 from ._ensemble import Kept
 from ._numbers import Numbers, Positive
 

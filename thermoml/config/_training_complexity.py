@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ..numerics._checks import count_steps, divide_steps
+from ..numerics.checks import count_steps, divide_steps
 from ._parts import check_different
 from ._thermodynamics import Experiment
 

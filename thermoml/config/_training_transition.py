@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ..numerics._checks import count_steps, divide_steps
+from ..numerics.checks import count_steps, divide_steps
 from ._numbers import Positive
 from ._thermodynamics import Experiment
 

@@ -1,35 +1,56 @@
 """Overdamped Langevin dynamics with its ledger of work, heat and entropy flow."""
 
-from ._adjoints import AbstractAdjoint, Direct, ForwardMode, RecursiveCheckpoint
-from ._controls import Constant, PiecewiseLinear, Ramp
-from ._integrators import AbstractIntegrator, EulerMaruyama, ExactLinear, Heun
-from ._observers import AbstractObserver, Histogram, Mean, Variance
-from ._simulate import simulate
-from ._solution import Batch, Checkpoint, Result, SimulationDiverged, Solution
-from ._systems import AbstractSystem, Langevin
+from ..numerics.public import publish as _publish
+from ._adjoints import (
+    DIFFRAX as DIFFRAX,
+    AbstractAdjoint as AbstractAdjoint,
+    Direct as Direct,
+    ForwardMode as ForwardMode,
+    RecursiveCheckpoint as RecursiveCheckpoint,
+)
+from ._baths import (
+    check_bath_shapes as check_bath_shapes,
+    check_baths as check_baths,
+    spread as spread,
+)
+from ._controls import (
+    Constant as Constant,
+    PiecewiseLinear as PiecewiseLinear,
+    Ramp as Ramp,
+)
+from ._integrators import (
+    AbstractIntegrator as AbstractIntegrator,
+    EulerMaruyama as EulerMaruyama,
+    ExactLinear as ExactLinear,
+    Heun as Heun,
+)
+from ._ledger import (
+    Ledger as Ledger,
+)
+from ._observers import (
+    AbstractObserver as AbstractObserver,
+    Histogram as Histogram,
+    Mean as Mean,
+    Variance as Variance,
+)
+from ._progress import (
+    progress_meter as progress_meter,
+)
+from ._simulate import (
+    simulate as simulate,
+)
+from ._solution import (
+    Batch as Batch,
+    Checkpoint as Checkpoint,
+    Clock as Clock,
+    Result as Result,
+    SimulationDiverged as SimulationDiverged,
+    Solution as Solution,
+    raise_if_diverged as raise_if_diverged,
+)
+from ._systems import (
+    AbstractSystem as AbstractSystem,
+    Langevin as Langevin,
+)
 
-__all__ = [
-    "AbstractAdjoint",
-    "AbstractIntegrator",
-    "AbstractObserver",
-    "AbstractSystem",
-    "Batch",
-    "Checkpoint",
-    "Constant",
-    "Direct",
-    "EulerMaruyama",
-    "ExactLinear",
-    "ForwardMode",
-    "Heun",
-    "Histogram",
-    "Langevin",
-    "Mean",
-    "PiecewiseLinear",
-    "Ramp",
-    "RecursiveCheckpoint",
-    "Result",
-    "SimulationDiverged",
-    "Solution",
-    "Variance",
-    "simulate",
-]
+_publish(globals())

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from ..numerics._arrays import is_concrete
-from ..numerics._checks import check_bound
+from ..numerics.arrays import is_concrete
+from ..numerics.checks import check_bound
 
 _FORMS = (
     "must be a number, an array, a function of time, or a pytree of these whose structure begins "

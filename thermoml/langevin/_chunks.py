@@ -7,7 +7,7 @@ import jax
 from jax.extend.core import subjaxprs
 from jax.sharding import Mesh
 
-from ..numerics._devices import trajectory_mesh
+from ..numerics.devices import trajectory_mesh
 
 # Numbers that an array of one chunk may hold on one device.
 _ROOM = {"cpu": 2**20, "other": 2**28}

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from ..numerics._arrays import as_parameter, as_parameters, is_concrete
+from ..numerics.arrays import as_parameter, as_parameters, is_concrete
 
 
 class Constant(eqx.Module):

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from ..numerics._arrays import as_parameters
+from ..numerics.arrays import as_parameters
 from ._baths import spread
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from ..numerics._sums import CompensatedSum
+from ..numerics.sums import CompensatedSum
 from ._systems import AbstractSystem
 
 

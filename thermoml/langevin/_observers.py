@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from ..numerics._arrays import as_parameter, is_concrete
+from ..numerics.arrays import as_parameter, is_concrete
 
 Observable = Callable[[Any, Any, Array], PyTree[Array]]
 

@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from ..numerics._arrays import (
+from ..numerics.arrays import (
     argument,
     cast_floats,
     constant,
@@ -22,9 +22,9 @@ from ..numerics._arrays import (
     joined,
     shared_float,
 )
-from ..numerics._checks import check_count, count_matches, count_saves, count_steps
-from ..numerics._compile import compiled
-from ..numerics._devices import count_shares, share
+from ..numerics.checks import check_count, count_matches, count_saves, count_steps
+from ..numerics.compile import compiled
+from ..numerics.devices import count_shares, share
 from ._adjoints import AbstractAdjoint, RecursiveCheckpoint
 from ._baths import check_baths
 from ._chunks import layout, widest_array

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
-from ..numerics._arrays import argument, default_int, is_concrete
-from ..numerics._labels import Labelled, leaf_names, to_dataset
-from ..numerics._statistics import mean_at_end
+from ..numerics.arrays import argument, default_int, is_concrete
+from ..numerics.labels import Labelled, leaf_names, to_dataset
+from ..numerics.statistics import text_at_end
 from ._ledger import Ledger
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Solution(eqx.Module):
         t0, t1 = float(self.times[0]), float(self.times[-1])
         lines.append(f"  time          {t0:g} to {t1:g} in {int(self.stats['steps'])} steps")
         for name in ("work", "heat", "energy", "entropy_flow"):
-            lines.append(f"  {name:<13} {mean_at_end(getattr(self, name))}")
+            lines.append(f"  {name:<13} {text_at_end(getattr(self, name))}")
         if self.observables:
             lines.append(f"  observables   {', '.join(self.observables)}")
         failed = int(np.sum(np.asarray(self.result) != Result.SUCCESSFUL))

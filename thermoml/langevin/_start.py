@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Key, PyTree
 
-from ..numerics._arrays import argument, cast_floats, default_int, shared_float
-from ..numerics._checks import count_matches
-from ..numerics._random import trajectory_key
+from ..numerics.arrays import argument, cast_floats, default_int, shared_float
+from ..numerics.checks import count_matches
+from ..numerics.random import trajectory_key
 from ._baths import check_bath_shapes
 from ._ledger import Ledger
 from ._solution import Batch, Checkpoint, Clock

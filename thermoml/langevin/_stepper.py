@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from ..numerics._random import trajectory_key
+from ..numerics.random import trajectory_key
 from ._baths import spread
 from ._integrators import AbstractIntegrator
 from ._ledger import Forces, Ledger, evaluate

@@ -7,7 +7,7 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, Float, Key, PyTree
 
-from ..numerics._arrays import as_parameters
+from ..numerics.arrays import as_parameters
 
 State = PyTree[Float[Array, "..."]]
 

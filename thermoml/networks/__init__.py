@@ -1,132 +1,90 @@
 """Networks: learning systems as thermodynamic systems."""
 
-from ._asymptotics import (
-    asymptotic_energy,
-    asymptotic_refresh,
-    asymptotic_temperature,
-    expected_maximum,
-    log_determinant_density,
+from ..numerics.public import publish as _publish
+from .data import (
+    Data as Data,
+    example_data as example_data,
+    read_csv as read_csv,
+    synthetic_data as synthetic_data,
 )
-from ._boltzmann import AbstractRoute, Harmonic
-from ._csv import read_csv
-from ._data import Data
-from ._energies import AbstractEnergy, CrossEntropy, MeanAbsoluteError, MeanSquaredError
-from ._engine_chain import EngineChain, WorkingTemperature, engine_chain, working_temperatures
-from ._engines import (
-    EngineBalance,
-    EngineClassification,
-    EngineType,
-    classify_engine,
-    coherent_efficiency,
-    engine_balance,
-    work_efficiency,
+from .engines import (
+    EngineBalance as EngineBalance,
+    EngineChain as EngineChain,
+    EngineClassification as EngineClassification,
+    EngineReport as EngineReport,
+    EngineType as EngineType,
+    LearningPotential as LearningPotential,
+    MeasuredEngine as MeasuredEngine,
+    WorkingTemperature as WorkingTemperature,
+    classify_engine as classify_engine,
+    coherent_efficiency as coherent_efficiency,
+    engine_balance as engine_balance,
+    engine_chain as engine_chain,
+    measure_engines as measure_engines,
+    work_efficiency as work_efficiency,
+    working_temperatures as working_temperatures,
 )
-from ._examples import example_data, synthetic_data
-from ._expected_energy import expected_energy
-from ._ground_state import GroundState, ground_state
-from ._importance import Importance
-from ._initialisations import (
-    AbstractInitialisation,
-    Glorot,
-    He,
-    LeCun,
-    Mixed,
-    Normal,
-    Uniform,
+from .layers import (
+    LayerLedger as LayerLedger,
+    LayerMoments as LayerMoments,
+    LedgerWarning as LedgerWarning,
+    LocalTemperatures as LocalTemperatures,
+    Thermometer as Thermometer,
+    gradient_noise_temperature as gradient_noise_temperature,
+    layer_ledger as layer_ledger,
+    local_temperatures as local_temperatures,
 )
-from ._laplace import Gaussian, Laplace, log_copies
-from ._layer_ledger import LayerLedger, LedgerWarning, layer_ledger
-from ._layer_transitions import LayerTransition
-from ._layers import Layers, layers
-from ._learning import AbstractLearning, LinearLearning, NetworkLearning
-from ._learning_potential import LearningPotential
-from ._local_temperatures import (
-    LayerMoments,
-    LocalTemperatures,
-    Thermometer,
-    gradient_noise_temperature,
-    local_temperatures,
+from .learning import (
+    AbstractEnergy as AbstractEnergy,
+    AbstractInitialisation as AbstractInitialisation,
+    AbstractLearning as AbstractLearning,
+    CrossEntropy as CrossEntropy,
+    Glorot as Glorot,
+    GroundState as GroundState,
+    He as He,
+    Layers as Layers,
+    LeCun as LeCun,
+    LinearLearning as LinearLearning,
+    MeanAbsoluteError as MeanAbsoluteError,
+    MeanSquaredError as MeanSquaredError,
+    Mixed as Mixed,
+    NetworkLearning as NetworkLearning,
+    Normal as Normal,
+    Optimised as Optimised,
+    Uniform as Uniform,
+    expected_energy as expected_energy,
+    ground_state as ground_state,
+    layers as layers,
+    optimise as optimise,
 )
-from ._measured_engines import EngineReport, MeasuredEngine, measure_engines
-from ._optimisers import Optimised, optimise
-from ._path import TrainingPath, simulated_training_path, training_path
-from ._states import AbstractState, TypeI, TypeII
-from ._switching import Switching, TrainingWarning
-from ._trained import Trained
-from ._transition import Case, Transition, linear_temperature, transition
+from .states import (
+    AbstractRoute as AbstractRoute,
+    AbstractState as AbstractState,
+    Boltzmann as Boltzmann,
+    Case as Case,
+    Gaussian as Gaussian,
+    Harmonic as Harmonic,
+    Importance as Importance,
+    Laplace as Laplace,
+    LayerTransition as LayerTransition,
+    Switching as Switching,
+    Trained as Trained,
+    TrainingPath as TrainingPath,
+    TrainingWarning as TrainingWarning,
+    Transition as Transition,
+    TypeI as TypeI,
+    TypeII as TypeII,
+    Weighted as Weighted,
+    asymptotic_energy as asymptotic_energy,
+    asymptotic_refresh as asymptotic_refresh,
+    asymptotic_temperature as asymptotic_temperature,
+    expected_maximum as expected_maximum,
+    linear_temperature as linear_temperature,
+    log_copies as log_copies,
+    log_determinant_density as log_determinant_density,
+    simulated_training_path as simulated_training_path,
+    training_path as training_path,
+    transition as transition,
+)
 
-__all__ = [
-    "AbstractEnergy",
-    "AbstractInitialisation",
-    "AbstractLearning",
-    "AbstractRoute",
-    "AbstractState",
-    "Case",
-    "CrossEntropy",
-    "Data",
-    "EngineBalance",
-    "EngineChain",
-    "EngineClassification",
-    "EngineReport",
-    "EngineType",
-    "Gaussian",
-    "Glorot",
-    "GroundState",
-    "Harmonic",
-    "He",
-    "Importance",
-    "Laplace",
-    "LayerLedger",
-    "LayerMoments",
-    "LayerTransition",
-    "Layers",
-    "LeCun",
-    "LearningPotential",
-    "LedgerWarning",
-    "LinearLearning",
-    "LocalTemperatures",
-    "MeanAbsoluteError",
-    "MeanSquaredError",
-    "MeasuredEngine",
-    "Mixed",
-    "NetworkLearning",
-    "Normal",
-    "Optimised",
-    "Switching",
-    "Thermometer",
-    "Trained",
-    "TrainingPath",
-    "TrainingWarning",
-    "Transition",
-    "TypeI",
-    "TypeII",
-    "Uniform",
-    "WorkingTemperature",
-    "asymptotic_energy",
-    "asymptotic_refresh",
-    "asymptotic_temperature",
-    "classify_engine",
-    "coherent_efficiency",
-    "engine_balance",
-    "engine_chain",
-    "example_data",
-    "expected_energy",
-    "expected_maximum",
-    "gradient_noise_temperature",
-    "ground_state",
-    "layer_ledger",
-    "layers",
-    "linear_temperature",
-    "local_temperatures",
-    "log_copies",
-    "log_determinant_density",
-    "measure_engines",
-    "optimise",
-    "read_csv",
-    "simulated_training_path",
-    "synthetic_data",
-    "training_path",
-    "transition",
-    "work_efficiency",
-    "working_temperatures",
-]
+_publish(globals())

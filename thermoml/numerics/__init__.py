@@ -1,1 +1,8 @@
 """Numerical tools below the physics: casts and checks, sums, quadrature, random streams."""
+
+from .public import publish as _publish
+from .results import AbstractResult as AbstractResult
+from .statistics import Estimate as Estimate
+from .sums import CompensatedSum as CompensatedSum
+
+_publish(globals())

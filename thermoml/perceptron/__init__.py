@@ -1,66 +1,62 @@
 """The perceptron as a physical system: rules, problems, learning and its thermodynamics."""
 
-from ._budget import at_dissipation
-from ._curve import LearningCurve
-from ._frontier import OptimalRule, dissipation_bound
-from ._gradients import Gradient, LearningObjective
-from ._information import InformationBound, SecondLawWarning, information_bound
-from ._initial import binary_teacher, sphere_teacher
-from ._inputs import AbstractInputs, BinaryInputs, GaussianInputs, TrainingSet
-from ._learn import ScaleSeparationWarning, StepSizeWarning, learn
-from ._mean_field import MeanField
-from ._microscopic import Microscopic
-from ._model import Perceptron, generalization_error, label_information, test_error
-from ._problem import LearningProblem, PerceptronLearning
-from ._reduced import Reduced
-from ._rules import (
-    AbstractRule,
-    AdaTron,
-    AlphaTron,
-    CustomRule,
-    Hebbian,
-    LinearAlphaTron,
-    PerceptronRule,
-    RuleWarning,
+from ..numerics.public import publish as _publish
+from ._curve import (
+    QUANTITIES as QUANTITIES,
+    TIME_UNIT as TIME_UNIT,
+    LearningCheckpoint as LearningCheckpoint,
+    LearningCurve as LearningCurve,
 )
-from ._steady_state import SteadyState, steady_state
+from ._information import (
+    InformationBound as InformationBound,
+    SecondLawWarning as SecondLawWarning,
+    averaged_entropy_production as averaged_entropy_production,
+    information_bound as information_bound,
+)
+from ._learn import (
+    ScaleSeparationWarning as ScaleSeparationWarning,
+    StepSizeWarning as StepSizeWarning,
+    check_step_size as check_step_size,
+    learn as learn,
+    warn_of_separation as warn_of_separation,
+)
+from ._objective import (
+    Gradient as Gradient,
+    LearningObjective as LearningObjective,
+)
+from .levels import (
+    MeanField as MeanField,
+    Microscopic as Microscopic,
+    Reduced as Reduced,
+    binary_teacher as binary_teacher,
+    sphere_teacher as sphere_teacher,
+)
+from .problem import (
+    AbstractInputs as AbstractInputs,
+    AbstractRule as AbstractRule,
+    AdaTron as AdaTron,
+    AlphaTron as AlphaTron,
+    BinaryInputs as BinaryInputs,
+    CustomRule as CustomRule,
+    GaussianInputs as GaussianInputs,
+    Hebbian as Hebbian,
+    LearningProblem as LearningProblem,
+    LinearAlphaTron as LinearAlphaTron,
+    Perceptron as Perceptron,
+    PerceptronLearning as PerceptronLearning,
+    PerceptronRule as PerceptronRule,
+    RuleWarning as RuleWarning,
+    TrainingSet as TrainingSet,
+    generalization_error as generalization_error,
+    label_information as label_information,
+    test_error as test_error,
+)
+from .theory import (
+    OptimalRule as OptimalRule,
+    SteadyState as SteadyState,
+    at_dissipation as at_dissipation,
+    dissipation_bound as dissipation_bound,
+    steady_state as steady_state,
+)
 
-__all__ = [
-    "AbstractInputs",
-    "AbstractRule",
-    "AdaTron",
-    "AlphaTron",
-    "BinaryInputs",
-    "CustomRule",
-    "GaussianInputs",
-    "Gradient",
-    "Hebbian",
-    "InformationBound",
-    "LearningCurve",
-    "LearningObjective",
-    "LearningProblem",
-    "LinearAlphaTron",
-    "MeanField",
-    "Microscopic",
-    "OptimalRule",
-    "Perceptron",
-    "PerceptronLearning",
-    "PerceptronRule",
-    "Reduced",
-    "RuleWarning",
-    "ScaleSeparationWarning",
-    "SecondLawWarning",
-    "SteadyState",
-    "StepSizeWarning",
-    "TrainingSet",
-    "at_dissipation",
-    "binary_teacher",
-    "dissipation_bound",
-    "generalization_error",
-    "information_bound",
-    "label_information",
-    "learn",
-    "sphere_teacher",
-    "steady_state",
-    "test_error",
-]
+_publish(globals())

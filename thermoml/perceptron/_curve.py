@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ..langevin._solution import Clock
-from ..numerics._arrays import is_concrete
-from ..numerics._labels import Labelled, to_dataset
-from ..numerics._statistics import mean_at_end
-from ..numerics._sums import CompensatedSum
+from ..langevin import Clock
+from ..numerics.arrays import is_concrete
+from ..numerics.labels import Labelled, to_dataset
+from ..numerics.statistics import text_at_end
+from ..numerics.sums import CompensatedSum
 
 if TYPE_CHECKING:
     import xarray
@@ -188,7 +188,7 @@ class LearningCurve(eqx.Module):
             return lines[0] + " (traced)"
         lines.append(f"  time            {float(self.times[0]):g} to {float(self.times[-1]):g}")
         for name in ("error", "heat", "work", "energy", "scale_separation"):
-            final = mean_at_end(getattr(self, name))
+            final = text_at_end(getattr(self, name))
             lines.append(f"  {name:<15} {final}")
         return "\n".join(lines)
 

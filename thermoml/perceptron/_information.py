@@ -8,12 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..numerics._arrays import cast_floats
-from ..numerics._statistics import mean_and_error
+from ..numerics.arrays import cast_floats
+from ..numerics.statistics import Estimate
 from ._curve import LearningCurve
-from ._model import label_information
-from ._moments import moments
-from ._problem import LearningProblem
+from .problem import LearningProblem, label_information
+from .theory import moments
 
 _ERRORS = 4.0  # standard errors beyond which a violation is one
 _SEPARATED = 0.1  # scale separation up to which the inputs are no bath of their own
@@ -96,7 +95,7 @@ def information_bound(problem: LearningProblem, curve: LearningCurve) -> Informa
     dtype = curve.norm.dtype
 
     def mean(values):
-        return (jnp.asarray(x, dtype) for x in mean_and_error(values))
+        return (jnp.asarray(x, dtype) for x in Estimate.of(values))
 
     gained = curve.information - curve.information[:, :1]
     produced = curve.entropy_production - curve.entropy_production[:, :1]
@@ -133,7 +132,7 @@ def check_second_law(curve: LearningCurve) -> None:
     if slack.size == 0 or not (np.isfinite(slack).all() and np.isfinite(start).all()):
         return
     slack = slack + start
-    mean, error = mean_and_error(slack)
+    mean, error = Estimate.of(slack)
     exact = bool((np.asarray(curve.scale_separation) == 0).all())
     # Per weight the formulas for the entropies hold up to O(1/N), and N is not known here.
     rounding = 1e-4 if exact else 1e-2

@@ -8,18 +8,14 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from ..langevin import RecursiveCheckpoint
-from ..langevin._adjoints import AbstractAdjoint
-from ..langevin._solution import raise_if_diverged
-from ..numerics._arrays import cast_floats, default_float, is_concrete
-from ..numerics._checks import check_count, count_matches
+from ..langevin import AbstractAdjoint, RecursiveCheckpoint, raise_if_diverged
+from ..numerics.arrays import cast_floats, default_float, is_concrete
+from ..numerics.checks import check_count, count_matches
 from ._curve import LearningCurve
 from ._information import check_second_law
-from ._level import AbstractLevel, Request
-from ._model import Perceptron
-from ._problem import LearningProblem
-from ._rules import AbstractRule, check_finite
-from ._steady_state import SteadyState
+from .levels import AbstractLevel, Request
+from .problem import AbstractRule, LearningProblem, Perceptron, check_finite
+from .theory import SteadyState
 
 _LARGE_SEPARATION = 0.1
 

@@ -1,5 +1,6 @@
 """Figures from labelled results. Nothing is computed here that a reader would quote."""
 
+from ..numerics.public import publish as _publish
 from ._at_rest import entropy_production, error_at_dissipation, frontier, measured_against_alpha
 from ._data_refresh import refresh_distributions, refresh_indicators
 from ._data_temperature import (
@@ -68,3 +69,5 @@ __all__ = [
     "unavoidable_by_knob",
     "work_distributions",
 ]
+
+_publish(globals())

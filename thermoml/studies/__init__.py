@@ -1,5 +1,6 @@
 """Studies: what a config asks for, from a grid to a summary and figures."""
 
+from ..numerics.public import publish as _publish
 from ._alpha_sweep import AlphaSweepStudy
 from ._base import AbstractStudy
 from ._data_refresh import DataRefreshStudy
@@ -59,3 +60,5 @@ __all__ = [
     "run_study",
     "study_of",
 ]
+
+_publish(globals())

@@ -1,11 +1,12 @@
 """The study `alpha_sweep`: error and dissipation of the α-tron, measured and predicted."""
 
 from ..config import RULES, AlphaSweep
+from ..numerics.statistics import text_with_error
 from ..plots import measured_against_alpha
-from ..sweep import Grid
+from ..sweeps import Grid
 from ._at_rest import RestStudy
 from ._base import deviation, pair
-from ._table import sample_text, table_text, with_error
+from ._table import sample_text, table_text
 
 
 class AlphaSweepStudy(RestStudy):
@@ -52,7 +53,7 @@ class AlphaSweepStudy(RestStudy):
             row = [f"{entry['learning_rate']:g}", f"{entry['alpha']:g}"]
             for name in ("error", "dissipation"):
                 numbers = entry[name]
-                row += [with_error(numbers["mean"], numbers["standard_error"])]
+                row += [text_with_error(numbers["mean"], numbers["standard_error"])]
                 row += [f"{numbers['predicted']:.5g}"]
             rows.append([*row, f"{entry['scale_separation']:.3f}"])
         return f"{table_text(rows)}\nAt rest, {sample_text(summary['n_trajectories'])}; k_B = 1."

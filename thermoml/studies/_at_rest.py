@@ -6,15 +6,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ..numerics._labels import Labelled
-from ..perceptron import (
-    LearningCurve,
-    LearningProblem,
-    MeanField,
-    SteadyState,
-    learn,
-    steady_state,
-)
+from ..numerics.labels import Labelled
+from ..perceptron import LearningCurve, LearningProblem, MeanField, SteadyState, learn, steady_state
 from ._base import per_trajectory
 from ._problems import LEVELS, ProblemStudy
 

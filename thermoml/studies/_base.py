@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Array
 
 from ..langevin import SimulationDiverged
-from ..numerics._labels import Labelled
-from ..sweep import Grid
+from ..numerics.labels import Labelled
+from ..sweeps import Grid
 
 if TYPE_CHECKING:
     import xarray

@@ -9,21 +9,14 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ..config import DataRefresh
-from ..networks import (
-    Data,
-    Harmonic,
-    Laplace,
-    Trained,
-    Transition,
-    TypeII,
-    transition,
-)
+from ..networks import Data, Harmonic, Laplace, Trained, Transition, TypeII, transition
+from ..numerics.statistics import text_with_error
 from ..plots import refresh_distributions, refresh_indicators
-from ..sweep import Grid
+from ..sweeps import Grid
 from ._base import pair, per_trajectory
 from ._experiments import single
 from ._real_data_temperature import learning, prepared
-from ._table import table_text, with_error
+from ._table import table_text
 from ._temperatures import NUMBERS, TemperatureStudy, case_of, measured, ratio
 
 INDICATORS = ("entropy_production", "work", "loss_increase", "temperature")
@@ -152,13 +145,13 @@ class DataRefreshStudy(TemperatureStudy):
         for entry in summary["points"]:
             hot, told = entry["temperature"], entry["told_apart"]
             names = ("heat", "entropy_drop", "entropy_production", "work", "loss_increase")
-            heat, drop, made, work, loss = (with_error(**entry[name]) for name in names)
+            heat, drop, made, work, loss = (text_with_error(**entry[name]) for name in names)
             rows.append(
                 [
                     f"{entry['strength']:g}",
                     heat,
                     drop,
-                    "unresolved" if hot["mean"] is None else with_error(**hot),
+                    "unresolved" if hot["mean"] is None else text_with_error(**hot),
                     made,
                     work,
                     loss,

@@ -10,19 +10,13 @@ from jaxtyping import Array, Float
 
 from ..config import DataTemperature
 from ..networks import linear_temperature, log_determinant_density, synthetic_data
+from ..numerics.statistics import text_with_error
 from ..plots import temperature_by_knob, unavoidable_by_knob
-from ..sweep import Grid
+from ..sweeps import Grid
 from ._base import deviation, pair
 from ._experiments import predicted, single
-from ._table import table_text, with_error
-from ._temperatures import (
-    NUMBERS,
-    TemperatureStudy,
-    case_of,
-    measured,
-    ratio,
-    unavoidable_fraction,
-)
+from ._table import table_text
+from ._temperatures import NUMBERS, TemperatureStudy, case_of, measured, ratio, unavoidable_fraction
 
 
 def log_spectrum(size: int, anisotropy: Any) -> Float[Array, " d"]:
@@ -200,19 +194,19 @@ class DataTemperatureStudy(TemperatureStudy):
             rows.append(
                 [
                     f"{entry['varied'].replace('_', ' ')} = {entry['value']:g}",
-                    with_error(entry["heat"]["mean"], entry["heat"]["standard_error"]),
-                    with_error(
+                    text_with_error(entry["heat"]["mean"], entry["heat"]["standard_error"]),
+                    text_with_error(
                         entry["entropy_drop"]["mean"], entry["entropy_drop"]["standard_error"]
                     ),
                     "unresolved"
                     if hot["mean"] is None
-                    else with_error(hot["mean"], hot["standard_error"]),
+                    else text_with_error(hot["mean"], hot["standard_error"]),
                     f"{hot['predicted']:.5g}",
                     f"{hot['deviation']:+.1f} s.e.",
                     f"{hot['asymptotic']:.5g}",
                     "-"
                     if share["mean"] is None
-                    else with_error(share["mean"], share["standard_error"]),
+                    else text_with_error(share["mean"], share["standard_error"]),
                     entry["case"],
                 ]
             )

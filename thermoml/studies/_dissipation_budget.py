@@ -6,13 +6,14 @@ import math
 import jax.numpy as jnp
 
 from ..config import RULES, DissipationBudget
+from ..numerics.statistics import text_with_error
 from ..perceptron import at_dissipation, dissipation_bound, steady_state
 from ..plots import error_at_dissipation
-from ..sweep import Grid
+from ..sweeps import Grid
 from ..tuning import tune
 from ._at_rest import RestStudy
 from ._base import deviation, pair, per_trajectory
-from ._table import sample_text, table_text, with_error
+from ._table import sample_text, table_text
 
 _STEPS = 80  # of the search for the best α
 
@@ -99,7 +100,7 @@ class DissipationBudgetStudy(RestStudy):
                         f"{entry['dissipation']:g}",
                         f"{x['alpha']:g}",
                         f"{x['learning_rate']:.4g}",
-                        with_error(x["error"]["mean"], x["error"]["standard_error"]),
+                        text_with_error(x["error"]["mean"], x["error"]["standard_error"]),
                         f"{x['error']['predicted']:.5g}",
                         f"{x['limit_error']:.6g}",
                     ]

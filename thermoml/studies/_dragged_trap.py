@@ -8,12 +8,13 @@ import numpy as np
 
 from ..config import DraggedTrap
 from ..langevin import ExactLinear, Langevin, Ramp
+from ..numerics.statistics import text_with_error
 from ..plots import free_energy_estimates, work_distributions
-from ..sweep import Grid
+from ..sweeps import Grid
 from ..thermodynamics import FreeEnergyWarning, bennett, crooks, jarzynski
 from ._base import deviation, pair, per_trajectory
 from ._experiments import ExperimentStudy, diverged, predicted, single, trap, trap_stiffness
-from ._table import sample_text, table_text, with_error
+from ._table import sample_text, table_text
 
 
 class DraggedTrapStudy(ExperimentStudy):
@@ -117,12 +118,12 @@ class DraggedTrapStudy(ExperimentStudy):
             rows.append(
                 [
                     f"{entry['duration']:g}",
-                    with_error(entry["work"]["mean"], entry["work"]["standard_error"]),
+                    text_with_error(entry["work"]["mean"], entry["work"]["standard_error"]),
                     f"{entry['work']['predicted']:.5g}",
-                    with_error(jar["mean"], jar["standard_error"]) + doubt,
+                    text_with_error(jar["mean"], jar["standard_error"]) + doubt,
                     f"{jar['effective_sample_size']:.0f}",
-                    with_error(ben["mean"], ben["standard_error"]),
-                    with_error(**entry["crooks_slope"])
+                    text_with_error(ben["mean"], ben["standard_error"]),
+                    text_with_error(**entry["crooks_slope"])
                     if entry["crooks_slope"]["mean"] is not None
                     else "no overlap",
                 ]

@@ -6,12 +6,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ..numerics._labels import Labelled
-from ..thermodynamics import Cycle
-from ..thermodynamics._cycle_result import settled_rounds
+from ..numerics.labels import Labelled
+from ..numerics.statistics import text_with_error
+from ..thermodynamics import Cycle, settled_rounds
 from ._base import pair, per_trajectory
 from ._experiments import single
-from ._table import with_error
 
 
 def engine_rounds(
@@ -58,4 +57,4 @@ def efficiency_text(efficiency: Mapping[str, Any]) -> str:
     """For a table."""
     if efficiency["mean"] is None:
         return "no engine"
-    return with_error(efficiency["mean"], efficiency["standard_error"])
+    return text_with_error(efficiency["mean"], efficiency["standard_error"])

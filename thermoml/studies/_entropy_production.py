@@ -7,13 +7,14 @@ import jax
 import numpy as np
 
 from ..config import EntropyProduction, Setting
+from ..numerics.statistics import text_with_error
 from ..perceptron import AbstractRule, SteadyState, steady_state
-from ..perceptron._jumps import force_jump
+from ..perceptron.theory import force_jump
 from ..plots import entropy_production
-from ..sweep import Grid
+from ..sweeps import Grid
 from ._at_rest import RestStudy
 from ._base import pair, per_trajectory
-from ._table import sample_text, table_text, with_error
+from ._table import sample_text, table_text
 
 
 class Case(eqx.Module):
@@ -106,8 +107,8 @@ class EntropyProductionStudy(RestStudy):
         first = summary["points"][0]["dt"]
         rows = [["rule", "setting", *(f"dt = {dt:g}" for dt in first), "dt → 0", "predicted"]]
         for entry in summary["points"]:
-            measured = (with_error(**x) for x in entry["measured"])
-            limit, predicted = with_error(**entry["limit"]), f"{entry['predicted']:.5g}"
+            measured = (text_with_error(**x) for x in entry["measured"])
+            limit, predicted = text_with_error(**entry["limit"]), f"{entry['predicted']:.5g}"
             rows.append([entry["rule"], entry["setting"], *measured, limit, predicted])
         note = "Entropy production per weight and time, in nats; housekeeping is exactly zero."
         return f"{table_text(rows)}\n{note}\nAt rest, {sample_text(summary['n_trajectories'])}."

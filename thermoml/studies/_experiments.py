@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from ..langevin import Solution, simulate
-from ..numerics._labels import Labelled
+from ..numerics.labels import Labelled
 from ._base import AbstractStudy, per_trajectory
 
 

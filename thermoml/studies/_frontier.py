@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..config import Frontier
+from ..numerics.statistics import text_with_error
 from ..perceptron import (
     CustomRule,
     LearningProblem,
@@ -18,11 +19,11 @@ from ..perceptron import (
     steady_state,
 )
 from ..plots import frontier
-from ..sweep import Grid
+from ..sweeps import Grid
 from ..tuning import tune
 from ._at_rest import RestStudy
 from ._base import pair, per_trajectory
-from ._table import sample_text, table_text, with_error
+from ._table import sample_text, table_text
 
 _TOLERANCE = 1e-7
 NETWORK = "network, learned"
@@ -140,8 +141,8 @@ class FrontierStudy(RestStudy):
                 [
                     entry["rule"],
                     *(f"{entry[name]:.5g}" for name in numbers),
-                    with_error(**entry["error"]),
-                    with_error(**entry["dissipation"]),
+                    text_with_error(**entry["error"]),
+                    text_with_error(**entry["dissipation"]),
                 ]
             )
         note = "Efficiency: least dissipation of any rule at this error over that of the rule."

@@ -22,22 +22,23 @@ from ..networks import (
     layers,
     measure_engines,
 )
-from ..networks._expected_energy import initial_state
-from ..numerics._labels import Labelled
+from ..networks.learning import initial_state
+from ..numerics.labels import Labelled
+from ..numerics.statistics import text_with_error
 from ..plots import (
     efficiency_curves,
     engine_comparison,
     local_temperature_maps,
     temperature_profiles,
 )
-from ..sweep import Grid
+from ..sweeps import Grid
 from ..thermodynamics import gaussian_entropy
 from ._base import per_trajectory
 from ._experiments import ExperimentStudy, diverged, single
 from ._kept_states import flat_parameters
 from ._learned_data import classes_of_teachers, principal
 from ._rank_correlation import rank_correlation
-from ._table import table_text, with_error
+from ._table import table_text
 
 _SYNTHETIC = "linear teachers"
 OUTCOMES = ("accuracy", "energy", "heat", "unavoidable_fraction")
@@ -298,10 +299,10 @@ class HeatEnginesStudy(ExperimentStudy):
                     entry["type"].replace("_", "-") + (", pump" if entry["pump"] else ""),
                     f"{entry['efficiency']:.3f}",
                     f"{entry['coherent_efficiency']:.3f}",
-                    with_error(**entry["accuracy"]),
-                    with_error(**entry["heat"]),
-                    with_error(**entry["unavoidable_fraction"]),
-                    *(with_error(**value) for value in last.values()),
+                    text_with_error(**entry["accuracy"]),
+                    text_with_error(**entry["heat"]),
+                    text_with_error(**entry["unavoidable_fraction"]),
+                    *(text_with_error(**value) for value in last.values()),
                 ]
             )
         note = (

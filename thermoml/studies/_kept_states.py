@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from ..langevin import Heun
-from ..numerics._labels import Labelled
+from ..numerics.labels import Labelled
 from ..thermodynamics import gaussian_entropy
 from ._base import per_trajectory
 from ._experiments import ExperimentStudy, diverged, single

@@ -10,10 +10,16 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from ..langevin import SimulationDiverged
-from ..numerics._labels import Labelled
-from ..perceptron import LearningCurve, LearningProblem, Microscopic, TrainingSet, learn
-from ..perceptron._jumps import jump_loss
-from ..perceptron._learn import warn_of_separation
+from ..numerics.labels import Labelled
+from ..perceptron import (
+    LearningCurve,
+    LearningProblem,
+    Microscopic,
+    TrainingSet,
+    learn,
+    warn_of_separation,
+)
+from ..perceptron.theory import jump_loss
 from ._base import AbstractStudy
 
 _EXAMPLES, _TESTS = range(2)  # what the sets are drawn for

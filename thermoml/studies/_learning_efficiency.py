@@ -4,15 +4,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..config import LearningEfficiency
-from ..numerics._labels import Labelled
-from ..perceptron import MeanField, learn
-from ..perceptron._curve import TIME_UNIT
-from ..perceptron._information import averaged_entropy_production
+from ..numerics.labels import Labelled
+from ..numerics.statistics import text_with_error
+from ..perceptron import TIME_UNIT, MeanField, averaged_entropy_production, learn
 from ..plots import efficiency_of_learning
-from ..sweep import Grid
+from ..sweeps import Grid
 from ._base import per_trajectory
 from ._problems import LEVELS, ProblemStudy
-from ._table import sample_text, table_text, with_error
+from ._table import sample_text, table_text
 
 BOUNDS = ("entropy_production", "averaged_entropy_production")
 _UNIT = "nat/weight"
@@ -109,9 +108,9 @@ class LearningEfficiencyStudy(ProblemStudy):
                     [
                         label,
                         words[name],
-                        with_error(best["mean"], best["standard_error"]),
+                        text_with_error(best["mean"], best["standard_error"]),
                         f"{best['time']:.3g}",
-                        with_error(end["mean"], end["standard_error"]),
+                        text_with_error(end["mean"], end["standard_error"]),
                         f"{end['predicted']:.5g}",
                     ]
                 )

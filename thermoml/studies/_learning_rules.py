@@ -4,11 +4,12 @@ import math
 from typing import Any
 
 from ..config import LearningRules
-from ..perceptron._curve import QUANTITIES
+from ..numerics.statistics import text_with_error
+from ..perceptron import QUANTITIES
 from ..plots import error_against_dissipation, heat_and_energy, learning_curves
-from ..sweep import Grid
+from ..sweeps import Grid
 from ._learning import LearningStudy
-from ._table import sample_text, table_text, with_error
+from ._table import sample_text, table_text
 
 _RATES = ("dissipation_rate", "late_drift")
 
@@ -69,7 +70,7 @@ class LearningRulesStudy(LearningStudy):
             rows.append(
                 [
                     label,
-                    *(with_error(**entry[name]) for name in columns),
+                    *(text_with_error(**entry[name]) for name in columns),
                     f"{entry['heat_rate_bias']:+.3f}" if entry["heat_rate_bias"] else "0",
                     f"{entry['scale_separation']:.3f}",
                 ]

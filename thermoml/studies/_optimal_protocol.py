@@ -7,14 +7,15 @@ from jaxtyping import Array
 
 from ..config import OptimalProtocol
 from ..langevin import ExactLinear, Langevin, PiecewiseLinear, simulate
-from ..numerics._labels import Labelled
+from ..numerics.labels import Labelled
+from ..numerics.statistics import text_with_error
 from ..plots import optimal_protocols
-from ..sweep import Grid
+from ..sweeps import Grid
 from ..thermodynamics import NormalState, moment_equations
 from ..tuning import tune
 from ._base import deviation, pair, per_trajectory
 from ._experiments import ExperimentStudy, diverged, predicted
-from ._table import sample_text, table_text, with_error
+from ._table import sample_text, table_text
 
 
 def _moved(x, control):
@@ -159,7 +160,7 @@ class OptimalProtocolStudy(ExperimentStudy):
             row = [entry["way"].replace("_", " "), f"{entry['duration']:g}"]
             for name in ("work", "ramp_work"):
                 numbers = entry[name]
-                row.append(with_error(numbers["mean"], numbers["standard_error"]))
+                row.append(text_with_error(numbers["mean"], numbers["standard_error"]))
                 row.append(f"{numbers['predicted']:.6g}")
                 if name == "work":
                     row.append(f"{entry['least_work']:.6g}")

@@ -3,10 +3,11 @@
 import functools
 
 from ..config import RULES, ParameterSweep
+from ..numerics.statistics import text_with_error
 from ..plots import error_and_dissipation
-from ..sweep import Grid
+from ..sweeps import Grid
 from ._learning import LearningStudy
-from ._table import sample_text, table_text, with_error
+from ._table import sample_text, table_text
 
 _LONGEST_TABLE = 60
 _SHOWN = {"error": "error ε", "heat": "heat/N", "dissipation_rate": "dissipation rate/N"}
@@ -73,7 +74,7 @@ class ParameterSweepStudy(LearningStudy):
     def table(self, summary):
         rows = [["at", *_SHOWN.values(), "scale separation"]]
         for entry in summary["points"][:_LONGEST_TABLE]:
-            numbers = [with_error(**entry[name]) for name in _SHOWN]
+            numbers = [text_with_error(**entry[name]) for name in _SHOWN]
             rows.append([entry["at"], *numbers, f"{entry['scale_separation']:.3f}"])
         hidden = len(summary["points"]) - _LONGEST_TABLE
         more = [f"… and {hidden} more points in summary.json"] if hidden > 0 else []

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from ..perceptron import LearningProblem, Microscopic, Reduced
-from ..perceptron._learn import warn_of_separation
+from ..perceptron import LearningProblem, Microscopic, Reduced, warn_of_separation
 from ._base import AbstractStudy
 
 LEVELS = {"reduced": Reduced, "microscopic": Microscopic}

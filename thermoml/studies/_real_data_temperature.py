@@ -22,22 +22,16 @@ from ..networks import (
     TypeI,
     transition,
 )
-from ..networks._importance import ENOUGH
-from ..numerics._labels import Labelled
+from ..networks.states import ENOUGH
+from ..numerics.labels import Labelled
+from ..numerics.statistics import text_with_error
 from ..plots import real_data_heat, real_data_temperature
-from ..sweep import Grid
+from ..sweeps import Grid
 from ._base import per_trajectory
 from ._experiments import single
 from ._learned_data import principal
-from ._table import table_text, with_error
-from ._temperatures import (
-    NUMBERS,
-    TemperatureStudy,
-    case_of,
-    measured,
-    ratio,
-    unavoidable_fraction,
-)
+from ._table import table_text
+from ._temperatures import NUMBERS, TemperatureStudy, case_of, measured, ratio, unavoidable_fraction
 
 
 def prepared(chosen: RealData) -> Data:
@@ -208,10 +202,10 @@ class RealDataTemperatureStudy(TemperatureStudy):
                     str(entry["n_parameters"]),
                     str(entry["n_examples"]),
                     f"{entry['bath_temperature']:.3g}",
-                    *(with_error(**entry[name]) for name in ("heat", "entropy_drop")),
-                    "unresolved" if hot["mean"] is None else with_error(**hot),
-                    with_error(**entry["entropy_production"]),
-                    "-" if share["mean"] is None else with_error(**share),
+                    *(text_with_error(**entry[name]) for name in ("heat", "entropy_drop")),
+                    "unresolved" if hot["mean"] is None else text_with_error(**hot),
+                    text_with_error(**entry["entropy_production"]),
+                    "-" if share["mean"] is None else text_with_error(**share),
                     entry["case"],
                     "exact" if samples is None else f"{samples:.0f}",
                 ]

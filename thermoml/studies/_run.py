@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from ..config import config_json
-from ..sweep import Store, Sweep, Task, parse_size
+from ..sweeps import Store, Sweep, Task, parse_size
 from ._base import AbstractStudy
 
 

@@ -8,12 +8,13 @@ import numpy as np
 
 from ..config import Stirling
 from ..langevin import ExactLinear, Ramp
+from ..numerics.statistics import text_with_error
 from ..plots import engine_against_duration, engine_diagrams
-from ..sweep import Grid
+from ..sweeps import Grid
 from ..thermodynamics import Cycle, CycleResult, Stroke
 from ._engine_rounds import efficiency_text, engine_rounds, work_and_efficiency
 from ._experiments import ExperimentStudy
-from ._table import sample_text, table_text, with_error
+from ._table import sample_text, table_text
 
 STROKES = ("expansion", "cooling", "compression", "heating")
 
@@ -116,7 +117,7 @@ class StirlingStudy(ExperimentStudy):
             rows.append(
                 [
                     f"{entry['duration']:g}",
-                    with_error(-work["mean"], work["standard_error"]),
+                    text_with_error(-work["mean"], work["standard_error"]),
                     f"{-work['predicted']:.5g}",
                     efficiency_text(ratio),
                     "no engine" if exact is None else f"{exact:.5g}",

@@ -1,19 +1,6 @@
 """Tables for a terminal."""
 
-import math
 from collections.abc import Sequence
-
-
-def with_error(mean: float | None, standard_error: float | None) -> str:
-    """`0.28434 ± 0.00066`: two figures of the error; the mean alone where there is none."""
-    if mean is None or not math.isfinite(mean):
-        return "not finite"
-    if standard_error is None or not math.isfinite(standard_error):
-        return f"{mean:.4g}"
-    if standard_error <= max(1e-8 * abs(mean), 1e-12):  # all alike, but for rounding
-        return f"{mean if abs(mean) > 1e-12 else 0:.5g} ± 0"
-    digits = max(0, 1 - math.floor(math.log10(standard_error)))
-    return f"{mean:.{digits}f} ± {standard_error:.{digits}f}"
 
 
 def table_text(rows: Sequence[Sequence[str]]) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..numerics._labels import Labelled
+from ..numerics.labels import Labelled
 from ._base import AbstractStudy, per_trajectory
 
 NUMBERS = {

@@ -9,13 +9,14 @@ import numpy as np
 
 from ..config import TiltedRing
 from ..langevin import Heun, Langevin
-from ..numerics._labels import Labelled
+from ..numerics.labels import Labelled
+from ..numerics.statistics import text_with_error
 from ..plots import ring_densities, ring_transport
-from ..sweep import Grid
+from ..sweeps import Grid
 from ..thermodynamics import Axis, FokkerPlanck, uncertainty_product
 from ._base import deviation, pair, per_trajectory
 from ._experiments import ExperimentStudy, diverged, predicted, single
-from ._table import sample_text, table_text, with_error
+from ._table import sample_text, table_text
 
 _BINS = 24
 _UNITS = {
@@ -160,7 +161,7 @@ class TiltedRingStudy(ExperimentStudy):
             row = [f"{entry['force']:g}"]
             for name in names:
                 numbers = entry[name]
-                row.append(with_error(numbers["mean"], numbers["standard_error"]))
+                row.append(text_with_error(numbers["mean"], numbers["standard_error"]))
                 row.append(f"{numbers['predicted']:.5g}")
             rows.append(row)
         note = f"Over t = {summary['t1']:g} at rest; the product is to be 2 at least;"

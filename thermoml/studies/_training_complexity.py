@@ -8,21 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..config import TrainingComplexity
-from ..networks import (
-    CrossEntropy,
-    Importance,
-    LinearLearning,
-    Normal,
-    Trained,
-    TypeI,
-    transition,
-)
+from ..networks import CrossEntropy, Importance, LinearLearning, Normal, Trained, TypeI, transition
+from ..numerics.statistics import text_with_error
 from ..plots import temperature_of_classes
-from ..sweep import Grid
+from ..sweeps import Grid
 from ._experiments import ExperimentStudy
 from ._kept_states import energy_and_entropy, run_and_keep
 from ._learned_data import classes_of_teachers
-from ._table import table_text, with_error
+from ._table import table_text
 from ._temperatures import case_of, ratio, unavoidable_fraction
 
 _PARTS = ("heat", "entropy_drop")
@@ -160,8 +153,8 @@ class TrainingComplexityStudy(ExperimentStudy):
             for name in _PARTS:
                 part = entry[name]
                 shown += [
-                    with_error(part["mean"], part["standard_error"]),
-                    with_error(**part["simulated"]),
+                    text_with_error(part["mean"], part["standard_error"]),
+                    text_with_error(**part["simulated"]),
                 ]
             hot, ran = entry["temperature"], entry["temperature_so_far"][-1]
             share = entry["unavoidable_fraction"]
@@ -170,8 +163,11 @@ class TrainingComplexityStudy(ExperimentStudy):
                     str(entry["n_classes"]),
                     str(entry["n_parameters"]),
                     *shown,
-                    *("unresolved" if x["mean"] is None else with_error(**x) for x in (hot, ran)),
-                    "-" if share["mean"] is None else with_error(**share),
+                    *(
+                        "unresolved" if x["mean"] is None else text_with_error(**x)
+                        for x in (hot, ran)
+                    ),
+                    "-" if share["mean"] is None else text_with_error(**share),
                     entry["case"],
                 ]
             )

@@ -18,12 +18,13 @@ from ..networks import (
     NetworkLearning,
     synthetic_data,
 )
+from ..numerics.statistics import text_with_error
 from ..plots import training_engines
-from ..sweep import Grid
+from ..sweeps import Grid
 from ..thermodynamics import Cycle, CycleResult, Stroke
 from ._engine_rounds import efficiency_text, engine_rounds, work_and_efficiency
 from ._experiments import ExperimentStudy
-from ._table import sample_text, table_text, with_error
+from ._table import sample_text, table_text
 
 # Of the two trainings in a round: the data set of each stroke, learn - heat - forget - cool
 _DATA: Mapping[str, tuple[int, ...]] = {
@@ -160,7 +161,7 @@ class TrainingEngineStudy(ExperimentStudy):
                     entry["model"],
                     entry["refresh"],
                     f"{entry['duration']:g}",
-                    with_error(-work["mean"], work["standard_error"]),
+                    text_with_error(-work["mean"], work["standard_error"]),
                     f"{-work['predicted']:.4g}" if known else "-",
                     efficiency_text(ratio),
                     none if exact is None else f"{exact:.4g}",

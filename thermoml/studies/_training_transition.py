@@ -24,11 +24,12 @@ from ..networks import (
     training_path,
     transition,
 )
+from ..numerics.statistics import text_with_error
 from ..plots import heat_capacities, training_diagrams
-from ..sweep import Grid
+from ..sweeps import Grid
 from ._experiments import ExperimentStudy
 from ._kept_states import energy_and_entropy, run_and_keep
-from ._table import sample_text, table_text, with_error
+from ._table import sample_text, table_text
 
 if TYPE_CHECKING:
     import xarray
@@ -169,9 +170,9 @@ class TrainingTransitionStudy(ExperimentStudy):
             rows.append(
                 [
                     f"{entry['initial_std']:g}",
-                    with_error(heat["mean"], heat["standard_error"]),
+                    text_with_error(heat["mean"], heat["standard_error"]),
                     f"{heat['predicted']:.5g}",
-                    with_error(drop["mean"], drop["standard_error"]),
+                    text_with_error(drop["mean"], drop["standard_error"]),
                     f"{drop['predicted']:.5g}",
                     f"{entry['temperature']:.4g}",
                     f"{entry['entropy_production']:.4g}",

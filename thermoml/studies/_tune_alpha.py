@@ -5,13 +5,14 @@ import dataclasses
 import jax.numpy as jnp
 
 from ..config import RULES, TuneAlpha
+from ..numerics.statistics import text_with_error
 from ..perceptron import LearningObjective, MeanField, at_dissipation
 from ..plots import gradients_and_optima
-from ..sweep import Grid
+from ..sweeps import Grid
 from ..tuning import tune
 from ._base import pair, per_trajectory
 from ._problems import LEVELS, ProblemStudy
-from ._table import sample_text, table_text, with_error
+from ._table import sample_text, table_text
 
 
 class TuneAlphaStudy(ProblemStudy):
@@ -86,13 +87,13 @@ class TuneAlphaStudy(ProblemStudy):
         rows = [["way", "α", "error ε", "dε/dα", "tuned to α", "with ε"]]
         for entry in summary["points"]:
             tuned = [f"{entry['best_alpha']:.6f}"]
-            tuned.append(with_error(entry["best_error"], entry["best_error_uncertainty"]))
+            tuned.append(text_with_error(entry["best_error"], entry["best_error_uncertainty"]))
             rows.append(
                 [
                     entry["way"],
                     f"{entry['alpha']:g}",
-                    with_error(**entry["error"]),
-                    with_error(**entry["slope"]),
+                    text_with_error(**entry["error"]),
+                    text_with_error(**entry["slope"]),
                     *(tuned if entry["best_alpha"] == entry["best_alpha"] else ["", ""]),
                 ]
             )

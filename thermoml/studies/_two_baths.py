@@ -4,12 +4,13 @@ import jax.numpy as jnp
 
 from ..config import TwoBaths
 from ..langevin import Heun, Langevin
+from ..numerics.statistics import text_with_error
 from ..plots import entropy_production_distributions, heat_between_baths
-from ..sweep import Grid
+from ..sweeps import Grid
 from ..thermodynamics import LinearSystem, integral_fluctuation
 from ._base import deviation, pair, per_trajectory
 from ._experiments import ExperimentStudy, diverged, predicted, single
-from ._table import sample_text, table_text, with_error
+from ._table import sample_text, table_text
 
 _UNITS = {
     "heat_into_cold": "energy/time",
@@ -111,11 +112,11 @@ class TwoBathsStudy(ExperimentStudy):
             rows.append(
                 [
                     f"{entry['hot']:g}",
-                    with_error(heat["mean"], heat["standard_error"]),
+                    text_with_error(heat["mean"], heat["standard_error"]),
                     f"{heat['predicted']:.5g}",
-                    with_error(rate["mean"], rate["standard_error"]),
+                    text_with_error(rate["mean"], rate["standard_error"]),
                     f"{rate['predicted']:.5g}",
-                    with_error(theorem["mean"], theorem["standard_error"]) + doubt,
+                    text_with_error(theorem["mean"], theorem["standard_error"]) + doubt,
                 ]
             )
         note = f"Over t = {summary['t1']:g} at rest, {sample_text(summary['n_trajectories'])}"

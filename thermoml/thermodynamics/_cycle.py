@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ..langevin import AbstractIntegrator, Constant, EulerMaruyama, Langevin, Solution, simulate
-from ..numerics._arrays import as_parameter, as_parameters, cast_floats, known_now
-from ..numerics._checks import check_bound, check_count, count_steps
+from ..numerics.arrays import as_parameter, as_parameters, cast_floats, known_now
+from ..numerics.checks import check_bound, check_count, count_steps
 from ._cycle_result import CycleResult, from_moments, from_trajectories
 from ._moments import Moments, check_linear, moment_equations
 from ._normal import NormalState

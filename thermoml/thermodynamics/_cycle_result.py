@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..langevin import Solution
-from ..numerics._arrays import is_concrete
+from ..numerics.arrays import is_concrete
 from ._entropy import normal_entropy, system_entropy
 from ._moments import Moments
 

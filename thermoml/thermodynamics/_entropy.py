@@ -12,9 +12,9 @@ from jax.scipy.special import digamma, gammaln, polygamma
 from jaxtyping import Array, Float, PyTree
 
 from ..langevin import Solution
-from ..numerics._arrays import as_parameter, is_concrete, shared_float
-from ..numerics._checks import check_bound, check_count
-from ..numerics._quadrature import gauss_legendre
+from ..numerics.arrays import as_parameter, is_concrete, shared_float
+from ..numerics.checks import check_bound, check_count
+from ..numerics.quadrature import gauss_legendre
 from ._samples import check_batch
 
 _LOG_2PI = float(np.log(2 * np.pi))

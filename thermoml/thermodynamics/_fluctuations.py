@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from ..numerics._arrays import default_float, is_concrete
-from ..numerics._roots import newton_root
+from ..numerics.arrays import default_float, is_concrete
+from ..numerics.roots import newton_root
 from ._free_energy import bennett_root
 from ._samples import check_samples, check_temperature, log_mean_exp, weight_quality
 

@@ -13,10 +13,9 @@ from jax.scipy.ndimage import map_coordinates
 from jax.scipy.special import entr
 from jaxtyping import Array, Float
 
-from ..langevin import Langevin
-from ..langevin._baths import spread
-from ..numerics._arrays import cast_floats, default_float, is_concrete
-from ..numerics._checks import check_bound, count_saves, count_steps
+from ..langevin import Langevin, spread
+from ..numerics.arrays import cast_floats, default_float, is_concrete
+from ..numerics.checks import check_bound, count_saves, count_steps
 from ._fokker_planck_checks import check_density, check_equation
 from ._grid import Axis, Rates, at_rest, bernoulli
 from ._normal import NormalState

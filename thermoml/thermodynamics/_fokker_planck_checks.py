@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ..numerics._arrays import default_float, is_concrete
-from ..numerics._checks import check_bound
+from ..numerics.arrays import default_float, is_concrete
+from ..numerics.checks import check_bound
 from ._grid import Axis
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import numpy as np
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Bool, Float
 
-from ..numerics._arrays import is_concrete
-from ..numerics._roots import newton_root
+from ..numerics.arrays import is_concrete
+from ..numerics.roots import newton_root
 from ._samples import check_samples, check_temperature, log_mean_exp, weight_quality
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from ..numerics._checks import check_count
+from ..numerics.checks import check_count
 
 Boundary = Literal["reflecting", "periodic", "natural"]
 

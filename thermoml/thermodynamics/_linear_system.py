@@ -11,8 +11,8 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from ..langevin import Langevin
-from ..numerics._arrays import as_parameter, cast_floats, is_concrete
-from ..numerics._checks import check_bound
+from ..numerics.arrays import as_parameter, cast_floats, is_concrete
+from ..numerics.checks import check_bound
 from ._normal import NormalState
 
 _DOUBLINGS = 64

@@ -9,11 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..langevin import AbstractAdjoint, Langevin, RecursiveCheckpoint
-from ..langevin._adjoints import DIFFRAX
-from ..langevin._baths import check_bath_shapes, check_baths, spread
-from ..numerics._arrays import cast_floats, is_concrete
-from ..numerics._checks import check_count
+from ..langevin import (
+    DIFFRAX,
+    AbstractAdjoint,
+    Langevin,
+    RecursiveCheckpoint,
+    check_bath_shapes,
+    check_baths,
+    spread,
+)
+from ..numerics.arrays import cast_floats, is_concrete
+from ..numerics.checks import check_count
 from ._normal import NormalState
 
 _MAX_STEPS = 4096  # between two breaks

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ..numerics._arrays import as_parameter, is_concrete
+from ..numerics.arrays import as_parameter, is_concrete
 from ._entropy import normal_entropy
 
 

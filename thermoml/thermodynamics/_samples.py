@@ -9,8 +9,8 @@ from jax.flatten_util import ravel_pytree
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Bool, Float
 
-from ..numerics._arrays import cast_floats, default_float, is_concrete, shared_float
-from ..numerics._checks import check_bound
+from ..numerics.arrays import cast_floats, default_float, is_concrete, shared_float
+from ..numerics.checks import check_bound
 
 _ENOUGH = 50.0  # effective samples below which an exponential average is not believed
 

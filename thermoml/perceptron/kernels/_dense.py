@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from ...numerics._sums import by_blocks, ordered_sum
+from ...numerics.sums import by_blocks, ordered_sum
 from ._base import AbstractInputBatch
 
 

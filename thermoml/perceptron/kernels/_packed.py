@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, UInt32
 
-from ...numerics._sums import by_blocks, ordered_sum
+from ...numerics.sums import by_blocks, ordered_sum
 from ._base import AbstractInputBatch
 
 

@@ -1,0 +1,144 @@
+"""Which parameters of a network make a layer."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.tree_util import GetAttrKey
+from jaxtyping import Array, PyTree
+
+from ...numerics.arrays import as_parameters
+from ...numerics.labels import leaf_names, name_fits
+
+LayersBy = Mapping[str, str | Sequence[str]] | Callable[[str], str] | None
+
+
+class Layers(eqx.Module):
+    """The leaves of a state, sorted into layers.
+
+    Attributes:
+        members: by layer, the numbers of its leaves in the order of `jax.tree.leaves`.
+        sizes: by layer, its number of parameters.
+    """
+
+    members: dict[str, tuple[int, ...]] = eqx.field(static=True)
+    sizes: dict[str, int] = eqx.field(static=True)
+
+    def leaves(self, tree: PyTree[Any]) -> dict[str, list[Any]]:
+        """By layer, the leaves of a pytree like the state."""
+        found = jax.tree.leaves(tree)
+        return {name: [found[i] for i in places] for name, places in self.members.items()}
+
+    def sum(self, tree: PyTree[Array]) -> dict[str, Array]:
+        """By layer, the sum over its leaves, which must be of one shape (as in a ledger)."""
+        return {name: jnp.sum(jnp.stack(leaves), 0) for name, leaves in self.leaves(tree).items()}
+
+    def totals(self, tree: PyTree[Array]) -> dict[str, Array]:
+        """By layer, the sum over all elements of its leaves."""
+        return self.sum(jax.tree.map(jnp.sum, tree))
+
+
+def layers(state: Any, by: LayersBy = None) -> Layers:
+    """Which leaves of a state make a layer.
+
+    Args:
+        state: a pytree of arrays, or a learning system, whose state it is then.
+        by: None for the module tree: the arrays of one module (weight and bias of a `Linear`) are
+            a layer, named by its place, `layers_0`; entries of a dict or list are layers of their
+            own. Or a mapping from layers to patterns of leaf names, `{"hidden": "layers_[01]_*",
+            "readout": ["layers_2_*"]}`, of which the first that fits decides; or a function from
+            the name of a leaf to that of its layer.
+
+    Returns:
+        `Layers`, in the order of the first leaf of each.
+
+    Raises:
+        ValueError: a leaf that no pattern fits, or a pattern that fits no leaf; two modules of one
+            name.
+    """
+    like = getattr(state, "like", state)
+    names = leaf_names(like)
+    if by is None:
+        chosen = _by_module(like)
+    elif isinstance(by, Mapping):
+        chosen = [_by_pattern(name, by) for name in names]
+        for layer in by:
+            if layer not in chosen:
+                raise ValueError(
+                    f"the patterns of layer {layer!r}, {by[layer]!r}, fit no leaf that is left; "
+                    f"there are {', '.join(names)}"
+                )
+    elif callable(by):
+        chosen = [str(by(name)) for name in names]
+    else:
+        raise TypeError(f"layers must be a mapping or a function of names, got {by!r}")
+    members: dict[str, tuple[int, ...]] = {}
+    sizes: dict[str, int] = {}
+    for i, (layer, leaf) in enumerate(zip(chosen, jax.tree.leaves(like), strict=True)):
+        members[layer] = (*members.get(layer, ()), i)
+        sizes[layer] = sizes.get(layer, 0) + leaf.size
+    return Layers(members, sizes)
+
+
+def over_layers(name: str, given: Any, state: PyTree[Array]) -> Any:
+    """Values for layers, in a list or by name, as a pytree like the state.
+
+    Anything else stays as it is.
+
+    Raises:
+        ValueError: values of another number, or for other layers.
+        TypeError: what is neither a number nor a function of time.
+    """
+    if not isinstance(given, list | tuple | Mapping):
+        _check_values(name, given)
+        return given
+    there = layers(state)
+    names = list(there.members)
+    if isinstance(given, Mapping):
+        if set(given) != set(names):
+            raise ValueError(f"{name} must have a value for each of {names}, got {list(given)}")
+        given = [given[layer] for layer in names]
+    if len(given) != len(names):
+        raise ValueError(
+            f"{name} must have one value for each of the {len(names)} layers {names}, got "
+            f"{len(given)}"
+        )
+    for layer, value in zip(names, given, strict=True):
+        _check_values(f"{name} of {layer}", value)
+    places = {
+        i: as_parameters(value)
+        for leaves, value in zip(there.members.values(), given, strict=True)
+        for i in leaves
+    }
+    structure = jax.tree.structure(state)
+    return jax.tree.unflatten(structure, [places[i] for i in range(structure.num_leaves)])
+
+
+def _check_values(name: str, given: Any) -> None:
+    leaves = jax.tree.leaves(given, is_leaf=callable)
+    if not leaves or not all(callable(x) or eqx.is_array_like(x) for x in leaves):
+        raise TypeError(f"{name} must be a number or a function of time, got {given!r}")
+
+
+def _by_module(like: Any) -> list[str]:
+    found, owners = [], {}
+    for path, _ in jax.tree_util.tree_flatten_with_path(like)[0]:
+        owner = path[:-1] if path and isinstance(path[-1], GetAttrKey) else path
+        name = jax.tree_util.keystr(owner, simple=True, separator="_") or "parameters"
+        if owners.setdefault(name, owner) != owner:
+            raise ValueError(
+                f"two modules of the network are both called {name!r}; say what a layer is by "
+                "patterns of leaf names, or give the fields other names"
+            )
+        found.append(name)
+    return found
+
+
+def _by_pattern(name: str, by: Mapping[str, Any]) -> str:
+    for layer, patterns in by.items():
+        patterns = [patterns] if isinstance(patterns, str) else patterns
+        if name_fits(name, patterns):
+            return layer
+    raise ValueError(f'no pattern fits the leaf {name!r}; add a layer with "*" for the rest')

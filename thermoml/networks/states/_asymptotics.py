@@ -1,0 +1,164 @@
+"""Limits: many parameters and examples, wide and narrow initialisations."""
+
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ...numerics.arrays import as_parameter
+from ...numerics.checks import check_bound, check_count
+from ...numerics.quadrature import gauss_legendre
+from ..learning import AbstractEnergy, CrossEntropy, MeanAbsoluteError, MeanSquaredError
+
+
+def log_determinant_density(aspect_ratio: Any) -> Float[Array, ""]:
+    r"""$\ell(c) = \lim\tfrac1d\ln\det C = -1 - \tfrac{1-c}c\ln(1-c)$ for whitened normal data.
+
+    Args:
+        aspect_ratio: c = d/n, in (0, 1): parameters for each example.
+
+    Raises:
+        ValueError: c outside (0, 1): with fewer examples than parameters C is singular.
+
+    Source: Marchenko and Pastur 1967; the integral of ln over their law.
+    """
+    c = _aspect("aspect_ratio", aspect_ratio)
+    # 1 + (1-c)/c ln(1-c) cancels for small c
+    small = jnp.where(c < 0.01, c, 0.01)
+    series = -small / 2 - small**2 / 6 - small**3 / 12 - small**4 / 20 - small**5 / 30
+    safe = jnp.where(c < 0.01, 0.5, c)
+    return jnp.where(c < 0.01, series, -1 - (1 - safe) / safe * jnp.log1p(-safe))
+
+
+def asymptotic_temperature(
+    *, aspect_ratio: Any, initial_variance: Any, signal: Any, bath_temperature: Any
+) -> Float[Array, ""]:
+    r"""Temperature of training a linear model of many parameters, mean squared error.
+
+    $$T = \frac{s_0 + \hat\theta^\top C\hat\theta/d - \tau}{\ln(s_0/\tau) + \ell(c)},
+      \qquad d, n \to \infty, \quad c = d/n$$
+
+    for whitened normal features and a normal start of variance s₀. What is left out is O(1/d).
+
+    Args:
+        aspect_ratio: c, in (0, 1).
+        initial_variance: s₀ > 0.
+        signal: θ̂ᵀCθ̂/d >= 0. It is |θ̂|²/d where the variance of the labels' noise is small beside
+            |θ̂|²; noise that is not lengthens θ̂ along the directions in which C is small.
+        bath_temperature: τ > 0.
+
+    Returns:
+        T, scalar; differentiable in all arguments.
+
+    Raises:
+        ValueError: arguments outside these ranges.
+
+    Source: derived here from Marchenko and Pastur 1967; definition of T: Zhang 2024.
+    """
+    check_bound("initial_variance", initial_variance, ">", 0.0)
+    check_bound("signal", signal, ">=", 0.0)
+    check_bound("bath_temperature", bath_temperature, ">", 0.0)
+    start, signal, bath = (as_parameter(x) for x in (initial_variance, signal, bath_temperature))
+    drop = jnp.log(start / bath) + log_determinant_density(aspect_ratio)
+    return (start + signal - bath) / drop
+
+
+def asymptotic_refresh(
+    *,
+    aspect_ratio: Any,
+    new_aspect_ratio: Any,
+    label_noise: Any,
+    n_parameters: Any,
+    bath_temperature: Any,
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    r"""Mean heat and entropy drop when a trained linear model is given new data of the same law.
+
+    $$\Delta Q = \tfrac12\Big[\frac{\tau dc}{1-c} + \sigma^2\Big(\frac c{1-c} + c'\Big)\Big],
+      \qquad \Delta S = \tfrac d2[\ell(c') - \ell(c)]$$
+
+    Args:
+        aspect_ratio, new_aspect_ratio: c = d/n and c' = d/n' of the old and the new data.
+        label_noise: σ >= 0, standard deviation of the targets about the plane.
+        n_parameters: d.
+        bath_temperature: τ > 0.
+
+    Returns:
+        ΔQ in units of energy and ΔS in nats; what is left out is O(1/d) beside them.
+
+    Raises:
+        ValueError: arguments outside these ranges.
+
+    Source: derived here from Marchenko and Pastur 1967.
+    """
+    check_bound("label_noise", label_noise, ">=", 0.0)
+    check_bound("n_parameters", n_parameters, ">", 0.0)
+    check_bound("bath_temperature", bath_temperature, ">", 0.0)
+    old, new = _aspect("aspect_ratio", aspect_ratio), _aspect("new_aspect_ratio", new_aspect_ratio)
+    size, bath = as_parameter(n_parameters), as_parameter(bath_temperature)
+    excess = old / (1 - old)
+    heat = bath * size * excess + as_parameter(label_noise) ** 2 * (excess + new)
+    return heat / 2, size / 2 * (log_determinant_density(new) - log_determinant_density(old))
+
+
+def asymptotic_energy(
+    energy: AbstractEnergy, variance: Any, *, width: Literal["narrow", "wide"], n_classes: int = 2
+) -> Float[Array, ""]:
+    r"""The expected energy of normal outputs of variance v, for narrow and wide initialisations.
+
+    | energy | v → 0 | v → ∞ |
+    |---|---|---|
+    | mean squared, targets 0 | v/2 | v/2 |
+    | mean absolute, targets 0 | √(2v/π) | √(2v/π) |
+    | cross-entropy, 2 classes | ln 2 + v/8 | √(v/2π) |
+    | softmax, c classes | ln c + v(1 - 1/c)/2 | √v E[max of c normals] |
+
+    The regressions are exact. Of cross-entropies the next terms are O(v²) for narrow ones, and
+    O(1/√v) for wide ones. Uniform parameters make outputs normal only as they grow in number.
+
+    Args:
+        energy: an energy form.
+        variance: v > 0 of each output; outputs are independent and normal.
+        width: "narrow" or "wide".
+        n_classes: c; with 2 a single output is meant.
+
+    Raises:
+        ValueError, TypeError: arguments of other kinds.
+    """
+    check_bound("variance", variance, ">", 0.0)
+    if width not in ("narrow", "wide"):
+        raise ValueError(f'width must be "narrow" or "wide", got {width!r}')
+    v = as_parameter(variance)
+    if isinstance(energy, MeanSquaredError):
+        return v / 2
+    if isinstance(energy, MeanAbsoluteError):
+        return jnp.sqrt(2 * v / jnp.pi)
+    if not isinstance(energy, CrossEntropy):
+        raise TypeError(f"energy must be one of the three forms, got {energy!r}")
+    n_classes = check_count("n_classes", n_classes, 2)
+    if n_classes == 2:
+        return (
+            jnp.log(jnp.full_like(v, 2)) + v / 8
+            if width == "narrow"
+            else jnp.sqrt(v / (2 * jnp.pi))
+        )
+    if width == "narrow":
+        return jnp.log(jnp.full_like(v, n_classes)) + v * (1 - 1 / n_classes) / 2
+    return jnp.sqrt(v) * expected_maximum(n_classes).astype(v.dtype)
+
+
+def expected_maximum(count: int) -> Float[Array, ""]:
+    r"""$E\max(g_1, …, g_c) = \int x\,c\,\varphi(x)\Phi(x)^{c-1}dx$ of c standard normal numbers."""
+    count = check_count("count", count)
+    u, w = (jnp.asarray(x) for x in gauss_legendre(256))
+    x = 18 * u - 9
+    density = jnp.exp(-(x**2) / 2) / jnp.sqrt(2 * jnp.pi)
+    # By the chance to lie above: in float32 that to lie below is too near 1 for a high power
+    above = jnp.minimum(jax.scipy.stats.norm.cdf(-x), 1 - jnp.finfo(x.dtype).eps)
+    return 18 * jnp.sum(w * x * count * density * jnp.exp((count - 1) * jnp.log1p(-above)))
+
+
+def _aspect(name: str, value: Any) -> Float[Array, ""]:
+    check_bound(name, value, ">", 0.0)
+    check_bound(name, value, "<", 1.0, "with fewer examples than parameters C is singular")
+    return as_parameter(value)

@@ -1,0 +1,142 @@
+"""Trained states of any model, by the work of switching its data on."""
+
+import warnings
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Key
+
+from ...langevin import AbstractIntegrator, Batch, Heun, Ramp, simulate
+from ...numerics.arrays import is_concrete
+from ...numerics.checks import check_bound, check_count
+from ...thermodynamics import bennett
+from ..learning import AbstractLearning, bath_temperature
+from ._boltzmann import AbstractRoute, Boltzmann, of_states
+
+
+class TrainingWarning(UserWarning):
+    """A trained state has not been reached, or its step is too long."""
+
+
+class Switching(AbstractRoute):
+    r"""Any model with a prior, by Langevin dynamics and the work of switching its data on.
+
+    $$E_\lambda = \lambda E_\text{data} + \tfrac k2|\theta|^2, \quad \lambda: 0 \to 1, \qquad
+      F_1 = -\tfrac{d\tau}2\ln\frac{2\pi\tau}k + \Delta F, \quad S_1 = \frac{U_1 - F_1}\tau$$
+
+    Trajectories begin in the Boltzmann distribution of the prior, which can be drawn exactly; the
+    data are switched on in time t1, the trajectories relax, and the data are switched off again;
+    ΔF comes from the work of both ways by Bennett's acceptance ratio. U₁ is the mean energy of the
+    relaxed trajectories, which are kept. All equivalent copies of a network's minimum are counted.
+
+    Args:
+        t1: time of each switching.
+        relax: time between them, long enough for trajectories to forget the way.
+        dt: time step. The bias of `Heun` falls like dt².
+        n_trajectories: trajectories.
+        key: random key.
+        integrator: another than `Heun()`.
+
+    Raises:
+        ValueError: no prior, or a minibatch: then the state is not Boltzmann.
+        SimulationDiverged: dt is too long.
+        FreeEnergyWarning, TrainingWarning: warnings, where both ways do not overlap, and where the
+            virial temperature of the relaxed states is not τ to 4 standard errors.
+
+    Cost: (2 t1 + relax)/dt steps of two gradients for each trajectory.
+
+    Source: Jarzynski 1997; Bennett 1976; our reading of Zhang 2024 for the state.
+    """
+
+    t1: Any
+    relax: Any
+    dt: Any
+    n_trajectories: int = eqx.field(static=True)
+    key: Key[Array, ""]
+    integrator: AbstractIntegrator
+
+    def __init__(
+        self,
+        *,
+        t1: Any,
+        relax: Any,
+        dt: Any,
+        n_trajectories: int,
+        key: Key[Array, ""],
+        integrator: AbstractIntegrator | None = None,
+    ):
+        for name, value in (("t1", t1), ("relax", relax), ("dt", dt)):
+            check_bound(name, value, ">", 0.0)
+        self.t1, self.relax, self.dt, self.key = t1, relax, dt, key
+        self.n_trajectories = check_count("n_trajectories", n_trajectories, 2)
+        self.integrator = Heun() if integrator is None else integrator
+
+    def find(self, system):
+        needs_prior(system, "Switching")
+        if system.batch is not None:
+            raise ValueError(
+                "Switching needs all examples in each step, got a batch: minibatch noise makes the "
+                "state another than Boltzmann's"
+            )
+        bath = bath_temperature(system)
+        keys = jax.random.split(self.key, 4)
+        variance = bath / system.prior_stiffness
+        width = jnp.sqrt(variance)
+        free_prior = -bath * system.n_parameters / 2 * jnp.log(2 * jnp.pi * variance)
+
+        def prior(key):
+            leaves, structure = jax.tree.flatten(system.like)
+            drawn = [
+                width.astype(leaf.dtype) * jax.random.normal(k, leaf.shape, leaf.dtype)
+                for k, leaf in zip(jax.random.split(key, len(leaves)), leaves, strict=True)
+            ]
+            return jax.tree.unflatten(structure, drawn)
+
+        def run(scale, state, duration, key):
+            return simulate(
+                with_scale(system, scale),
+                state,
+                t1=duration,
+                dt=self.dt,
+                key=key,
+                n_trajectories=self.n_trajectories,
+                integrator=self.integrator,
+            )
+
+        on = run(Ramp(0.0, 1.0, t1=self.t1), prior, self.t1, keys[0])
+        settled = run(None, Batch(on.final_state), self.relax, keys[1])
+        states = settled.final_state
+        off = run(Ramp(1.0, 0.0, t1=self.t1), Batch(states), self.t1, keys[2])
+        difference = bennett(on.work[:, -1], off.work[:, -1], bath)
+        free = free_prior + difference.free_energy_difference
+        found = of_states(system, states, free_energy=(free, difference.standard_error))
+        _warn_unless_arrived(found, bath)
+        return found
+
+
+def with_scale(system: AbstractLearning, scale: Any) -> AbstractLearning:
+    """The system with another control of its data's energy."""
+    return eqx.tree_at(lambda s: s.control, system, scale, is_leaf=lambda x: x is None)
+
+
+def needs_prior(system: AbstractLearning, name: str) -> None:
+    """ValueError unless there is a prior that can be normalised."""
+    if is_concrete(system.prior_stiffness) and not float(system.prior_stiffness) > 0:
+        raise ValueError(
+            f"{name} needs a prior, without which e^(-E/τ) of most networks cannot be normalised; "
+            "add prior_stiffness > 0"
+        )
+
+
+def _warn_unless_arrived(found: Boltzmann, temperature: Array) -> None:
+    reached = found.virial
+    if is_concrete(reached) and abs(float(reached[0] - temperature)) > 4 * float(reached[1]):
+        warnings.warn(
+            f"the virial temperature of the relaxed states is {float(reached[0]):.4g} ± "
+            f"{float(reached[1]):.2g}, not τ = {float(temperature):g}: relax longer, or use a "
+            "smaller dt",
+            TrainingWarning,
+            stacklevel=5,
+        )

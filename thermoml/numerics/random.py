@@ -1,0 +1,177 @@
+"""Random streams, one per trajectory, laid out with the trajectory axis last."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, Key, UInt32
+
+from .bits import GENERATORS, AbstractBits, Numbers, Words, threefry_2x32
+
+_SECOND_HALF = 1 << 30  # where float64 finds its other blocks
+
+
+def _polar_float32(first: Array, second: Array) -> tuple[Array, Array, Array]:
+    """Radius of Box-Muller, and cosine and sine of an angle folded into the octants about 0.
+
+    The two lowest bits of `first` are not used.
+    """
+    uniform = ((first >> jnp.uint32(8)).astype(jnp.float32) + 0.5) * np.float32(2.0**-24)
+    radius = jnp.sqrt(-2 * jnp.log(uniform))
+    # Angle uniform in [-pi/4, pi/4), with the minimax polynomials of Cephes' sinf and cosf.
+    angle = lax.bitcast_convert_type(second, jnp.int32).astype(jnp.float32)
+    angle = angle * np.float32(np.pi / 4 / 2**31)
+    square = angle * angle
+    sine = 8.3321608736e-3 - square * 1.9515295891e-4
+    sine = angle + angle * square * (-1.6666654611e-1 + square * sine)
+    cosine = -1.388731625e-3 + square * 2.443315712e-5
+    cosine = 1 + square * (-0.5 + square * (4.166664568e-2 + square * cosine))
+    return radius, cosine, sine
+
+
+def _normal_float32(first: Array, second: Array) -> Array:
+    """One standard normal per block; its octant comes from low bits of `first`."""
+    radius, cosine, sine = _polar_float32(first, second)
+    cosine = jnp.where((first & jnp.uint32(2)) != 0, -cosine, cosine)
+    return radius * jnp.where((first & jnp.uint32(1)) != 0, cosine, sine)
+
+
+def _normal_pair_float32(first: Array, second: Array) -> tuple[Array, Array]:
+    """Two standard normals per block: the angle is turned by a random multiple of π/2."""
+    radius, cosine, sine = _polar_float32(first, second)
+    radius = jnp.where((first & jnp.uint32(2)) != 0, -radius, radius)
+    turned = (first & jnp.uint32(1)) != 0
+    return radius * jnp.where(turned, -sine, cosine), radius * jnp.where(turned, cosine, sine)
+
+
+def _log1p_remainder(t: Array) -> Array:
+    """ln(1 + t) - t + t²/2 - t³/3, without cancellation at small t."""
+    small = jnp.abs(t) < 0.3
+    near = jnp.where(small, t, 0)
+    series = jnp.zeros_like(t)
+    for power in range(20, 3, -1):
+        series = series * near - (-1.0) ** power / power
+    far = jnp.where(small, 0.5, jnp.maximum(t, -1 + 1e-7))
+    direct = jnp.log1p(far) - far + far**2 / 2 - far**3 / 3
+    return jnp.where(small, series * near**4, direct)
+
+
+def _uniform_float64(first: Array, second: Array) -> Array:
+    """One uniform in (0, 1) with 53 bits per block."""
+    high = (first >> jnp.uint32(5)).astype(jnp.float64)
+    low = (second >> jnp.uint32(6)).astype(jnp.float64)
+    return (high * 2.0**26 + low + 0.5) * 2.0**-53
+
+
+def check_generator(generator: str) -> None:
+    """ValueError where there is no such generator."""
+    if generator not in GENERATORS:
+        names = " or ".join(f'"{name}"' for name in GENERATORS)
+        raise ValueError(f"generator must be {names}, got {generator!r}")
+
+
+class Streams(eqx.Module):
+    """One random stream per trajectory: draw (step, row) of a stream is a pure function of its key.
+
+    `key`: two uint32 arrays of shape `(trajectory,)`. `generator`: "hash" or "threefry".
+    """
+
+    key: tuple[Words, Words]
+    generator: str = eqx.field(static=True)
+
+    def at(self, step: Array) -> "Draws":
+        """What a step draws."""
+        return Draws(GENERATORS[self.generator].at(self.key, step))
+
+
+class Draws(eqx.Module):
+    """The random numbers of one step of all streams, as `(row, trajectory)`.
+
+    Each row is a pure function of its number. Bits and normals of one step are not independent of
+    each other. Cost O(rows · trajectories).
+    """
+
+    source: AbstractBits
+
+    def bits(self, numbers: Numbers) -> UInt32[Array, "row trajectory"]:
+        """Independent random bits, 32 in each word."""
+        return self.source.words(numbers)
+
+    def normals(self, numbers: Numbers, dtype) -> Float[Array, "row trajectory"]:
+        """Independent standard normals: 24-bit radii in float32 (|z| < 5.9), 53-bit in float64."""
+        if dtype == jnp.float64:
+            return self.normal_pairs(numbers, dtype)[0]
+        return _normal_float32(*self.source.blocks(numbers)).astype(dtype)
+
+    def normal_pairs(
+        self, numbers: Numbers, dtype
+    ) -> tuple[Float[Array, "row trajectory"], Float[Array, "row trajectory"]]:
+        """As `normals`, two at a time for the price of one."""
+        blocks = self.source.blocks(numbers)
+        if dtype == jnp.float64:
+            others = self.source.blocks(numbers + jnp.uint32(_SECOND_HALF))
+            radius = jnp.sqrt(-2 * jnp.log(_uniform_float64(*blocks)))
+            angle = 2 * np.pi * _uniform_float64(*others)
+            return radius * jnp.cos(angle), radius * jnp.sin(angle)
+        pair = _normal_pair_float32(*blocks)
+        return pair[0].astype(dtype), pair[1].astype(dtype)
+
+    def chi_square_ratios(
+        self, first: int, degrees: Float[Array, " k"], scale: Any
+    ) -> Float[Array, "k trajectory"]:
+        r"""χ²_n / `scale` for each number of degrees of freedom n >= 1, exact.
+
+        With d = n/2 - 1/3, t = z/(3√d) and z normal, $2d(1 + t)^3$ is taken with probability
+        $\exp(3d[\ln(1+t) - t + t^2/2 - t^3/3])$, which is nearly 1 (Marsaglia and Tsang 2000);
+        n < 2 by the power of a uniform that leads there from n + 2. The bracket is made without
+        cancellation, so that float32 serves any n. Blocks from `first` on are used.
+        Carries no derivative.
+        """
+        dtype = degrees.dtype
+        degrees = lax.stop_gradient(degrees)[:, None]
+        count = degrees.shape[0]
+        rows = row_numbers(count)
+        few = degrees < 2
+        d = jnp.where(few, degrees + 2, degrees) / 2 - 1 / 3
+
+        def uniforms(words):
+            return ((words >> jnp.uint32(8)).astype(dtype) + 0.5) * 2.0**-24
+
+        def attempt(state):
+            number, taken, found = state
+            begin = jnp.uint32(first) + jnp.uint32(2 * count) * (number + 1)
+            normals, _ = _normal_pair_float32(*self.source.blocks(begin + rows))
+            t = normals.astype(dtype) / (3 * jnp.sqrt(d))
+            good = jnp.log(uniforms(self.source.blocks(begin + jnp.uint32(count) + rows)[0]))
+            good = (t > -1) & (good < 3 * d * _log1p_remainder(t)) & ~taken
+            return number + 1, taken | good, jnp.where(good, (1 + t) ** 3, found)
+
+        boost = uniforms(self.source.blocks(jnp.uint32(first) + rows)[0])
+        none = (jnp.uint32(0), jnp.zeros(boost.shape, bool), jnp.ones(boost.shape, dtype))
+        _, _, cube = lax.while_loop(lambda state: ~jnp.all(state[1]), attempt, none)
+        boost = jnp.where(few, boost ** (2 / jnp.where(few, degrees, 2)), 1)
+        return 2 * d / lax.stop_gradient(scale) * cube * boost
+
+
+def row_numbers(count: int) -> Numbers:
+    """0 ... count - 1."""
+    return lax.iota(jnp.uint32, count)
+
+
+def trajectory_streams(
+    key: Key[Array, ""], indices: Array, purpose: int, generator: str = "hash"
+) -> Streams:
+    """The streams of trajectories `indices`: each depends on key, its index and purpose alone."""
+    root = jax.random.bits(key, (2,), jnp.uint32)
+    indices = jnp.asarray(indices, jnp.uint32)
+    purposes = jnp.full_like(indices, purpose)
+    roots = (jnp.broadcast_to(root[0], indices.shape), jnp.broadcast_to(root[1], indices.shape))
+    return Streams(threefry_2x32(roots, (indices, purposes)), generator)
+
+
+def trajectory_key(key: Key[Array, ""], index: Array, purpose: int) -> Key[Array, ""]:
+    """The `jax.random` key of one trajectory for one purpose."""
+    return jax.random.fold_in(jax.random.fold_in(key, index), purpose)

@@ -1,0 +1,273 @@
+"""The mean field: the averages of R and Q for N → ∞, as an ordinary differential equation."""
+
+import dataclasses
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ...langevin import DIFFRAX, AbstractAdjoint, Clock
+from ...numerics.arrays import argument, is_concrete
+from ...numerics.checks import check_bound
+from ...numerics.sums import CompensatedSum
+from .._curve import LearningCheckpoint, LearningCurve
+from ..problem import LearningProblem, check_force
+from ..theory import drive_square, fluctuation_square, plane_moments, stepped_work_rate
+from ._ensemble import AbstractDynamics, AbstractProcess, run_ensemble, with_known_times
+from ._level import AbstractLevel, Request
+from ._order_parameters import PlaneStudents, plane_checkpoint
+
+_MAX_STEPS = 2**16
+
+
+class MeanField(AbstractLevel):
+    r"""The averages of R and Q as N → ∞.
+
+    $$\dot R = -kR + \tilde\nu E[|\lambda^*|F], \qquad
+      \dot Q = -2kQ + 2\tilde\nu E[sF] + 2T$$
+
+    with the Gaussian averages of `moments`, integrated adaptively (Tsit5 of diffrax) to 1e-10 in
+    float64. Time scales are separated: `scale_separation` is 0. With V̄ = kQ/2 - ν̃E[Φ] the heat per
+    weight is $\bar V_0 - \bar V_t + \int q_{ex}dt$ with
+    $q_{ex} = \tilde\nu^2(E|\xi|^2F^2 - |E\,\xi\sigma F|^2)/B$; the second, the dissipation of the
+    inputs' fluctuations, is there where the problem says n_inputs, and grows like N/B.
+
+    With `finite_step`, the mean of the Euler-Maruyama steps themselves, exact as N → ∞ at fixed
+    N dt/B:
+
+    $$R' = (1-k\,dt)R + \tilde\nu dt E[|\lambda^*|F], \quad
+      Q' = (1-k\,dt)^2Q + 2(1-k\,dt)\tilde\nu dt E[sF] + \tfrac{dt^2}N E|f|^2 + 2T dt,$$
+
+    $E|f|^2/N = \tilde\nu^2[\tfrac NB E F^2 + (1-\tfrac1B)|E\,\xi\sigma F|^2]$, and the work of
+    these steps, in which the jump of a rule is met as a simulation meets it.
+
+    One trajectory is computed; with `n_trajectories` it is repeated.
+
+    Args:
+        dt: the step that `save_every` counts, and that of `finite_step`.
+        finite_step: follow steps of size dt instead of the differential equation.
+
+    Source: Goldt and Seifert 2017, arXiv:1706.09713, section 4, for N → ∞; thermoml for the rest.
+    """
+
+    dt: float = 0.01
+    finite_step: bool = eqx.field(default=False, static=True, kw_only=True)
+
+    def __check_init__(self):
+        check_bound("dt", self.dt, ">", 0.0)
+
+    def learn(self, problem, request):
+        # Nothing is drawn: unless each is given a start of its own, all trajectories are one.
+        count = request.n_trajectories
+        alone = 1 if request.weights is None else count
+        request = dataclasses.replace(request, n_trajectories=alone)
+        checkpoint = plane_checkpoint(problem, request, self.dt, None, "MeanField()")
+        n_inputs = problem.n_inputs
+        if n_inputs is not None:  # a leaf: as a Python int it would be compiled in
+            n_inputs = jnp.asarray(n_inputs, request.dtype)
+        problem = dataclasses.replace(problem, n_inputs=n_inputs)
+        if not self.finite_step:
+            return _repeated(_by_time(problem, request, checkpoint, self.dt), count // alone)
+        if n_inputs is None:
+            raise ValueError(
+                "n_inputs must be given in the problem with finite_step: what a step adds goes "
+                "with n_inputs · dt / batch"
+            )
+        dynamics = _Dynamics(problem, checkpoint.clock.dt)
+        curve = run_ensemble(dynamics, None, checkpoint, request, self.dt, 2**12)
+        return _repeated(curve, count // alone)
+
+
+def _repeated(curve: LearningCurve, count: int) -> LearningCurve:
+    """One trajectory as `count` equal ones."""
+    return curve if count == 1 else _copied(curve, count)
+
+
+@eqx.filter_jit
+def _copied(curve: LearningCurve, count: int) -> LearningCurve:
+    def copies(value):
+        return jax.tree.map(lambda x: jnp.repeat(x, count, axis=0), value)
+
+    def copied(module, *names):
+        return dataclasses.replace(
+            module, **{name: copies(getattr(module, name)) for name in names}
+        )
+
+    shown = ("overlap", "norm", "transverse", "work", "scale_separation")
+    curve = copied(curve, *shown, "initial", "diverged_step")
+    checkpoint = copied(curve.checkpoint, "plane", "work", "diverged_step")
+    return dataclasses.replace(curve, checkpoint=checkpoint)
+
+
+def _by_time(
+    problem: LearningProblem, request: Request, checkpoint: LearningCheckpoint, dt: float
+) -> LearningCurve:
+    dtype, clock = request.dtype, checkpoint.clock
+    if request.save_every is None:  # then the end need not be a whole number of steps
+        begun, end = clock.exact_time(checkpoint.step, dt), request.t1
+        check_bound("t1", end, ">", float(begun) if is_concrete(begun) else -np.inf)
+        n_saves, steps_per_save = 1, 1
+        times = argument([begun, end], dtype)
+    else:
+        n_saves, steps_per_save = request.saves(checkpoint, dt)
+        times = clock.time(checkpoint.step, np.arange(n_saves + 1) * steps_per_save)
+    initial = request.continued.initial if request.continued is not None else None
+    step = checkpoint.step + n_saves * steps_per_save
+    # The end of the last save, wherever it lies, is where the clock begins anew.
+    clock = dataclasses.replace(clock, step_origin=step, time_origin=times[-1])
+    curve = _followed(problem, checkpoint, times, clock, request.adjoint, steps_per_save, initial)
+    return with_known_times(curve, times, step, clock)
+
+
+@eqx.filter_jit
+def _followed(
+    problem: LearningProblem,
+    checkpoint: LearningCheckpoint,
+    times: Float[Array, " save"],
+    clock: Clock,
+    adjoint: AbstractAdjoint,
+    steps_per_save: int,
+    initial: dict[str, Float[Array, " trajectory"]] | None,
+) -> LearningCurve:
+    check_force(problem.rule, times.dtype)
+    assert checkpoint.plane is not None
+    overlap, square, work = _integrate(problem, checkpoint.plane, times, adjoint)
+    work = checkpoint.work.value[:, None] + work
+    good = jnp.isfinite(overlap) & jnp.isfinite(square)
+    overlap, square, work = (jnp.where(good, x, jnp.nan) for x in (overlap, square, work))
+    steps_before = jnp.maximum(jnp.argmin(good, axis=1) * steps_per_save - 1, 0)
+    first_bad = checkpoint.step + steps_before
+    diverged = jnp.where(jnp.all(good, axis=1), checkpoint.diverged_step, first_bad)
+    nothing = jnp.zeros_like(overlap[:, -1])
+    curve = LearningCurve(
+        times=times,
+        overlap=overlap,
+        norm=overlap**2 + square,
+        transverse=square,
+        work=work,
+        scale_separation=jnp.zeros_like(overlap),
+        jump_loss=jnp.zeros((), times.dtype),
+        stiffness=problem.stiffness,
+        temperature=problem.temperature,
+        initial={},
+        diverged_step=diverged,
+        teacher=None,
+        checkpoint=dataclasses.replace(
+            checkpoint,
+            plane=jnp.stack([overlap[:, -1], jnp.sqrt(square[:, -1])], axis=1),
+            work=CompensatedSum(work[:, -1], nothing),
+            diverged_step=diverged,
+            stiffness=problem.stiffness,
+            step=clock.step_origin,
+            clock=clock,
+        ),
+    )
+    return dataclasses.replace(curve, initial=curve.at_start() if initial is None else initial)
+
+
+def _integrate(
+    problem: LearningProblem,
+    plane: Float[Array, "trajectory 2"],
+    times: Float[Array, " save"],
+    adjoint: AbstractAdjoint,
+) -> tuple[Float[Array, "trajectory save"], ...]:
+    """R, P² and the work per weight since the first of the times; not finite once it runs away."""
+    rate, stiffness = problem.learning_rate, problem.stiffness
+    tiny = jnp.finfo(times.dtype).tiny
+
+    def averages(overlap, square):
+        return plane_moments(problem.rule, overlap, jnp.sqrt(jnp.maximum(square, tiny)))
+
+    def field(t, state, args):
+        overlap, square, _ = state
+        found = averages(overlap, square)
+        relaxing = stiffness - rate * found.along_student
+        excess = jnp.zeros_like(overlap)
+        if problem.n_inputs is not None:
+            excess = rate**2 * problem.n_inputs / problem.batch * fluctuation_square(problem, found)
+        return (
+            rate * found.along_teacher - relaxing * overlap,
+            2 * problem.temperature - 2 * relaxing * square,
+            # A dissipation that diverges must not stop the clock.
+            jnp.where(jnp.isfinite(excess), excess, 0),
+        )
+
+    rtol, atol = (1e-10, 1e-12) if times.dtype == jnp.float64 else (1e-6, 1e-7)
+    # Where it runs away or is not finite, steps shrink to this and it ends.
+    dtmin = 16 * jnp.finfo(times.dtype).eps * jnp.maximum(jnp.abs(times[0]), jnp.abs(times[-1]))
+    controller = diffrax.PIDController(rtol=rtol, atol=atol, dtmin=dtmin, force_dtmin=False)
+
+    def solve(start):
+        nothing = jnp.zeros_like(start[0])
+        solution = diffrax.diffeqsolve(
+            diffrax.ODETerm(field),
+            diffrax.Tsit5(),
+            times[0],
+            times[-1],
+            None,
+            (start[0], start[1] ** 2, nothing),
+            saveat=diffrax.SaveAt(ts=times),
+            stepsize_controller=controller,
+            adjoint=DIFFRAX[type(adjoint)](),
+            max_steps=_MAX_STEPS,
+            throw=False,
+        )
+        overlap, square, excess = solution.ys  # pyright: ignore[reportGeneralTypeIssues]
+        found = jax.vmap(averages)(overlap, square)
+        work = rate * (found.potential - found.potential[0]) + excess
+        if problem.n_inputs is not None:
+            work = jnp.where(jnp.isfinite(found.force_square), work, jnp.inf).at[0].set(0)
+        return overlap, square, work
+
+    return jax.vmap(solve)(plane)
+
+
+class _Dynamics(AbstractDynamics):
+    problem: LearningProblem
+    dt: Float[Array, ""]
+
+    def students(self, checkpoint):
+        return PlaneStudents.at(checkpoint)
+
+    def process(self, indices, own):
+        return _MeanStep(self.problem, self.dt)
+
+
+class _MeanStep(AbstractProcess):
+    """The mean of an Euler-Maruyama step."""
+
+    problem: LearningProblem
+    dt: Float[Array, ""]
+
+    def step(self, students: PlaneStudents, step: Array) -> PlaneStudents:
+        problem, dt = self.problem, self.dt
+        rate, kept = problem.learning_rate, 1 - problem.stiffness * dt
+
+        def one(overlap, transverse):
+            found = plane_moments(problem.rule, overlap, transverse)
+            return found, stepped_work_rate(problem, dt, overlap, transverse, found)
+
+        found, work_rate = jax.vmap(one)(students.overlap, students.transverse)
+        square = drive_square(problem, found)
+        across = found.stability - students.overlap * found.alignment
+        across = (
+            kept**2 * students.transverse**2
+            + 2 * kept * rate * dt * across
+            + dt**2 * (square - (rate * found.alignment) ** 2)
+            + 2 * problem.temperature * dt
+        )
+        work = students.work.add(work_rate * dt)
+        bad = ~jnp.isfinite(across) & (students.diverged_step < 0)
+        return PlaneStudents(
+            overlap=kept * students.overlap + rate * dt * found.alignment,
+            transverse=jnp.sqrt(across),
+            work=work,
+            drive_square=students.drive_square + square,
+            diverged_step=jnp.where(bad, step, students.diverged_step),
+        )
+
+    def record(self, students: PlaneStudents) -> dict[str, Array]:
+        return students.record()

@@ -1,0 +1,197 @@
+"""The reduced level: overlap, norm and heat without the weights, exact in law."""
+
+import dataclasses
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Key
+
+from ...numerics.arrays import is_concrete
+from ...numerics.checks import check_bound, check_count
+from ...numerics.random import Streams, check_generator, row_numbers, trajectory_streams
+from ...numerics.sums import by_blocks, ordered_sum
+from ..problem import LearningProblem
+from ._ensemble import AbstractDynamics, AbstractProcess, run_ensemble
+from ._initial import NOISE
+from ._level import AbstractLevel
+from ._order_parameters import PlaneStudents, plane_checkpoint
+
+
+class Reduced(AbstractLevel):
+    r"""The pair (R, Q) and the ledger alone, by Euler-Maruyama steps of size dt.
+
+    In the frame of teacher and student, $w = \sqrt N(R e_1 + P e_2)$, an input has components
+    λ*, c along e₁, e₂ and N - 2 others that enter through χ² variates only:
+
+    $$R' = (1 - k\,dt)R + \tfrac{\tilde\nu dt}{B}\sum_b d_b\lambda^*_b + \sqrt{\tfrac{2T dt}N}n_1,
+      \qquad d_b = \sigma_b F(s_b),\quad s_b = \sigma_b(R\lambda^*_b + P c_b)$$
+
+    and likewise for P with c, to which the new perpendicular part v is added in quadrature. For
+    Gaussian inputs R, Q, heat and work have exactly the law of `Microscopic(dt)` at any N >= 4;
+    for ±1 inputs they differ from it by O(1/N). Teachers do not matter and need not be given.
+
+    Cost: O(B) per step and trajectory, whatever N is, which may be an array leaf.
+
+    Args:
+        dt: time step > 0.
+        jump_corrected: derivatives of a rule with a jump J = F(0+) - F(0-) gain what the jump adds
+            to the mean of a step, $\tilde\nu J(\delta R - R\,\delta Q/2Q)/\sqrt{2\pi Q}$ in
+            $\delta\dot R$ and likewise across; otherwise they lack it. Right for overlap, norm
+            and error as N → ∞; not for the heat.
+        generator: of random bits, as in `Microscopic`.
+
+    Source: derived by rotation invariance of the inputs; thermoml.
+    """
+
+    dt: float
+    jump_corrected: bool = eqx.field(default=False, static=True, kw_only=True)
+    generator: str = eqx.field(default="hash", static=True, kw_only=True)
+
+    def __check_init__(self):
+        check_bound("dt", self.dt, ">", 0.0)
+        check_generator(self.generator)
+
+    def learn(self, problem, request):
+        n_inputs = problem.n_inputs
+        if n_inputs is None:
+            raise ValueError("n_inputs must be given in the problem for the reduced level")
+        if is_concrete(n_inputs) and jnp.ndim(n_inputs) == 0:
+            remedy = "use Microscopic(dt) for fewer"
+            check_count("n_inputs", int(n_inputs), 4, remedy)
+        n_inputs = jnp.asarray(n_inputs, request.dtype)
+        checkpoint = plane_checkpoint(problem, request, self.dt, n_inputs, "Reduced(dt)")
+        key = request.drawing_key
+        # N is a leaf here: as a Python int in the problem it would be compiled in.
+        fixed = dataclasses.replace(problem, n_inputs=n_inputs)
+        return run_ensemble(
+            _Dynamics(fixed, key, checkpoint.clock.dt, self.jump_corrected, self.generator),
+            None,
+            checkpoint,
+            request,
+            self.dt,
+            3 * problem.batch,
+            widest=1024,
+        )
+
+
+class _Dynamics(AbstractDynamics):
+    problem: LearningProblem
+    key: Key[Array, ""]
+    dt: Float[Array, ""]
+    jump_corrected: bool = eqx.field(static=True)
+    generator: str = eqx.field(static=True)
+
+    def students(self, checkpoint):
+        return PlaneStudents.at(checkpoint)
+
+    def process(self, indices, own):
+        streams = trajectory_streams(self.key, indices, NOISE, self.generator)
+        return ReducedLearning(self.problem, streams, self.dt, self.jump_corrected)
+
+
+class ReducedLearning(AbstractProcess):
+    """One step of M students in the plane, given their random streams."""
+
+    problem: LearningProblem
+    noise: Streams
+    dt: Float[Array, ""]
+    jump_corrected: bool = eqx.field(default=False, static=True)
+
+    def _jump_tangent(self, overlap: Array, transverse: Array) -> tuple[Array, Array, Array]:
+        """Numbers that are 0 with the derivatives that jumps of F and F² give the mean drives.
+
+        Where s = σλ passes 0, E[σλ*F], E[σcF] and E[F²] change by the jump times the density of
+        λ at 0 times the means over inputs with λ = 0, where λ* = -cP/R has variance P²/Q.
+        """
+        tiny = jnp.asarray(1e-30, overlap.dtype)
+        above, below = self.problem.rule(tiny), self.problem.rule(-tiny)
+        r, p = lax.stop_gradient((overlap, transverse))
+        jumps = lax.stop_gradient((above - below, above**2 - below**2))
+        norm = r**2 + p**2
+        density = self.problem.batch / jnp.sqrt(2 * jnp.pi * norm)
+        # 0, but with the derivative of -P times the angle from the teacher
+        turn = ((overlap - r) * p - (transverse - p) * r) / norm
+        along, across = density * jumps[0] * turn * p, -density * jumps[0] * turn * r
+        return along, across, density * jumps[1] * turn * jnp.sqrt(2 * norm / jnp.pi)
+
+    def _force(self, signs: Array, fields: Array) -> Array:
+        return jnp.vectorize(self.problem.rule)(signs * fields)
+
+    def step(self, students: PlaneStudents, step: Array) -> PlaneStudents:
+        problem, dt = self.problem, self.dt
+        batch, n_inputs = problem.batch, jnp.asarray(problem.n_inputs)
+        overlap, transverse = students.overlap, students.transverse
+        dtype = overlap.dtype
+
+        draws = self.noise.at(step)
+
+        def draw(numbers):
+            beside, _ = draws.normal_pairs(numbers + jnp.uint32(batch), dtype)
+            return *draws.normal_pairs(numbers, dtype), beside
+
+        along, across, z = by_blocks(draw, batch)
+        last = 2 * batch
+        (n0, n1), (n2, _) = draws.normal_pairs(last + row_numbers(2), dtype)
+        degrees = n_inputs - jnp.asarray([2, 3], dtype)
+        inputs_chi, noise_chi = draws.chi_square_ratios(last + 2, degrees, n_inputs)
+
+        def fields(a, c):
+            return overlap * a + transverse * c
+
+        def sign(a):
+            return jnp.where(a < 0, -jnp.ones_like(a), 1)
+
+        def push(_, a, c):
+            rows = jnp.broadcast_arrays(overlap[None], transverse[None], a)[:2]
+            return self._force(sign(a), rows[0] * a + rows[1] * c)
+
+        force = by_blocks(push, batch, along, across)
+
+        def sums(a, c, z, f):
+            d = sign(a) * f
+            return d * a, d * c, d * d, d * z
+
+        drive_along, drive_across, square, drive_z = ordered_sum(along, across, z, force, term=sums)
+        if self.jump_corrected:
+            jumps = self._jump_tangent(overlap, transverse)
+            drive_along, drive_across = drive_along + jumps[0], drive_across + jumps[1]
+            square = square + jumps[2]
+        rate = problem.learning_rate * dt / batch
+        kick = jnp.sqrt(2 * problem.temperature * dt)
+        small = kick / jnp.sqrt(n_inputs)
+        moved = rate * drive_along - problem.stiffness * dt * overlap + small * n1
+        turned = rate * drive_across - problem.stiffness * dt * transverse + small * n2
+
+        # v/√N, the part across the plane: c g + h n with |g|²/N = |d|² χ²_{N-2}/N.
+        some = square > 0
+        safe = jnp.where(some, square, 1)
+        length, inverse = jnp.where(some, jnp.sqrt(safe), 0), jnp.where(some, 1 / safe, 0)
+        pushed = length * jnp.sqrt(inputs_chi)
+        reach = rate * jnp.sqrt(n_inputs)
+        perpendicular = (reach * pushed) ** 2 + kick**2 * noise_chi
+        perpendicular = perpendicular + small * n0 * (2 * reach * pushed + small * n0)
+        # ρ_b·v/√N = d_b (g·v)/(√N|d|²) + |v|/√N z_b, z off d
+        common = rate * n_inputs * inputs_chi + kick * jnp.sqrt(inputs_chi) * n0 * length * inverse
+        root = jnp.sqrt(jnp.maximum(perpendicular, 0))
+
+        def done(a, c, z, f):
+            d = sign(a) * f
+            shift = moved * a + turned * c + d * (common - root * drive_z * inverse) + root * z
+            return (d + sign(a) * self._force(sign(a), fields(a, c) + shift)) / 2 * shift
+
+        work = ordered_sum(along, across, z, force, term=done)
+        work = students.work.add(problem.learning_rate / batch * work)
+        bad = ~jnp.isfinite(work.total) & (students.diverged_step < 0)
+        scale = (problem.learning_rate / batch) ** 2
+        met = scale * (drive_along**2 + drive_across**2 + n_inputs * pushed**2)
+        return PlaneStudents(
+            overlap=overlap + moved,
+            transverse=jnp.sqrt((transverse + turned) ** 2 + perpendicular),
+            work=work,
+            drive_square=students.drive_square + met,
+            diverged_step=jnp.where(bad, step, students.diverged_step),
+        )
+
+    def record(self, students: PlaneStudents) -> dict[str, Array]:
+        return students.record()

@@ -1,0 +1,33 @@
+"""The learning problem: rules, inputs, perceptrons."""
+
+from ...numerics.public import publish as _publish
+from ._inputs import (
+    AbstractInputs as AbstractInputs,
+    BinaryInputs as BinaryInputs,
+    GaussianInputs as GaussianInputs,
+    TrainingSet as TrainingSet,
+)
+from ._model import (
+    Perceptron as Perceptron,
+    generalization_error as generalization_error,
+    label_information as label_information,
+    test_error as test_error,
+)
+from ._problem import (
+    LearningProblem as LearningProblem,
+    PerceptronLearning as PerceptronLearning,
+)
+from ._rules import (
+    AbstractRule as AbstractRule,
+    AdaTron as AdaTron,
+    AlphaTron as AlphaTron,
+    CustomRule as CustomRule,
+    Hebbian as Hebbian,
+    LinearAlphaTron as LinearAlphaTron,
+    PerceptronRule as PerceptronRule,
+    RuleWarning as RuleWarning,
+    check_finite as check_finite,
+    check_force as check_force,
+)
+
+_publish(globals())

@@ -1,0 +1,34 @@
+"""Sweeps over grids of parameters: work units, their store, and where they are run."""
+
+from ..numerics.labels import (
+    Labelled as Labelled,
+)
+from ..numerics.public import publish as _publish
+from ._cluster import (
+    ClusterError as ClusterError,
+    connected as connected,
+    local_workers as local_workers,
+)
+from ._executors import (
+    SchedulerLost as SchedulerLost,
+)
+from ._grid import (
+    Grid as Grid,
+)
+from ._plan import (
+    parse_size as parse_size,
+)
+from ._store import (
+    Store as Store,
+    StoreError as StoreError,
+    StoreWarning as StoreWarning,
+)
+from ._sweep import (
+    Sweep as Sweep,
+    sweep as sweep,
+)
+from ._task import (
+    Task as Task,
+)
+
+_publish(globals())

@@ -1,0 +1,366 @@
+"""The store of a run: a labelled Zarr group, one chunk per work unit, and a journal beside it."""
+
+import contextlib
+import json
+import os
+import shutil
+import warnings
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..numerics.labels import Labelled
+from ._group import coordinates_checksum, write_group
+from ._journal import Journal
+from ._lock import LockedError, locked
+from ._plan import Plan, Unit
+from ._provenance import STORE_VERSION, differences, provenance
+from ._variables import PARTIAL, Variable, combine, region
+
+if TYPE_CHECKING:
+    import xarray
+
+_OURS = (
+    *("results.zarr", "results.part", "results.torn", "journal.jsonl", "lock"),
+    *("figures", "summary.json", "summary.json.part"),
+)
+
+
+class StoreError(RuntimeError):
+    """A results directory that cannot be used; the message says why and what to do."""
+
+
+class StoreWarning(UserWarning):
+    """Something in a results directory had to be mended."""
+
+
+@contextlib.contextmanager
+def _told(folder: Path, remedy: str = "choose another folder") -> Iterator[None]:
+    """OSError as a StoreError in one line."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise StoreError(f"cannot write to {folder}: {reason}; {remedy}") from None
+
+
+class Store:
+    """A results directory: `results.zarr`, `journal.jsonl`, `summary.json`, `figures/`.
+
+    The Zarr group is made beside its place and moved there whole. A unit's chunks are written
+    before its journal line, which carries their checksum: what the journal promises is there, and
+    what it does not is run again. The attribute `complete` turns true only when all units are in.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]):
+        self.folder = Path(folder)
+        self.journal = Journal(self.folder / "journal.jsonl")
+        self.done: set[int] = set()
+        self._group: Any = None
+        self._opened: dict[str, tuple[Any, tuple[str, ...]]] = {}
+
+    @property
+    def results(self) -> Path:
+        """Where the Zarr group is."""
+        return self.folder / "results.zarr"
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a Zarr group."""
+        return self.results.is_dir()
+
+    @classmethod
+    @contextlib.contextmanager
+    def claim(
+        cls, folder: str | os.PathLike[str], *, resume: bool = False, overwrite: bool = False
+    ) -> Iterator["Store"]:
+        """A store that no other process writes to meanwhile; leaves nothing if none is created.
+
+        Raises:
+            StoreError: the folder is in use, a file, not writable, or not empty (without `resume`
+                or `overwrite`).
+        """
+        store = cls(folder)
+        store._check_place(resume, overwrite)
+        places = (store.folder, *store.folder.parents)
+        created = [place for place in places if not place.exists()]
+        with contextlib.ExitStack() as stack:
+            with _told(store.folder):
+                store.folder.mkdir(parents=True, exist_ok=True)
+                try:
+                    stack.enter_context(locked(store.folder / "lock"))
+                except LockedError as error:
+                    raise StoreError(
+                        f"{folder} is being written by {error}; wait for it or choose another "
+                        "folder"
+                    ) from None
+                stack.callback(store._leave, created)
+                store._check_place(resume, overwrite)
+                if overwrite:
+                    store._clear()
+                shutil.rmtree(store.folder / "results.part", ignore_errors=True)
+            yield store
+
+    def _check_place(self, resume: bool, overwrite: bool) -> None:
+        folder = self.folder
+        with _told(folder):
+            if folder.exists() and not folder.is_dir():
+                raise StoreError(f"{folder} is a file; choose another folder")
+            names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+        if names - {"lock"} and not (resume or overwrite):
+            raise StoreError(
+                f"{folder} is not empty; choose another folder, or --resume or --overwrite it"
+            )
+        if resume and not self.begun and names - set(_OURS):
+            raise StoreError(
+                f"{folder} holds other things and no results to resume; choose another folder"
+            )
+
+    def _clear(self) -> None:
+        for name in set(_OURS) - {"lock"}:
+            path = self.folder / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    def _leave(self, created: list[Path]) -> None:
+        self._close()
+        if not self.begun:
+            shutil.rmtree(self.folder / "results.part", ignore_errors=True)
+            with contextlib.suppress(OSError):
+                (self.folder / "lock").unlink()
+                for place in created:
+                    place.rmdir()
+
+    def create(
+        self,
+        *,
+        plan: Plan,
+        variables: Mapping[str, Variable],
+        coordinates: Mapping[str, Labelled],
+        attributes: Mapping[str, Any],
+    ) -> None:
+        """An empty Zarr group with its labels.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        partial = self.folder / "results.part"
+        cut = {"points": list(plan.points), "trajectories": plan.trajectories}
+        told = {**provenance(), **attributes, "units": cut}
+        with _told(self.folder):
+            self.journal.path.unlink(missing_ok=True)
+            write_group(partial, variables=variables, coordinates=coordinates, attributes=told)
+            partial.rename(self.results)
+
+    def resume(self, grid_shape: tuple[int, ...], n_trajectories: int, wanted: Any) -> Plan | None:
+        """How the store that is there was cut, with `done` its verified units; None to begin anew.
+
+        Raises:
+            StoreError: it is of another config or version; the message has the difference.
+        """
+        if not self.begun:
+            return None
+        try:
+            attributes = dict(self._open().attrs)
+            made_by = attributes["store_version"]
+            cut = attributes["units"]
+        except Exception as error:  # zarr raises many kinds for a torn store
+            self._set_aside(error)
+            return None
+        if made_by > STORE_VERSION:
+            raise StoreError(
+                f"{self.folder} was written by a newer thermoml "
+                f"({attributes['thermoml_version']}, store format {made_by}; this one knows "
+                f"{STORE_VERSION}); upgrade thermoml"
+            )
+        told = differences(attributes, wanted)
+        if told:
+            raise StoreError(
+                f"{self.folder} is not of this run: {'; '.join(told)}; choose another folder, or "
+                "--overwrite it"
+            )
+        plan = Plan(grid_shape, n_trajectories, tuple(cut["points"]), cut["trajectories"])
+        try:
+            arrays = self._arrays(attributes["coordinates_checksum"])
+        except Exception as error:  # an array without readable metadata, a torn coordinate
+            self._set_aside(error)
+            return None
+        with _told(self.folder, "what had finished is kept; make room and go on with --resume"):
+            self._verify(plan, arrays)
+            if attributes["complete"] and len(self.done) < len(plan):
+                self._mark(complete=False)
+        return plan
+
+    def _set_aside(self, error: Exception) -> None:
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            reason = error.strerror or error
+            raise StoreError(f"{self.results} cannot be read: {reason}") from None
+        remains = self.folder / "results.torn"
+        with _told(self.folder):
+            shutil.rmtree(remains, ignore_errors=True)
+            self.results.rename(remains)
+            self.journal.path.unlink(missing_ok=True)
+        self._close()
+        warnings.warn(
+            f"{self.results} was torn; the run begins anew, and what was there is in {remains}",
+            StoreWarning,
+            stacklevel=4,
+        )
+
+    def _open(self) -> Any:
+        import zarr
+
+        if self._group is None:
+            self._group = zarr.open_group(
+                self.results, mode="r+", zarr_format=2, use_consolidated=False
+            )
+        return self._group
+
+    def _close(self) -> None:
+        self._group = None
+        self._opened = {}
+
+    def _array(self, name: str) -> tuple[Any, tuple[str, ...]]:
+        """An array and its dims, opened once. Chunks of nothing but NaN are written too."""
+        import zarr
+
+        if name not in self._opened:
+            with zarr.config.set({"array.write_empty_chunks": True}):
+                array = self._open()[name]
+            self._opened[name] = array, tuple(array.attrs["_ARRAY_DIMENSIONS"])
+        return self._opened[name]
+
+    def _arrays(self, known: int) -> dict[str, tuple[Any, tuple[str, ...]]]:
+        """All arrays that hold results, with their dims, each opened from its own metadata.
+
+        Raises:
+            Exception: metadata is torn, or coordinates do not have the checksum `known`.
+        """
+        import zarr
+
+        listed = zarr.open_consolidated(self.results, zarr_format=2)
+        found, coordinates = {}, {}
+        for name in sorted(listed.array_keys()):
+            array, dims = self._array(name)
+            if dims != (name,) and array.fill_value is not None:
+                found[name] = (array, dims)
+            else:
+                coordinates[name] = array[...]
+        if coordinates_checksum(coordinates) != known:
+            raise ValueError("coordinates are torn")
+        return found
+
+    def _verify(self, plan: Plan, arrays: Mapping[str, tuple[Any, tuple[str, ...]]]) -> None:
+        """Put the units into `done` whose chunks are as the journal says."""
+        for number, entry in self.journal.read().items():
+            if not 0 <= number < len(plan):
+                continue
+            unit = plan.unit(number)
+            values = {}
+            with contextlib.suppress(Exception):  # a chunk that is missing or does not decode
+                for name in _written(arrays, plan):
+                    array, dims = arrays[name]
+                    values[name] = array[region(dims, unit)]
+                if _checksum(values) == entry["checksum"]:
+                    self.done.add(number)
+        for start in range(0, len(plan), plan.n_blocks):
+            self._combine(plan.unit(start), plan, list(arrays))
+
+    def write(
+        self, unit: Unit, plan: Plan, values: Mapping[str, np.ndarray], label: str, seconds: float
+    ) -> None:
+        """All arrays of one unit, then its journal line.
+
+        Raises:
+            StoreError: they cannot be written; what was written before is kept.
+        """
+        with _told(self.folder, "what had finished is kept; make room and go on with --resume"):
+            for name, value in values.items():
+                array, dims = self._array(name)
+                array[region(dims, unit)] = value
+            self.done.add(unit.number)
+            self._combine(unit, plan, list(values))
+            self.journal.add(unit.number, label, seconds, _checksum(values))
+
+    def _combine(self, unit: Unit, plan: Plan, names: list[str]) -> None:
+        """Where trajectories come in blocks: their statistics, once all blocks are there."""
+        if plan.n_blocks == 1 or not self.done.issuperset(plan.siblings(unit.number)):
+            return
+        mean, square = PARTIAL
+        for name in [name.removesuffix(mean) for name in names if name.endswith(mean)]:
+            parts = [self._array(name + suffix)[0][unit.region] for suffix in (mean, square)]
+            found = combine(parts[0], parts[1], plan)
+            for target, value in zip((name, f"{name}_standard_error"), found, strict=True):
+                self._array(target)[0][unit.region] = value
+
+    def finish(self, summary: Mapping[str, Any] | None = None) -> None:
+        """Mark the store complete and write the headline numbers, where there are any."""
+        with _told(self.folder, "make room and go on with --resume"):
+            if summary is not None:
+                text = json.dumps(_jsonable(summary), indent=2, ensure_ascii=False, allow_nan=False)
+                partial = self.folder / "summary.json.part"
+                partial.write_text(text + "\n", encoding="utf-8")
+                partial.replace(self.folder / "summary.json")
+            self._mark(complete=True)
+
+    def _mark(self, complete: bool) -> None:
+        import zarr
+
+        self._open().attrs["complete"] = complete
+        zarr.consolidate_metadata(self.results, zarr_format=2)
+
+    def load(self) -> "xarray.Dataset":
+        """What is in the store so far; arrays are read from disk as they are used.
+
+        Raises:
+            StoreError: there is no store, or it cannot be read.
+        """
+        import xarray
+
+        if not self.begun:
+            raise StoreError(f"{self.folder} holds no results.zarr; run a config into it first")
+        try:
+            return xarray.open_zarr(self.results, chunks=None)
+        except Exception as error:  # zarr raises many kinds for a torn store
+            raise StoreError(f"{self.results} cannot be read: {error}") from None
+
+    def open(self) -> "xarray.Dataset":
+        """The results of a finished run.
+
+        Raises:
+            StoreError: there are none, or the run that wrote them did not finish.
+        """
+        dataset = self.load()
+        if not dataset.attrs.get("complete"):
+            raise StoreError(f"the run in {self.folder} did not finish; go on with --resume")
+        return dataset
+
+
+def _written(arrays: Mapping[str, Any], plan: Plan) -> list[str]:
+    """The arrays that units write; those that are combined from others are left out."""
+    if plan.n_blocks == 1:
+        return list(arrays)
+    return [name for name, (_, dims) in arrays.items() if {"block", "trajectory"} & set(dims)]
+
+
+def _checksum(values: Mapping[str, np.ndarray]) -> int:
+    total = 0
+    for name in sorted(values):
+        total = zlib.crc32(np.ascontiguousarray(values[name]).tobytes(), total)
+    return total
+
+
+def _jsonable(value: Any) -> Any:
+    """`value` with NaN and infinities as null."""
+    if isinstance(value, Mapping):
+        return {key: _jsonable(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(entry) for entry in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value

@@ -1,0 +1,248 @@
+"""`sweep`: a function at every point of a grid, into a store that survives."""
+
+import inspect
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array, Key
+
+from ..numerics.arrays import default_float
+from ..numerics.checks import check_count
+from ._executors import Finished, SchedulerLost, interruptible, run_here, run_on_dask
+from ._grid import Grid
+from ._plan import Plan, make_plan, parse_size
+from ._progress import ProgressBar
+from ._store import Store
+from ._task import Task, UnitRunner
+from ._variables import store_variables
+
+if TYPE_CHECKING:
+    import xarray
+
+# Trajectories of a unit unless told otherwise: a few times what the devices run side by side.
+_PER_UNIT = {"cpu": 1024, "other": 2**16}
+
+
+def sweep(
+    grid: Grid | Mapping[str, Any],
+    function: Callable[..., Any],
+    *,
+    store: str | os.PathLike[str],
+    key: Key[Array, ""],
+    n_trajectories: int = 1,
+    static: tuple[str, ...] = (),
+    trajectories: bool = False,
+    memory: int | str = "1GB",
+    per_unit: int | None = None,
+    executor: Any = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool | None = None,
+) -> "xarray.Dataset":
+    r"""Run `function` with an ensemble of trajectories at every point of a grid, into a store.
+
+    For each result x the store holds the mean and the standard error over the M trajectories,
+
+    $$\bar x = \frac1M\sum_i x_i, \qquad
+      s_{\bar x}^2 = \frac{1}{M(M-1)}\sum_i (x_i-\bar x)^2.$$
+
+    The grid is cut into units, blocks of points that differ in numbers only times blocks of
+    trajectories. A unit is one compiled call, `vmap`ped over its points; its results are one chunk
+    of each array, followed by a line in the journal. A sweep that was stopped, by whatever means,
+    goes on with `resume=True` and ends with the same bits (on the same kind of device).
+
+    Args:
+        grid: a `Grid`, or a mapping from parameters to values for `Grid(**mapping)`.
+        function: `function(ensemble, **parameters)` returns a `LearningCurve`, a `Solution`, or a
+            mapping from names to arrays with one row per trajectory (`Labelled` ones may say dims,
+            units and words). `ensemble` has `key`, `n_trajectories`, `first_trajectory` and
+            `progress`: pass it on, `learn(problem, level, t1=..., **ensemble)`. Floats of the grid
+            arrive traced; integers, strings and what `static` names arrive as they are, and each
+            different one is compiled.
+        store: the results directory; `results.zarr` in it is an ordinary labelled Zarr store.
+        key: `jax.random.key(...)`. Point p (row-major) draws from `fold_in(key, p)`.
+        n_trajectories: M, at each point.
+        static: names of floats that fix shapes, such as dt.
+        trajectories: also keep every trajectory, as `<name>_trajectories`.
+        memory: what a unit may need on the devices, such as "500MB"; estimated from the compiled
+            code beforehand.
+        per_unit: trajectories of a unit, all points together; by default 1024 on CPUs, else 65536.
+        executor: None for this process and its local devices, or a `dask.distributed.Client`.
+        resume: go on with the store; begin it where there is none or a torn one.
+        overwrite: replace the store.
+        progress: a bar on stderr; None shows it on a terminal only.
+
+    Returns:
+        The store as an xarray Dataset over the grid's axes, read from disk as it is used.
+
+    Raises:
+        TypeError, ValueError: an argument or a result of the function that does not fit.
+        MemoryError: one trajectory of one point needs more than `memory`.
+        StoreError: the store is in use, of another run, not empty, or cannot be written; what had
+            finished is kept.
+        SchedulerLost: the executor's scheduler went away; what had finished is kept.
+
+    Cost: that of the function; compilation once per different shape; about 2 ms of writing for
+    each array of a unit.
+    """
+    grid = grid if isinstance(grid, Grid) else Grid(**grid)
+    n_trajectories = check_count("n_trajectories", n_trajectories)
+    x64 = default_float() == np.float64
+    sweep_of = Sweep(
+        Task.of(function, grid, static, n_trajectories, key, x64),
+        identity=_identity(function, grid, static, n_trajectories, trajectories),
+        keep=trajectories,
+        memory=parse_size(memory),
+        per_unit=per_unit,
+    )
+    with Store.claim(store, resume=resume, overwrite=overwrite) as place:
+        sweep_of.run(place, executor=executor, resume=resume, progress=progress)
+        place.finish()
+        return place.load()
+
+
+def _identity(
+    function: Any, grid: Grid, static: Any, n_trajectories: int, trajectories: bool
+) -> str:
+    """What a store must have in common with a sweep that goes on with it, as JSON."""
+    try:
+        source = inspect.getsource(function)
+    except (OSError, TypeError):  # typed at a prompt, or not a plain function
+        source = getattr(function, "__qualname__", type(function).__qualname__)
+    axes = {name: c.values.tolist() for name, c in grid.coordinates().items()}
+    told_by = {name: _fingerprint(values) for axis in grid.axes for name, values in axis.items()}
+    told = {
+        "grid": axes,
+        "modules": {name: told for name, told in told_by.items() if told},
+        "dims": list(grid.dims),
+        "function": source,
+        "static": sorted(static),
+        "n_trajectories": n_trajectories,
+        "trajectories": trajectories,
+        "x64": bool(default_float() == np.float64),
+    }
+    return json.dumps(told, sort_keys=True, ensure_ascii=False)
+
+
+def _fingerprint(values: list[Any]) -> list[str]:
+    """Modules in full, for their labels may say less."""
+    told = []
+    for value in values:
+        if isinstance(value, eqx.Module):
+            leaves = [
+                np.asarray(x).tolist() if eqx.is_array_like(x) else getattr(x, "__qualname__", "")
+                for x in jax.tree.leaves(value)
+            ]
+            told.append(f"{type(value).__qualname__} {leaves}")
+    return told
+
+
+class Sweep:
+    """A task with what its store is to be like, ready to run into one.
+
+    Args:
+        task: what to compute.
+        identity: JSON that a store must agree with to be gone on with.
+        keep: whether single trajectories are kept.
+        memory: bytes that a unit may need.
+        per_unit: trajectories of a unit; None for the platform's default.
+    """
+
+    def __init__(self, task: Task, *, identity: str, keep: bool, memory: int, per_unit: int | None):
+        if task.grid.size == 0:
+            raise ValueError("the grid must have at least one point")
+        unknown = set(task.static) - set(task.grid.names)
+        if unknown:
+            raise ValueError(
+                f"static must name parameters of the grid ({', '.join(task.grid.names)}), got "
+                f"{', '.join(sorted(unknown))}"
+            )
+        self.task = task
+        self.keep = keep
+        self.memory = memory
+        if per_unit is None:
+            per_unit = _PER_UNIT["cpu" if jax.default_backend() == "cpu" else "other"]
+        self.per_unit = check_count("per_unit", per_unit)
+        self.attributes = {
+            "config": identity,
+            "key_data": task.key_data.tolist(),
+            "key_implementation": task.key_implementation,
+        }
+
+    def run(
+        self,
+        store: Store,
+        *,
+        executor: Any = None,
+        resume: bool = False,
+        progress: bool | None = None,
+    ) -> None:
+        """Run the units that the store does not hold yet.
+
+        Raises:
+            StoreError, SchedulerLost: as in `sweep`.
+        """
+        task = self.task
+        plan = None
+        if resume:
+            plan = store.resume(task.grid.shape, task.n_trajectories, self.attributes)
+        bar = ProgressBar(progress)
+        runner = UnitRunner(task, bar.meter if executor is None else False)
+        try:
+            if plan is None:
+                plan = interruptible(lambda: self._plan(runner))
+                self._create(store, plan, runner)
+            left = [number for number in range(len(plan)) if number not in store.done]
+            bar.begin(len(plan), len(store.done))
+            for number, values, seconds in self._finished(executor, runner, plan, left):
+                label = self._label(plan, number)
+                store.write(plan.unit(number), plan, values, label, seconds)
+                bar.advance(label)
+        except SchedulerLost:
+            raise SchedulerLost(
+                f"the scheduler went away; {len(store.done)} units are in "
+                f"{store.folder}, and --resume goes on from there"
+            ) from None
+        finally:
+            bar.close()
+
+    def _finished(
+        self, executor: Any, runner: UnitRunner, plan: Plan, left: list[int]
+    ) -> Iterator[Finished]:
+        if executor is None:
+            return run_here(runner, plan, left, self.keep)
+        return run_on_dask(executor, self.task, plan, left, self.keep)
+
+    def _plan(self, runner: UnitRunner) -> Plan:
+        """Cut the grid; this compiles."""
+        return make_plan(
+            runner.groups, self.task.n_trajectories, self.per_unit, self.memory, runner.memory
+        )
+
+    def _create(self, store: Store, plan: Plan, runner: UnitRunner) -> None:
+        task, outcome = self.task, runner.outcome()
+        with jax.enable_x64(task.x64):
+            dtype = str(np.dtype(default_float()))
+        variables = store_variables(outcome, plan, task.grid.dims, self.keep, dtype)
+        coordinates = {**task.grid.coordinates(), **outcome.coordinates}
+        store.create(
+            plan=plan,
+            variables=variables,
+            coordinates=coordinates,
+            attributes=self.attributes,
+        )
+
+    def _label(self, plan: Plan, number: int) -> str:
+        unit = plan.unit(number)
+        label = self.task.grid.label(unit.points[0])
+        more = unit.n_points - 1
+        return (
+            label
+            + (f" and {more} more" if more else "")
+            + (f", block {unit.block + 1} of {plan.n_blocks}" if plan.n_blocks > 1 else "")
+        )
