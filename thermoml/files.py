@@ -17,7 +17,6 @@ import inspect
 import itertools
 import json
 import os
-import re
 import sys
 import uuid
 from collections.abc import Sequence
@@ -31,14 +30,13 @@ import numpy as np
 from jax.core import Tracer
 from jax.tree_util import DictKey, GetAttrKey, SequenceKey, tree_flatten_with_path
 
+from ._retired import current
+from .numerics import Estimate
+
 _VERSION = 1
 _START = b'{"format": "thermoml"'
 _PACKAGES = ("thermoml", "equinox")
-# Names that files hold and that have moved since; first those of 0.1, file by file.
-_RETIRED_FILES = re.compile(r"thermoml\.(langevin|networks|perceptron|thermodynamics)\._\w+:")
-_RETIRED = {
-    "thermoml.numerics._sums:CompensatedSum": "thermoml.numerics:CompensatedSum",
-}
+_NAMED = {"thermoml.numerics:Estimate": Estimate}  # tuples with names that files may hold
 
 
 class _Leaf(NamedTuple):
@@ -95,22 +93,15 @@ def _fields(cls: Any) -> set[str]:
     return {field.name for field in dataclasses.fields(cls)}
 
 
-def _current(name: str) -> str:
-    """Today's name of a class: a private file of a physics room in 0.1 is that room."""
-    name = _RETIRED_FILES.sub(r"thermoml.\1:", name)
-    return _RETIRED.get(name, name)
-
-
 def _module_class(name: str) -> type[eqx.Module] | None:
-    """The concrete module of that name in the two packages, None if there is not one."""
-    name = _current(name)
+    """The concrete module of that name in the two packages, or None."""
     module, _, qualname = name.partition(":")
-    found: Any = sys.modules.get(module) if module.partition(".")[0] in _PACKAGES else None
+    thing: Any = sys.modules.get(module) if module.partition(".")[0] in _PACKAGES else None
     for part in qualname.split("."):
-        found = getattr(found, "__dict__", {}).get(part)  # getattr alone may run code
-    if not isinstance(found, type) or not issubclass(found, eqx.Module):
+        thing = getattr(thing, "__dict__", {}).get(part)  # getattr alone may run code
+    if not isinstance(thing, type) or not issubclass(thing, eqx.Module):
         return None
-    return None if _name(found) != name or inspect.isabstract(found) else found
+    return None if _name(thing) != name or inspect.isabstract(thing) else thing
 
 
 def _describe(node: Any, path: tuple, indices: dict[tuple, int]) -> Any:
@@ -124,12 +115,15 @@ def _describe(node: Any, path: tuple, indices: dict[tuple, int]) -> Any:
         return {"leaf": indices[path]}
     if kind in (bool, int, float, complex, str, type(None)):
         return _plain(node)
+    if kind is Estimate:
+        items = [inner(GetAttrKey(name), item) for name, item in node._asdict().items()]
+        return {"named": _name(kind), "items": items}
     if kind in (list, tuple):
         items = [inner(SequenceKey(i), item) for i, item in enumerate(node)]
         return items if kind is list else {"tuple": items}
     if kind is dict and all(type(key) is str for key in node):
         return {"dict": {key: inner(DictKey(key), item) for key, item in node.items()}}
-    # Attributes beside the fields are those of a wrapped function.
+    # Attributes other than the fields are those of a wrapped function.
     if _module_class(_name(kind)) is kind and vars(node).keys() <= _fields(kind):
         fields = {name: inner(GetAttrKey(name), item) for name, item in vars(node).items()}
         return {"module": _name(kind), "fields": fields}
@@ -153,13 +147,16 @@ def _rebuild(node: Any, leaves: Sequence, path: Any) -> Any:
                 return complex(text)
         case {"tuple": list(items)}:
             return tuple(_rebuild(item, leaves, path) for item in items)
+        case {"named": str(name), "items": [mean, error]} if name in _NAMED:
+            return _NAMED[name](*(_rebuild(item, leaves, path) for item in (mean, error)))
         case {"dict": dict(items)}:
             return {key: _rebuild(item, leaves, path) for key, item in items.items()}
-        case {"module": str(name), "fields": dict(fields)}:
+        case {"module": str(written), "fields": dict(fields)}:
+            name, fields = current(written, fields)
             cls = _module_class(name)
             if cls is None or not fields.keys() <= _fields(cls):
                 raise ValueError(
-                    f"{path} holds a {name} of {', '.join(fields) or 'no fields'}: there is no "
+                    f"{path} holds a {written} of {', '.join(fields) or 'no fields'}: there is no "
                     f"such module in thermoml {version('thermoml')}, equinox {version('equinox')}"
                 )
             # As Equinox unflattens: neither __init__ nor converters nor checks run again.
@@ -294,9 +291,9 @@ def _read(file: Any, leaf: _Leaf, path: Any) -> Any:
             value = jnp.asarray(data)
             if leaf.kind == "key":
                 value = jax.random.wrap_key_data(value, impl=leaf.value)
-    found = _leaf((), value)
-    if found is None or found[1:4] != leaf[1:4]:
-        raise ValueError(f"expected {leaf}, found {found}")
+    present = _leaf((), value)
+    if present is None or present[1:4] != leaf[1:4]:
+        raise ValueError(f"expected {leaf}, found {present}")
     return value
 
 

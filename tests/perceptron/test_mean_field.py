@@ -16,7 +16,7 @@ from thermoml.perceptron.theory._jumps import jump_loss
 from thermoml.perceptron.theory._moments import plane_moments
 from thermoml.perceptron.theory._stepped_work import stepped_work_rate
 
-pytestmark = pytest.mark.filterwarnings("ignore::thermoml.ScaleSeparationWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::thermoml.perceptron.ScaleSeparationWarning")
 
 ROOT = (2 / np.pi) ** 0.5
 K, TEMPERATURE, RATE = 1.2, 0.6, 0.8

@@ -466,7 +466,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("name", "point", "more", "exact", "reason"), REFUSALS)
-@pytest.mark.filterwarnings("ignore::thermoml.RuleWarning")
+@pytest.mark.filterwarnings("ignore::thermoml.perceptron.RuleWarning")
 def test_no_steady_state_is_refused(name, point, more, exact, reason):
     with pytest.raises(ValueError, match=reason):
         tml.steady_state(problem(RULES[name](), point, **more), exact=exact)

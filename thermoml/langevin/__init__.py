@@ -1,13 +1,14 @@
 """Overdamped Langevin dynamics with its ledger of work, heat and entropy flow."""
 
-from ..numerics.public import publish as _publish
-from ._adjoints import (
-    DIFFRAX as DIFFRAX,
+from ..ensembles import (
     AbstractAdjoint as AbstractAdjoint,
     Direct as Direct,
     ForwardMode as ForwardMode,
+    Layout as Layout,
     RecursiveCheckpoint as RecursiveCheckpoint,
+    SimulationDiverged as SimulationDiverged,
 )
+from ..numerics.public import publish as _publish
 from ._baths import (
     check_bath_shapes as check_bath_shapes,
     check_baths as check_baths,
@@ -33,20 +34,14 @@ from ._observers import (
     Mean as Mean,
     Variance as Variance,
 )
-from ._progress import (
-    progress_meter as progress_meter,
-)
 from ._simulate import (
     simulate as simulate,
 )
 from ._solution import (
     Batch as Batch,
     Checkpoint as Checkpoint,
-    Clock as Clock,
     Result as Result,
-    SimulationDiverged as SimulationDiverged,
     Solution as Solution,
-    raise_if_diverged as raise_if_diverged,
 )
 from ._systems import (
     AbstractSystem as AbstractSystem,

@@ -1,37 +1,34 @@
 """`simulate`: an ensemble of Langevin trajectories with their ledger."""
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax import lax
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from ..numerics.arrays import (
-    argument,
-    cast_floats,
-    constant,
-    cut,
-    default_int,
-    is_concrete,
-    joined,
-    shared_float,
+from ..ensembles import (
+    AbstractAdjoint,
+    Clock,
+    Layout,
+    RecursiveCheckpoint,
+    Saves,
+    known_or,
+    progress_meter,
+    raise_if_diverged,
+    run,
 )
-from ..numerics.checks import check_count, count_matches, count_saves, count_steps
+from ..numerics.arrays import argument, cast_floats, default_int, is_concrete, shared_float
+from ..numerics.checks import check_count, count_matches
 from ..numerics.compile import compiled
-from ..numerics.devices import count_shares, share
-from ._adjoints import AbstractAdjoint, RecursiveCheckpoint
 from ._baths import check_baths
-from ._chunks import layout, widest_array
 from ._integrators import AbstractIntegrator, EulerMaruyama
 from ._observers import AbstractObserver, Observable
-from ._progress import progress_meter
-from ._solution import Batch, Checkpoint, Clock, Result, Solution, raise_if_diverged
+from ._process import LangevinProcess
+from ._solution import Batch, Checkpoint, Result, Solution
 from ._start import Start, begin, start_at
 from ._stepper import Stepper, Walker
 from ._systems import AbstractSystem
@@ -41,18 +38,17 @@ _begin = compiled(begin)
 
 @compiled
 def _run(
-    stepper: Stepper,
+    process: LangevinProcess,
     start: Checkpoint | Start,
     times: Float[Array, " save"],
-    functions: dict[str, Observable],
     adjoint: AbstractAdjoint,
-    meter: Any,
-    n_saves: int,
-    steps_per_save: int,
+    meter: diffrax.AbstractProgressMeter,
+    saves: Saves,
+    layout: Layout,
 ) -> Solution:
     """From a checkpoint, or from where a new run starts."""
+    stepper = process.stepper
     checkpoint = start if isinstance(start, Checkpoint) else begin(stepper, start)
-    n_trajectories = checkpoint.energy.shape[0]
     walkers = Walker(
         checkpoint.state,
         checkpoint.energy,
@@ -61,107 +57,40 @@ def _run(
         checkpoint.observers,
         checkpoint.diverged_step,
     )
-    chunk, mesh = layout(
-        lambda: widest_array(
-            stepper, jnp.asarray(0), jax.tree.map(lambda leaf: leaf[0], walkers), checkpoint.step
-        ),
-        n_trajectories,
+    outcome = run(
+        process,
+        walkers,
+        step=checkpoint.step,
+        first_trajectory=checkpoint.first_trajectory,
+        saves=saves,
+        adjoint=adjoint,
+        meter=meter,
+        layout=layout,
     )
-    n_chunks = -(-n_trajectories // chunk)
-
-    def record(walker, step):
-        t = stepper.clock.time(step)
-        control = stepper.system.control_at(t)
-        shown = {name: f(walker.state, control, t) for name, f in functions.items()}
-        for name, observer in stepper.observers.items():
-            shown[name] = observer.result(walker.observers[name])
-        return {"ledger": walker.ledger.totals(), "energy": walker.energy, "observables": shown}
-
-    def run_chunk(meter_state, part):
-        """A chunk at its end, and what was recorded of it, `[trajectory, save]`."""
-        i, (indices, walkers) = part
-        walkers = jax.vmap(stepper.start, (0, 0, None))(indices, walkers, checkpoint.step)
-        walkers, indices = share((walkers, indices), mesh, 0)
-
-        @adjoint.block
-        def block(walkers, first):
-            def one(index, walker):
-                step = functools.partial(stepper, index)
-                return adjoint.steps(step, walker, first, steps_per_save)
-
-            walkers = jax.vmap(one)(indices, walkers)
-            return walkers, jax.vmap(record, (0, None))(walkers, first + steps_per_save)
-
-        def body(carry, j):
-            walkers, meter_state = carry
-            walkers, shown = block(walkers, checkpoint.step + j * steps_per_save)
-            done = (i * n_saves + j + 1).astype(jnp.float32) / (n_chunks * n_saves)
-            return (walkers, meter.step(meter_state, done)), shown
-
-        start = jax.vmap(record, (0, None))(walkers, checkpoint.step)
-        carry = (walkers, meter_state)
-        (walkers, meter_state), shown = lax.scan(body, carry, jnp.arange(n_saves))
-
-        def along(first, rest):
-            return jnp.moveaxis(jnp.concatenate([first[None], rest]), 0, 1)
-
-        return meter_state, (walkers, jax.tree.map(along, start, shown))
-
-    indices = checkpoint.first_trajectory + jnp.arange(n_trajectories)
-    meter_state, outcome = _chunk_after_chunk(
-        run_chunk, meter.init(), (indices, walkers), chunk, count_shares(mesh)
-    )
-    meter.close(meter_state)
-    walkers, shown = outcome
-
-    steps = checkpoint.step + jnp.arange(n_saves + 1) * steps_per_save
-    bad = walkers.diverged_step
-    lost = (bad[:, None] >= 0) & (steps[None] > bad[:, None])
-
-    def blank(values):
-        if not jnp.issubdtype(values.dtype, jnp.inexact):
-            return values
-        return jnp.where(lost.reshape(lost.shape + (1,) * (values.ndim - 2)), jnp.nan, values)
-
-    shown = jax.tree.map(blank, shown)
-    ledger = shown["ledger"]
+    walkers, records = outcome.walkers, outcome.records
+    diverged_step, ledger = walkers.diverged_step, records["ledger"]
     return Solution(
         times=times,
-        observables=shown["observables"],
+        observables=records["observables"],
         work=ledger.work,
         heat=ledger.heat,
-        energy=shown["energy"],
+        energy=records["energy"],
         heat_by_leaf=ledger.heat_by_leaf,
         entropy_flow=jax.tree.reduce(jnp.add, ledger.entropy_flow_by_leaf),
         entropy_flow_by_leaf=ledger.entropy_flow_by_leaf,
         checkpoint=Checkpoint(
-            walkers.state,
-            walkers.energy,
-            walkers.ledger,
-            walkers.observers,
-            bad,
-            steps[-1],
-            stepper.clock,
-            checkpoint.first_trajectory,
+            state=walkers.state,
+            energy=walkers.energy,
+            ledger=walkers.ledger,
+            observers=walkers.observers,
+            diverged_step=diverged_step,
+            step=outcome.steps[-1],
+            clock=stepper.clock,
+            first_trajectory=checkpoint.first_trajectory,
         ),
-        result=jnp.where(bad >= 0, int(Result.NON_FINITE), int(Result.SUCCESSFUL)),
-        stats={"steps": jnp.asarray(n_saves * steps_per_save), "diverged_step": bad},
+        result=jnp.where(diverged_step >= 0, int(Result.NON_FINITE), int(Result.SUCCESSFUL)),
+        stats={"steps": jnp.asarray(saves.n_steps), "diverged_step": diverged_step},
     )
-
-
-def _chunk_after_chunk(
-    function: Callable[..., Any], carry: Any, rows: tuple[Array, Walker], chunk: int, shares: int
-) -> tuple[Any, PyTree[Array]]:
-    """function(carry, (i, rows of chunk i)) of all chunks, the last filled up with copies."""
-    n_trajectories = rows[0].shape[0]
-    parts = cut(rows, chunk, shares)
-    if chunk >= n_trajectories:
-        alone = jax.tree.map(lambda leaf: leaf[0], parts)
-        carry, outcome = function(carry, (jnp.asarray(0), alone))
-        return carry, jax.tree.map(lambda leaf: leaf[:n_trajectories], outcome)
-    numbers = jnp.arange(-(-n_trajectories // chunk))
-    carry, outcome = lax.scan(function, carry, (numbers, parts))
-    return carry, joined(outcome, n_trajectories, shares)
 
 
 def _split_observables(
@@ -181,13 +110,58 @@ def _split_observables(
     return functions, observers
 
 
-def _alike(carries: dict[str, Any], checkpoint: Checkpoint) -> bool:
-    """Whether streaming observers can go on with the carries of an earlier run."""
+def _check_types(
+    system: AbstractSystem, integrator: AbstractIntegrator, adjoint: AbstractAdjoint
+) -> None:
+    if not isinstance(system, AbstractSystem):
+        raise TypeError(f"system must be a Langevin or an AbstractSystem, got {system!r}")
+    for name, value, base in (
+        ("integrator", integrator, AbstractIntegrator),
+        ("adjoint", adjoint, AbstractAdjoint),
+    ):
+        if not isinstance(value, base):
+            raise TypeError(f"{name} must be an instance such as Heun() or Direct(), got {value!r}")
 
-    def layout(tree):
+
+def _continued(checkpoint: Checkpoint, n_trajectories: int, dt: float) -> tuple[Any, Checkpoint]:
+    """The time at which an earlier run ended, as exact as its steps, and its checkpoint."""
+    count_matches("the Solution", n_trajectories, checkpoint.n_trajectories)
+    return checkpoint.clock.exact_time(checkpoint.step, dt), checkpoint
+
+
+def _with_observers(stepper: Stepper, checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint with new observers where its own cannot go on: other names or shapes."""
+
+    def shapes(tree):
         return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
 
-    return layout(carries) == layout(checkpoint.observers)
+    start = Start(checkpoint.state, None, checkpoint.step, checkpoint.first_trajectory)
+    fresh = eqx.filter_eval_shape(begin, stepper, start)
+    if shapes(fresh.observers) == shapes(checkpoint.observers):
+        return checkpoint
+    return dataclasses.replace(checkpoint, observers=_begin(stepper, start).observers)
+
+
+def _with_checked_baths(
+    system: AbstractSystem, states: PyTree[Array], clock: Clock, span: tuple[Any, float, int]
+) -> Clock:
+    """The clock, with an error attached where a traced bath is out of range.
+
+    Raises:
+        ValueError: a bath that is negative or not finite, at up to 1000 times of the span
+            (start, end, number of steps) if it depends on time.
+    """
+    t0, t1, n_steps = span
+
+    def times():
+        return jnp.linspace(t0, t1, min(n_steps, 1000) + 1, dtype=clock.dt.dtype)
+
+    out_of_range = check_baths(system, states, times)
+    if out_of_range is None:
+        return clock
+    # Attached to the scalar dt; attached to an array, it would gather that from all devices.
+    message = "temperature and mobility must be finite and >= 0"
+    return dataclasses.replace(clock, dt=eqx.error_if(clock.dt, out_of_range, message))
 
 
 def simulate(
@@ -204,8 +178,9 @@ def simulate(
     save_every: int | None = None,
     observables: Mapping[str, Observable | AbstractObserver] | None = None,
     adjoint: AbstractAdjoint = RecursiveCheckpoint(),  # noqa: B008
-    progress: Any = False,
+    progress: bool | diffrax.AbstractProgressMeter = False,
     throw: bool = True,
+    layout: Layout | None = None,
 ) -> Solution:
     r"""Simulate an ensemble of Langevin trajectories and keep their ledger.
 
@@ -236,6 +211,7 @@ def simulate(
         progress: True for a bar, or a diffrax progress meter.
         throw: raise when a trajectory turns non-finite. Inside jit, vmap or grad, and with False,
             the solution holds NaN and `result` instead.
+        layout: chunks and devices; chosen for this machine where it is None. See `Layout`.
 
     Returns:
         A `Solution` with axes `[trajectory, save]`.
@@ -248,68 +224,39 @@ def simulate(
     time); memory O(n_trajectories · saves), independent of the number of steps. Trajectories whose
     arrays together would outgrow the caches follow one another in chunks.
     """
-    if not isinstance(system, AbstractSystem):
-        raise TypeError(f"system must be a Langevin or an AbstractSystem, got {system!r}")
-    for name, value, base in (
-        ("integrator", integrator, AbstractIntegrator),
-        ("adjoint", adjoint, AbstractAdjoint),
-    ):
-        if not isinstance(value, base):
-            raise TypeError(f"{name} must be an instance such as Heun() or Direct(), got {value!r}")
+    _check_types(system, integrator, adjoint)
     n_trajectories = check_count("n_trajectories", n_trajectories)
-    continued = state.checkpoint if isinstance(state, Solution) else None
-    if continued is None:
-        start = start_at(state, key, n_trajectories, argument(first_trajectory, default_int()))
-        states = start.states
-        start_time = begun = t0
-        step = 0
+    if isinstance(state, Solution):
+        begun_at, start = _continued(state.checkpoint, n_trajectories, dt)
     else:
-        states = continued.state
-        start = Start(states, None, continued.step, continued.first_trajectory)
-        count_matches("the Solution", n_trajectories, continued.energy.shape[0])
-        start_time, step = continued.time, continued.step
-        begun = continued.clock.exact_time(step, dt)
+        number = argument(first_trajectory, default_int())
+        begun_at, start = t0, start_at(state, key, n_trajectories, number)
+    states = start.state if isinstance(start, Checkpoint) else start.states
     dtype = shared_float("state", states)
-    n_steps = count_steps(begun, t1, dt, dtype)
-    n_saves = count_saves(n_steps, save_every)
+    saves = Saves.between(begun_at, t1, dt, dtype, save_every)
 
     system, integrator = cast_floats((system, integrator), dtype)
     functions, observers = _split_observables(observables, dtype)
-    clock = Clock.at(step, start_time, dt, dtype)
-    if continued is not None:
-        clock = clock.resume(continued.clock)
-
-    def spots():
-        return jnp.linspace(start_time, t1, min(n_steps, 1000) + 1, dtype=dtype)
-
-    bad_bath = check_baths(system, states, spots)
-    if bad_bath is not None:
-        # Upon one number that all depends on: arrays would be gathered from their devices for it.
-        message = "temperature and mobility must be finite and >= 0"
-        dt = eqx.error_if(clock.dt, bad_bath, message)
-        running = dataclasses.replace(clock, dt=dt)
+    if isinstance(start, Checkpoint):
+        clock = Clock.at(start.step, start.time, dt, dtype).resume(start.clock)
     else:
-        running = clock
+        clock = Clock.at(start.step, t0, dt, dtype)
+    times = clock.time(start.step, saves.steps)
+    running = _with_checked_baths(system, states, clock, (times[0], t1, saves.n_steps))
 
     stepper = Stepper(system, integrator, observers, key, running)
-    if continued is not None and not _alike(
-        continued.observers, eqx.filter_eval_shape(begin, stepper, start)
-    ):
-        observers_now = _begin(stepper, start).observers
-        continued = dataclasses.replace(continued, observers=observers_now)
-    times = clock.time(step, np.arange(n_saves + 1) * (n_steps // n_saves))
+    if isinstance(start, Checkpoint):
+        start = _with_observers(stepper, start)
     solution = _run(
-        stepper,
-        start if continued is None else continued,
+        LangevinProcess(stepper, functions),
+        start,
         times,
-        functions,
         adjoint,
         progress_meter(progress),
-        n_saves,
-        n_steps // n_saves,
+        saves,
+        (layout or Layout()).here(),
     )
-    if is_concrete(times) and not is_concrete(solution.times):  # known inside jit too
-        solution = dataclasses.replace(solution, times=constant(times, dtype))
+    solution = dataclasses.replace(solution, times=known_or(times, solution.times))
     if throw and is_concrete(solution.checkpoint.diverged_step):
         raise_if_diverged(
             solution.checkpoint.diverged_step,

@@ -1,4 +1,4 @@
-"""Where a run starts, and whether what it is asked fits together."""
+"""Initial states of a run, and consistency checks of its arguments."""
 
 from typing import Any
 
@@ -7,18 +7,19 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Key, PyTree
 
+from ..ensembles import INITIAL, Clock
 from ..numerics.arrays import argument, cast_floats, default_int, shared_float
 from ..numerics.checks import count_matches
 from ..numerics.random import trajectory_key
 from ._baths import check_bath_shapes
 from ._ledger import Ledger
-from ._solution import Batch, Checkpoint, Clock
-from ._stepper import INITIAL, Stepper
+from ._solution import Batch, Checkpoint
+from ._stepper import Stepper
 from ._systems import AbstractSystem
 
 
 class Start(eqx.Module):
-    """Where a new run starts: all states, or one of which there are `copies`."""
+    """The start of a new run: all states, or one state and the number of its `copies`."""
 
     states: PyTree[Array]
     copies: int | None
@@ -90,7 +91,7 @@ def _check_shapes(system: AbstractSystem, state: PyTree[Array], clock: Clock) ->
 
 
 def begin(stepper: Stepper, start: Start) -> Checkpoint:
-    """A checkpoint at the initial states, with an empty ledger. What does not fit is found here."""
+    """A checkpoint at the initial states, with an empty ledger, after the shapes are checked."""
     states, step, first = start.all_states(), start.step, start.first
     one_state = jax.tree.map(lambda leaf: leaf[0], states)
     _check_shapes(stepper.system, one_state, stepper.clock)
@@ -107,4 +108,13 @@ def begin(stepper: Stepper, start: Start) -> Checkpoint:
     indices = first + jnp.arange(jax.tree.leaves(states)[0].shape[0])
     energy, ledger, observers = jax.vmap(one)(indices, states)
     unharmed = jnp.full(indices.shape, -1)
-    return Checkpoint(states, energy, ledger, observers, unharmed, step, stepper.clock, first)
+    return Checkpoint(
+        state=states,
+        energy=energy,
+        ledger=ledger,
+        observers=observers,
+        diverged_step=unharmed,
+        step=step,
+        clock=stepper.clock,
+        first_trajectory=first,
+    )

@@ -8,15 +8,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
+from ..ensembles import NOISE, SAMPLE, Clock
 from ..numerics.random import trajectory_key
 from ._baths import spread
 from ._integrators import AbstractIntegrator
 from ._ledger import Forces, Ledger, evaluate
 from ._observers import AbstractObserver
-from ._solution import Clock
 from ._systems import AbstractSystem
-
-INITIAL, _NOISE, _SAMPLE = range(3)  # what a trajectory's keys are for
 
 
 class Walker(eqx.Module):
@@ -47,7 +45,7 @@ class Stepper(eqx.Module):
     clock: Clock
 
     def sample(self, index: Array, step: Array) -> Any:
-        return self.system.draw(jax.random.fold_in(trajectory_key(self.key, index, _SAMPLE), step))
+        return self.system.draw(jax.random.fold_in(trajectory_key(self.key, index, SAMPLE), step))
 
     def start(self, index: Array, walker: Walker, step: Array) -> Walker:
         """`walker` with the forces that the first step may use."""
@@ -74,7 +72,7 @@ class Stepper(eqx.Module):
             lambda x: forces_at(x).force,
             walker.state,
             start.force,
-            _noise(jax.random.fold_in(trajectory_key(self.key, index, _NOISE), step), walker.state),
+            _noise(jax.random.fold_in(trajectory_key(self.key, index, NOISE), step), walker.state),
             control,
             baths,
             dt,

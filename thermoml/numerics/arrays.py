@@ -23,13 +23,13 @@ def default_int() -> Any:
 
 
 def constant(value: Any, dtype: Any) -> jax.Array:
-    """A value that is known, as an array that is known inside jit too; nothing is compiled."""
+    """A concrete value as an array that stays concrete inside jit; nothing is compiled."""
     with jax.ensure_compile_time_eval():
         return jnp.asarray(np.asarray(value, dtype))
 
 
 def argument(value: Any, dtype: Any) -> Any:
-    """`value` as an argument of a program: on the host where it is known, which costs nothing."""
+    """`value` as an argument of a program: a NumPy array where it is concrete, which costs nothing."""
     return np.asarray(value, dtype) if is_concrete(value) else jnp.asarray(value, dtype)
 
 
@@ -39,7 +39,10 @@ def is_concrete(value: Any) -> bool:
 
 
 def known_now(*values: Any) -> Any:
-    """Inside jit too, what is made of plain numbers is a number: steps are counted by it."""
+    """Context in which arrays built from concrete values stay concrete inside jit.
+
+    Without it they could not fix the number of steps there.
+    """
     if is_concrete(values):
         return jax.ensure_compile_time_eval()
     return contextlib.nullcontext()
@@ -55,7 +58,7 @@ def as_parameter(value: Any) -> jax.Array:
 
 
 def as_parameters(tree: Tree) -> Tree:
-    """Every number or array of `tree` as a parameter; functions and modules that act stay."""
+    """Every number or array of `tree` as a parameter; functions and callable modules stay."""
 
     def convert(leaf):
         return as_parameter(leaf) if eqx.is_array_like(leaf) else leaf
@@ -116,7 +119,7 @@ def cut(tree: Tree, size: int, shares: int = 1) -> Tree:
 
 
 def joined(tree: Tree, count: int, shares: int = 1) -> Tree:
-    """What was `cut`, as the `count` rows that it was before."""
+    """The inverse of `cut`: the first `count` rows, the filling left out."""
 
     def whole(leaf):
         parts, size, *rest = leaf.shape

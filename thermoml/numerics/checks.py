@@ -25,9 +25,9 @@ def check_bound(name: str, value: Any, relation: str, bound: float, remedy: str 
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a number or an array, got {value!r}") from None
     if not (np.isfinite(array) & _RELATIONS[relation](array, bound)).all():
-        shown = f"{array:g}" if array.ndim == 0 else f"{value}"
+        text = f"{array:g}" if array.ndim == 0 else f"{value}"
         ending = f"; {remedy}" if remedy else ""
-        raise ValueError(f"{name} must be finite and {relation} {bound:g}, got {shown}{ending}")
+        raise ValueError(f"{name} must be finite and {relation} {bound:g}, got {text}{ending}")
 
 
 def check_count(name: str, value: Any, least: int = 1, remedy: str = "") -> int:

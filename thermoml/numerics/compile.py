@@ -1,4 +1,4 @@
-"""Compilation of whole programs."""
+"""Compilation of whole programs, with options for the CPU's vectors."""
 
 import functools
 from collections.abc import Callable

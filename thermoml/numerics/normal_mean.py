@@ -83,9 +83,9 @@ def normal_mean(
     return jnp.sum(values * jnp.broadcast_to(shares, values.shape), axis=-1)
 
 
-def refuse_unconverged(found: Array, again: Array, what: str) -> None:
+def refuse_unconverged(values: Array, again: Array, what: str) -> None:
     """ValueError where means are not finite, or those with fewer nodes differ; none are traced."""
-    means, others = np.asarray(found), np.asarray(again)
+    means, others = np.asarray(values), np.asarray(again)
     if not np.isfinite(means).all():
         raise ValueError(f"{what} must be finite, its mean is not")
     close = 1e-8 if means.dtype == np.float64 else 1e-4

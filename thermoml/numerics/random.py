@@ -67,7 +67,7 @@ def _uniform_float64(first: Array, second: Array) -> Array:
 
 
 def check_generator(generator: str) -> None:
-    """ValueError where there is no such generator."""
+    """ValueError unless `generator` is the name of one."""
     if generator not in GENERATORS:
         names = " or ".join(f'"{name}"' for name in GENERATORS)
         raise ValueError(f"generator must be {names}, got {generator!r}")
@@ -83,7 +83,7 @@ class Streams(eqx.Module):
     generator: str = eqx.field(static=True)
 
     def at(self, step: Array) -> "Draws":
-        """What a step draws."""
+        """The random numbers of a step."""
         return Draws(GENERATORS[self.generator].at(self.key, step))
 
 
@@ -141,13 +141,13 @@ class Draws(eqx.Module):
             return ((words >> jnp.uint32(8)).astype(dtype) + 0.5) * 2.0**-24
 
         def attempt(state):
-            number, taken, found = state
+            number, taken, cube = state
             begin = jnp.uint32(first) + jnp.uint32(2 * count) * (number + 1)
             normals, _ = _normal_pair_float32(*self.source.blocks(begin + rows))
             t = normals.astype(dtype) / (3 * jnp.sqrt(d))
             good = jnp.log(uniforms(self.source.blocks(begin + jnp.uint32(count) + rows)[0]))
             good = (t > -1) & (good < 3 * d * _log1p_remainder(t)) & ~taken
-            return number + 1, taken | good, jnp.where(good, (1 + t) ** 3, found)
+            return number + 1, taken | good, jnp.where(good, (1 + t) ** 3, cube)
 
         boost = uniforms(self.source.blocks(jnp.uint32(first) + rows)[0])
         none = (jnp.uint32(0), jnp.zeros(boost.shape, bool), jnp.ones(boost.shape, dtype))

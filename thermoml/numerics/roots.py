@@ -24,10 +24,10 @@ def newton_root(
     solver = optx.Newton(rtol=tolerance, atol=tolerance)
 
     def solve(f, guess):
-        found = optx.root_find(
+        solution = optx.root_find(
             lambda y, _: f(y), solver, guess, options=options, max_steps=50, throw=False
         )
-        return found.value
+        return solution.value
 
     def solve_linear(f, y):
         if y.ndim == 0:

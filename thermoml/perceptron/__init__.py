@@ -4,8 +4,9 @@ from ..numerics.public import publish as _publish
 from ._curve import (
     QUANTITIES as QUANTITIES,
     TIME_UNIT as TIME_UNIT,
-    LearningCheckpoint as LearningCheckpoint,
     LearningCurve as LearningCurve,
+    PlaneCheckpoint as PlaneCheckpoint,
+    WeightsCheckpoint as WeightsCheckpoint,
 )
 from ._information import (
     InformationBound as InformationBound,

@@ -1,5 +1,6 @@
-"""What learning returns, the same from every level of description."""
+"""Learning curves, the same from every level of description, and their checkpoints."""
 
+import abc
 import dataclasses
 from typing import TYPE_CHECKING
 
@@ -8,11 +9,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ..langevin import Clock
-from ..numerics.arrays import is_concrete
+from ..ensembles import AbstractCheckpoint, Clock
 from ..numerics.labels import Labelled, to_dataset
+from ..numerics.results import AbstractResult
 from ..numerics.statistics import text_at_end
 from ..numerics.sums import CompensatedSum
+from .problem import LearningProblem
 
 if TYPE_CHECKING:
     import xarray
@@ -38,16 +40,28 @@ QUANTITIES = {
 }
 
 
-class LearningCheckpoint(eqx.Module):
+class AbstractLearningCheckpoint(AbstractCheckpoint):
     """Where M students stand: all that is needed to go on as if they had never stopped.
 
-    `weights` at the microscopic level; at the others `plane`, the components R and P = √(Q - R²)
-    of w/√N along the teacher and across.
+    Attributes:
+        work: the ledger so far, per weight.
+        stiffness: k of the last run; a change of it at the next one is work.
     """
 
-    weights: Float[Array, "trajectory N"] | None
-    plane: Float[Array, "trajectory 2"] | None
-    work: CompensatedSum  # per weight, shape (trajectory,)
+    work: eqx.AbstractVar[CompensatedSum]
+    stiffness: eqx.AbstractVar[Float[Array, ""]]
+
+    @property
+    @abc.abstractmethod
+    def norm(self) -> Float[Array, " trajectory"]:
+        """Q = |w|²/N."""
+
+
+class WeightsCheckpoint(AbstractLearningCheckpoint):
+    """A checkpoint of the microscopic level: all weights."""
+
+    weights: Float[Array, "trajectory N"]
+    work: CompensatedSum
     diverged_step: Int[Array, " trajectory"]
     stiffness: Float[Array, ""]
     step: Int[Array, ""]
@@ -55,19 +69,27 @@ class LearningCheckpoint(eqx.Module):
     first_trajectory: Int[Array, ""]
 
     @property
-    def n_trajectories(self) -> int:
-        return self.diverged_step.shape[0]
-
-    @property
     def norm(self) -> Float[Array, " trajectory"]:
-        """Q = |w|²/N."""
-        if self.plane is not None:
-            return jnp.sum(self.plane**2, axis=1)
-        assert self.weights is not None
         return jnp.sum(self.weights**2, axis=1) / self.weights.shape[1]
 
 
-class LearningCurve(eqx.Module):
+class PlaneCheckpoint(AbstractLearningCheckpoint):
+    """A checkpoint of the other levels: R and P = √(Q - R²), w/√N along the teacher and across."""
+
+    plane: Float[Array, "trajectory 2"]
+    work: CompensatedSum
+    diverged_step: Int[Array, " trajectory"]
+    stiffness: Float[Array, ""]
+    step: Int[Array, ""]
+    clock: Clock
+    first_trajectory: Int[Array, ""]
+
+    @property
+    def norm(self) -> Float[Array, " trajectory"]:
+        return jnp.sum(self.plane**2, axis=1)
+
+
+class LearningCurve(AbstractResult):
     r"""Trajectories of learning, `[trajectory, save]`; what is extensive is per weight.
 
     k_B = 1; heat is positive into the bath, work positive on the weights, both cumulative.
@@ -86,11 +108,11 @@ class LearningCurve(eqx.Module):
         efficiency: (I_t - I_0)/entropy_production, at most 1 on average; 0 at the start.
         scale_separation: dt |f|²/(2NT), f the learning force of a step, averaged over the steps
             since the last save (save 0: up to the first): what the inputs of a step add to
-            the weights' diffusion, beside the bath's. 0 when time scales separate.
+            the weights' diffusion, relative to the bath. 0 when time scales separate.
         heat_rate_bias: `(save,)`, the heat per weight and time that a rule with a jump J of F at
             s = 0 loses to the finite step, -(ν̃²N/B) J² √(2T dt/2π)/√(2π⟨Q⟩), leading order in
             √dt; ⟨Q⟩ is the mean over trajectories. 0 without a jump, -inf for α < 0.
-        training_error, test_error: counted on the sets, where there are any; else None.
+        training_error, test_error: fractions counted on the sets; None without them.
         initial: norm, energy and information at the very start, each `(trajectory,)`: save 0,
             unless the curve continues another.
         weights: final students, `(trajectory, N)`, and `teacher`, `(N,)` or `(trajectory, N)`; None
@@ -111,13 +133,14 @@ class LearningCurve(eqx.Module):
     initial: dict[str, Float[Array, " trajectory"]]
     diverged_step: Int[Array, " trajectory"]
     teacher: Float[Array, "..."] | None
-    checkpoint: LearningCheckpoint | None
+    checkpoint: AbstractLearningCheckpoint | None
     training_error: Float[Array, "trajectory save"] | None = None
     test_error: Float[Array, "trajectory save"] | None = None
 
     @property
     def weights(self) -> Float[Array, "trajectory N"] | None:
-        return None if self.checkpoint is None else self.checkpoint.weights
+        checkpoint = self.checkpoint
+        return checkpoint.weights if isinstance(checkpoint, WeightsCheckpoint) else None
 
     @property
     @jax.jit
@@ -181,25 +204,51 @@ class LearningCurve(eqx.Module):
         values = {name: getattr(self, name) for name in QUANTITIES}
         return {name: value for name, value in values.items() if value is not None}
 
-    def __str__(self) -> str:
+    def _summary(self):
         n_trajectories, n_saves = self.overlap.shape
-        lines = [f"LearningCurve of {n_trajectories} trajectories at {n_saves} saves"]
-        if not is_concrete(self.overlap):
-            return lines[0] + " (traced)"
-        lines.append(f"  time            {float(self.times[0]):g} to {float(self.times[-1]):g}")
+        rows = {"time": f"{float(self.times[0]):g} to {float(self.times[-1]):g}"}
         for name in ("error", "heat", "work", "energy", "scale_separation"):
-            final = text_at_end(getattr(self, name))
-            lines.append(f"  {name:<15} {final}")
-        return "\n".join(lines)
+            rows[name] = text_at_end(getattr(self, name))
+        return f"LearningCurve of {n_trajectories} trajectories at {n_saves} saves", rows
 
     def labelled(self) -> dict[str, Labelled]:
         """The observables and their coordinates, with units and names in words."""
-        shown = {
+        variables = {
             name: Labelled(("trajectory", "time"), value, *QUANTITIES[name])
             for name, value in self.quantities().items()
         }
-        return shown | {"time": Labelled(("time",), self.times, TIME_UNIT, "time")}
+        return variables | {"time": Labelled(("time",), self.times, TIME_UNIT, "time")}
 
     def to_xarray(self) -> "xarray.Dataset":
         """The observables as a Dataset over `trajectory` and `time`."""
         return to_dataset(self.labelled())
+
+
+def curve_of(
+    problem: LearningProblem,
+    records: dict[str, Float[Array, "trajectory save"]],
+    *,
+    times: Float[Array, " save"],
+    scale_separation: Float[Array, "trajectory save"],
+    jump_loss: Float[Array, ""],
+    diverged_step: Int[Array, " trajectory"],
+    initial: dict[str, Float[Array, " trajectory"]] | None = None,
+    checkpoint: AbstractLearningCheckpoint | None = None,
+) -> LearningCurve:
+    """A curve from what was recorded: overlap, norm, transverse, work, counted errors.
+
+    `initial` is left out unless another curve is continued: then save 0 is the start.
+    """
+    curve = LearningCurve(
+        **records,
+        times=times,
+        scale_separation=scale_separation,
+        jump_loss=jump_loss,
+        stiffness=problem.stiffness,
+        temperature=problem.temperature,
+        initial={},
+        diverged_step=diverged_step,
+        teacher=None,
+        checkpoint=checkpoint,
+    )
+    return dataclasses.replace(curve, initial=curve.at_start() if initial is None else initial)

@@ -1,14 +1,15 @@
-"""`learn`: trajectories of a learning perceptron at the level of description that one asks for."""
+"""`learn`: trajectories of a learning perceptron at a chosen level of description."""
 
 import warnings
 from collections.abc import Callable
 from typing import Any
 
+import diffrax
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from ..langevin import AbstractAdjoint, RecursiveCheckpoint, raise_if_diverged
+from ..ensembles import AbstractAdjoint, Layout, RecursiveCheckpoint, raise_if_diverged
 from ..numerics.arrays import cast_floats, default_float, is_concrete
 from ..numerics.checks import check_count, count_matches
 from ._curve import LearningCurve
@@ -25,7 +26,7 @@ class StepSizeWarning(UserWarning):
 
 
 class ScaleSeparationWarning(UserWarning):
-    """The inputs of a step add noise that is not small beside the bath's: use a smaller dt."""
+    """The inputs of a step add noise that is not small relative to the bath's: use a smaller dt."""
 
 
 def check_step_size(stiffness: Any, dt: float) -> None:
@@ -87,8 +88,9 @@ def learn(
     first_trajectory: int | Int[Array, ""] = 0,
     test_inputs: Float[Array, "P N"] | None = None,
     adjoint: AbstractAdjoint = RecursiveCheckpoint(),  # noqa: B008 (an immutable module)
-    progress: Any = False,
+    progress: bool | diffrax.AbstractProgressMeter = False,
     throw: bool = True,
+    layout: Layout | None = None,
 ) -> LearningCurve:
     r"""Let an ensemble of perceptrons learn from a teacher, and keep the ledger.
 
@@ -121,6 +123,7 @@ def learn(
         progress: True for a bar, or a diffrax progress meter.
         throw: raise `SimulationDiverged` when a trajectory turns non-finite; inside jit, vmap or
             grad, and with False, the curve holds NaN from there on.
+        layout: chunks and devices; chosen for this machine where it is None. See `Layout`.
 
     Returns:
         A `LearningCurve`, arrays `[trajectory, save]`.
@@ -130,7 +133,7 @@ def learn(
         SimulationDiverged: with `.solution`, the good part.
 
     Warns:
-        ScaleSeparationWarning: the inputs' noise is not small beside the bath's.
+        ScaleSeparationWarning: the inputs' noise is not small relative to the bath's.
         SecondLawWarning: more was learned than the entropy production allows; report it as a bug.
 
     Cost: microscopic O(M N B) per step (training sets of P <= 32 B examples O(M N P)) and memory
@@ -164,6 +167,8 @@ def learn(
         test_inputs=test_inputs,
         adjoint=adjoint,
         progress=progress,
+        layout=(layout or Layout()).here(),
+        dt=dt,
         dtype=dtype,
     )
     curve = level.learn(problem, request)

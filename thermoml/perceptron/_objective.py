@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key, PyTree
 
-from ..langevin import ForwardMode, RecursiveCheckpoint
+from ..ensembles import ForwardMode, Layout, RecursiveCheckpoint
 from ..numerics.arrays import as_parameters
 from ..numerics.checks import check_bound
 from ._curve import LearningCurve
@@ -196,17 +196,20 @@ def _samples(
         def build(vector):
             return objective.build(eqx.combine(unravel(vector), rest))
 
-        indices = jnp.arange(objective.n_trajectories)
-        found, score = score_of_learning(
+        level = objective.level
+        assert isinstance(level, Microscopic)  # as __check_init__ says
+        curve, score = score_of_learning(
             build,
             flat,
-            objective.level.dt,
-            key,
-            objective.t1,
-            indices + jnp.asarray(first, indices.dtype),
-            objective.teachers,
-            objective.measure,
+            level,
+            key=key,
+            t1=objective.t1,
+            n_trajectories=objective.n_trajectories,
+            first_trajectory=first,
+            teachers=objective.teachers,
+            layout=Layout().here(),
         )
+        found = objective.measure(curve)
         slopes = (found - jnp.mean(found))[:, None] * score
         slopes = slopes * found.shape[0] / (found.shape[0] - 1)
     elif method == "finite_difference":

@@ -9,11 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..ensembles import DIFFRAX, AbstractAdjoint, RecursiveCheckpoint
 from ..langevin import (
-    DIFFRAX,
-    AbstractAdjoint,
     Langevin,
-    RecursiveCheckpoint,
     check_bath_shapes,
     check_baths,
     spread,

@@ -1,4 +1,4 @@
-"""Teachers, and students before they learn."""
+"""Initial conditions of learning: teachers, and students before they learn."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,14 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from ...ensembles import TEACHER, WEIGHTS
 from ...numerics.arrays import argument, default_float, is_concrete
 from ...numerics.checks import check_count
 from ...numerics.random import trajectory_key
 from ...numerics.sums import ordered_sum
 from ..problem import LearningProblem, Perceptron
 from ..theory import SteadyState
-
-INPUTS, NOISE, WEIGHTS, _TEACHER = range(4)  # what a trajectory's randomness is for
 
 
 def sphere_teacher(key: Key[Array, ""], n_inputs: int, dtype: Any = None) -> Float[Array, " N"]:
@@ -57,7 +56,7 @@ def _each(draw: Callable[..., Any], key: Key[Array, ""], indices: Array, purpose
 def _sphere_teachers(
     key: Key[Array, ""], indices: Int[Array, " trajectory"], n_inputs: int, dtype: Any
 ) -> Float[Array, "N trajectory"]:
-    weights = _each(lambda k: sphere_teacher(k, n_inputs), key, indices, _TEACHER)
+    weights = _each(lambda k: sphere_teacher(k, n_inputs), key, indices, TEACHER)
     return _teachers(jnp.asarray(weights, dtype))
 
 
@@ -77,6 +76,7 @@ def _normal_weights(
 def teacher_weights(
     teacher: Any,
     teachers: str,
+    *,
     key: Key[Array, ""],
     indices: Int[Array, " trajectory"],
     n_inputs: int,
@@ -95,7 +95,7 @@ def teacher_weights(
             indices = argument(np.zeros(1), indices.dtype)
         if teacher is sphere_teacher:
             return _sphere_teachers(key, indices, n_inputs, dtype)
-        weights = _each(lambda k: teacher(k, n_inputs), key, indices, _TEACHER)
+        weights = _each(lambda k: teacher(k, n_inputs), key, indices, TEACHER)
         weights = jnp.asarray(weights, dtype)
     else:
         weights = jnp.asarray(teacher, dtype)

@@ -1,19 +1,20 @@
-"""What every level of description offers, and what it is asked."""
+"""Interface of a level of description, and the validated arguments of `learn`."""
 
 import abc
 import dataclasses
 from typing import Any
 
+import diffrax
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
-from ...langevin import AbstractAdjoint, Clock
+from ...ensembles import AbstractAdjoint, Clock, Layout, Saves
 from ...numerics.arrays import argument, default_int
-from ...numerics.checks import count_matches, count_saves, count_steps
+from ...numerics.checks import count_matches
 from ...numerics.sums import CompensatedSum
-from .._curve import LearningCheckpoint, LearningCurve
+from .._curve import AbstractLearningCheckpoint, LearningCurve
 from ..problem import LearningProblem
 
 
@@ -31,12 +32,14 @@ class Request:
     first_trajectory: int | Int[Array, ""]
     test_inputs: Any
     adjoint: AbstractAdjoint
-    progress: Any
+    progress: bool | diffrax.AbstractProgressMeter
+    layout: Layout
+    dt: float
     dtype: Any
 
     @property
     def drawing_key(self) -> Key[Array, ""]:
-        """The key; TypeError where there is none."""
+        """The key; TypeError without one."""
         if self.key is None:
             raise TypeError("key is needed to draw inputs and noise: pass key=jax.random.key(0)")
         return self.key
@@ -52,12 +55,15 @@ class Request:
         dtype = default_int()
         return argument(self.first_trajectory, dtype) + np.arange(self.n_trajectories, dtype=dtype)
 
-    def saves(self, checkpoint: LearningCheckpoint, dt: float) -> tuple[int, int]:
-        """The number of saves after the start, and of steps between them."""
-        begun = checkpoint.clock.exact_time(checkpoint.step, dt)
-        n_steps = count_steps(begun, self.t1, dt, self.dtype)
-        n_saves = count_saves(n_steps, self.save_every)
-        return n_saves, n_steps // n_saves
+    @property
+    def initial(self) -> dict[str, Float[Array, " trajectory"]] | None:
+        """The start of the curve that is continued."""
+        return None if self.continued is None else self.continued.initial
+
+    def saves(self, checkpoint: AbstractLearningCheckpoint) -> Saves:
+        """The saves from a checkpoint on."""
+        begun_at = checkpoint.clock.exact_time(checkpoint.step, self.dt)
+        return Saves.between(begun_at, self.t1, self.dt, self.dtype, self.save_every)
 
 
 class AbstractLevel(eqx.Module):
@@ -70,29 +76,27 @@ class AbstractLevel(eqx.Module):
         """The curve of a problem whose floats are of the request's dtype."""
 
 
-def begin(
-    problem: LearningProblem, n_trajectories: int, first: Any, dt: Any, dtype: Any, **students: Any
-) -> LearningCheckpoint:
-    """A checkpoint at step 0 with an empty ledger."""
-    clock = Clock.at(0, 0.0, dt, dtype)
-    return LearningCheckpoint(
-        **{"weights": None, "plane": None, **students},
-        work=CompensatedSum.zeros((n_trajectories,), dtype),
-        diverged_step=argument(np.full(n_trajectories, -1), default_int()),
-        stiffness=problem.stiffness,
-        step=clock.step_origin,
-        clock=clock,
-        first_trajectory=argument(first, default_int()),
-    )
+def begin(problem: LearningProblem, request: Request) -> dict[str, Any]:
+    """Fields of a checkpoint at step 0 with an empty ledger, without where the students are."""
+    dtype, count = request.dtype, request.n_trajectories
+    clock = Clock.at(0, 0.0, request.dt, dtype)
+    return {
+        "work": CompensatedSum.zeros((count,), dtype),
+        "diverged_step": argument(np.full(count, -1), default_int()),
+        "stiffness": problem.stiffness,
+        "step": clock.step_origin,
+        "clock": clock,
+        "first_trajectory": argument(request.first_trajectory, default_int()),
+    }
 
 
 def go_on(
-    problem: LearningProblem, curve: LearningCurve, request: Request, dt: Any
-) -> LearningCheckpoint:
+    problem: LearningProblem, curve: LearningCurve, request: Request
+) -> AbstractLearningCheckpoint:
     """The checkpoint of a curve; a change of stiffness since is work.
 
     Raises:
-        ValueError: the curve has none, or a teacher or another number of trajectories is asked for.
+        ValueError: the curve has none, or a teacher or another number of trajectories is given.
     """
     if request.teacher is not None:
         raise ValueError("teacher must be left out: a curve is continued with its own")
@@ -100,7 +104,7 @@ def go_on(
     if earlier is None:
         raise ValueError("weights must be a curve with its checkpoint to be continued")
     count_matches("weights", request.n_trajectories, earlier.n_trajectories)
-    clock = Clock.at(earlier.step, earlier.clock.time(earlier.step), dt, request.dtype)
+    clock = Clock.at(earlier.step, earlier.time, request.dt, request.dtype)
     stiffened = problem.stiffness - earlier.stiffness
     quench = jnp.where(stiffened == 0, 0, stiffened * earlier.norm / 2)
     return dataclasses.replace(

@@ -7,20 +7,28 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax import lax
+from jaxtyping import Array, Float, Int
 
-from ...langevin import DIFFRAX, AbstractAdjoint, Clock
+from ...ensembles import DIFFRAX, AbstractAdjoint, Clock, Footprint, Saves
 from ...numerics.arrays import argument, is_concrete
 from ...numerics.checks import check_bound
 from ...numerics.sums import CompensatedSum
-from .._curve import LearningCheckpoint, LearningCurve
+from .._curve import LearningCurve, PlaneCheckpoint, curve_of
 from ..problem import LearningProblem, check_force
 from ..theory import drive_square, fluctuation_square, plane_moments, stepped_work_rate
-from ._ensemble import AbstractDynamics, AbstractProcess, run_ensemble, with_known_times
 from ._level import AbstractLevel, Request
 from ._order_parameters import PlaneStudents, plane_checkpoint
+from ._students import (
+    AbstractLearningProcess,
+    follow,
+    students_footprint,
+    with_empty_meter,
+    with_known_times,
+)
 
 _MAX_STEPS = 2**16
+_QUADRATURE = 2**12  # numbers that the averages of one trajectory take
 
 
 class MeanField(AbstractLevel):
@@ -33,7 +41,7 @@ class MeanField(AbstractLevel):
     float64. Time scales are separated: `scale_separation` is 0. With V̄ = kQ/2 - ν̃E[Φ] the heat per
     weight is $\bar V_0 - \bar V_t + \int q_{ex}dt$ with
     $q_{ex} = \tilde\nu^2(E|\xi|^2F^2 - |E\,\xi\sigma F|^2)/B$; the second, the dissipation of the
-    inputs' fluctuations, is there where the problem says n_inputs, and grows like N/B.
+    inputs' fluctuations, is included where the problem has n_inputs, and grows like N/B.
 
     With `finite_step`, the mean of the Euler-Maruyama steps themselves, exact as N → ∞ at fixed
     N dt/B:
@@ -64,20 +72,19 @@ class MeanField(AbstractLevel):
         count = request.n_trajectories
         alone = 1 if request.weights is None else count
         request = dataclasses.replace(request, n_trajectories=alone)
-        checkpoint = plane_checkpoint(problem, request, self.dt, None, "MeanField()")
+        checkpoint = plane_checkpoint(problem, request, "MeanField()")
         n_inputs = problem.n_inputs
         if n_inputs is not None:  # a leaf: as a Python int it would be compiled in
             n_inputs = jnp.asarray(n_inputs, request.dtype)
         problem = dataclasses.replace(problem, n_inputs=n_inputs)
         if not self.finite_step:
-            return _repeated(_by_time(problem, request, checkpoint, self.dt), count // alone)
+            return _repeated(_by_time(problem, request, checkpoint), count // alone)
         if n_inputs is None:
             raise ValueError(
                 "n_inputs must be given in the problem with finite_step: what a step adds goes "
                 "with n_inputs · dt / batch"
             )
-        dynamics = _Dynamics(problem, checkpoint.clock.dt)
-        curve = run_ensemble(dynamics, None, checkpoint, request, self.dt, 2**12)
+        curve = follow(_MeanStep(problem, checkpoint.clock.dt), checkpoint, request)
         return _repeated(curve, count // alone)
 
 
@@ -96,36 +103,37 @@ def _copied(curve: LearningCurve, count: int) -> LearningCurve:
             module, **{name: copies(getattr(module, name)) for name in names}
         )
 
-    shown = ("overlap", "norm", "transverse", "work", "scale_separation")
-    curve = copied(curve, *shown, "initial", "diverged_step")
+    recorded = ("overlap", "norm", "transverse", "work", "scale_separation")
+    curve = copied(curve, *recorded, "initial", "diverged_step")
     checkpoint = copied(curve.checkpoint, "plane", "work", "diverged_step")
     return dataclasses.replace(curve, checkpoint=checkpoint)
 
 
 def _by_time(
-    problem: LearningProblem, request: Request, checkpoint: LearningCheckpoint, dt: float
+    problem: LearningProblem, request: Request, checkpoint: PlaneCheckpoint
 ) -> LearningCurve:
     dtype, clock = request.dtype, checkpoint.clock
     if request.save_every is None:  # then the end need not be a whole number of steps
-        begun, end = clock.exact_time(checkpoint.step, dt), request.t1
-        check_bound("t1", end, ">", float(begun) if is_concrete(begun) else -np.inf)
-        n_saves, steps_per_save = 1, 1
-        times = argument([begun, end], dtype)
+        begun_at, end = clock.exact_time(checkpoint.step, request.dt), request.t1
+        check_bound("t1", end, ">", float(begun_at) if is_concrete(begun_at) else -np.inf)
+        saves = Saves(1, 1)
+        times = argument([begun_at, end], dtype)
     else:
-        n_saves, steps_per_save = request.saves(checkpoint, dt)
-        times = clock.time(checkpoint.step, np.arange(n_saves + 1) * steps_per_save)
-    initial = request.continued.initial if request.continued is not None else None
-    step = checkpoint.step + n_saves * steps_per_save
+        saves = request.saves(checkpoint)
+        times = clock.time(checkpoint.step, saves.steps)
+    step = checkpoint.step + saves.n_steps
     # The end of the last save, wherever it lies, is where the clock begins anew.
     clock = dataclasses.replace(clock, step_origin=step, time_origin=times[-1])
-    curve = _followed(problem, checkpoint, times, clock, request.adjoint, steps_per_save, initial)
+    curve = _followed(
+        problem, checkpoint, times, clock, request.adjoint, saves.every, request.initial
+    )
     return with_known_times(curve, times, step, clock)
 
 
 @eqx.filter_jit
 def _followed(
     problem: LearningProblem,
-    checkpoint: LearningCheckpoint,
+    checkpoint: PlaneCheckpoint,
     times: Float[Array, " save"],
     clock: Clock,
     adjoint: AbstractAdjoint,
@@ -133,7 +141,6 @@ def _followed(
     initial: dict[str, Float[Array, " trajectory"]] | None,
 ) -> LearningCurve:
     check_force(problem.rule, times.dtype)
-    assert checkpoint.plane is not None
     overlap, square, work = _integrate(problem, checkpoint.plane, times, adjoint)
     work = checkpoint.work.value[:, None] + work
     good = jnp.isfinite(overlap) & jnp.isfinite(square)
@@ -141,31 +148,30 @@ def _followed(
     steps_before = jnp.maximum(jnp.argmin(good, axis=1) * steps_per_save - 1, 0)
     first_bad = checkpoint.step + steps_before
     diverged = jnp.where(jnp.all(good, axis=1), checkpoint.diverged_step, first_bad)
-    nothing = jnp.zeros_like(overlap[:, -1])
-    curve = LearningCurve(
+    records = {
+        "overlap": overlap,
+        "norm": overlap**2 + square,
+        "transverse": square,
+        "work": work,
+    }
+    return curve_of(
+        problem,
+        records,
         times=times,
-        overlap=overlap,
-        norm=overlap**2 + square,
-        transverse=square,
-        work=work,
         scale_separation=jnp.zeros_like(overlap),
         jump_loss=jnp.zeros((), times.dtype),
-        stiffness=problem.stiffness,
-        temperature=problem.temperature,
-        initial={},
+        initial=initial,
         diverged_step=diverged,
-        teacher=None,
         checkpoint=dataclasses.replace(
             checkpoint,
             plane=jnp.stack([overlap[:, -1], jnp.sqrt(square[:, -1])], axis=1),
-            work=CompensatedSum(work[:, -1], nothing),
+            work=CompensatedSum(work[:, -1], jnp.zeros_like(work[:, -1])),
             diverged_step=diverged,
             stiffness=problem.stiffness,
             step=clock.step_origin,
             clock=clock,
         ),
     )
-    return dataclasses.replace(curve, initial=curve.at_start() if initial is None else initial)
 
 
 def _integrate(
@@ -183,13 +189,15 @@ def _integrate(
 
     def field(t, state, args):
         overlap, square, _ = state
-        found = averages(overlap, square)
-        relaxing = stiffness - rate * found.along_student
+        moments = averages(overlap, square)
+        relaxing = stiffness - rate * moments.along_student
         excess = jnp.zeros_like(overlap)
         if problem.n_inputs is not None:
-            excess = rate**2 * problem.n_inputs / problem.batch * fluctuation_square(problem, found)
+            excess = (
+                rate**2 * problem.n_inputs / problem.batch * fluctuation_square(problem, moments)
+            )
         return (
-            rate * found.along_teacher - relaxing * overlap,
+            rate * moments.along_teacher - relaxing * overlap,
             2 * problem.temperature - 2 * relaxing * square,
             # A dissipation that diverges must not stop the clock.
             jnp.where(jnp.isfinite(excess), excess, 0),
@@ -216,58 +224,62 @@ def _integrate(
             throw=False,
         )
         overlap, square, excess = solution.ys  # pyright: ignore[reportGeneralTypeIssues]
-        found = jax.vmap(averages)(overlap, square)
-        work = rate * (found.potential - found.potential[0]) + excess
+        moments = jax.vmap(averages)(overlap, square)
+        work = rate * (moments.potential - moments.potential[0]) + excess
         if problem.n_inputs is not None:
-            work = jnp.where(jnp.isfinite(found.force_square), work, jnp.inf).at[0].set(0)
+            work = jnp.where(jnp.isfinite(moments.force_square), work, jnp.inf).at[0].set(0)
         return overlap, square, work
 
     return jax.vmap(solve)(plane)
 
 
-class _Dynamics(AbstractDynamics):
-    problem: LearningProblem
-    dt: Float[Array, ""]
-
-    def students(self, checkpoint):
-        return PlaneStudents.at(checkpoint)
-
-    def process(self, indices, own):
-        return _MeanStep(self.problem, self.dt)
-
-
-class _MeanStep(AbstractProcess):
+class _MeanStep(AbstractLearningProcess[PlaneStudents, None]):
     """The mean of an Euler-Maruyama step."""
 
     problem: LearningProblem
     dt: Float[Array, ""]
 
-    def step(self, students: PlaneStudents, step: Array) -> PlaneStudents:
+    def students(self, checkpoint: PlaneCheckpoint) -> PlaneStudents:
+        return PlaneStudents.at(checkpoint)
+
+    def position(self, students: PlaneStudents) -> dict[str, Array]:
+        return students.position()
+
+    def footprint(self, walkers: PlaneStudents) -> Footprint:
+        return students_footprint(_QUADRATURE)
+
+    def init(self, indices, walkers, own, step):
+        return None, lax.optimization_barrier(with_empty_meter(walkers))
+
+    def final(self, moving: PlaneStudents) -> PlaneStudents:
+        return moving
+
+    def step(self, held: None, moving: PlaneStudents, step: Int[Array, ""]) -> PlaneStudents:
         problem, dt = self.problem, self.dt
         rate, kept = problem.learning_rate, 1 - problem.stiffness * dt
 
         def one(overlap, transverse):
-            found = plane_moments(problem.rule, overlap, transverse)
-            return found, stepped_work_rate(problem, dt, overlap, transverse, found)
+            averages = plane_moments(problem.rule, overlap, transverse)
+            return averages, stepped_work_rate(problem, dt, overlap, transverse, averages)
 
-        found, work_rate = jax.vmap(one)(students.overlap, students.transverse)
-        square = drive_square(problem, found)
-        across = found.stability - students.overlap * found.alignment
+        averages, work_rate = jax.vmap(one)(moving.overlap, moving.transverse)
+        square = drive_square(problem, averages)
+        across = averages.stability - moving.overlap * averages.alignment
         across = (
-            kept**2 * students.transverse**2
+            kept**2 * moving.transverse**2
             + 2 * kept * rate * dt * across
-            + dt**2 * (square - (rate * found.alignment) ** 2)
+            + dt**2 * (square - (rate * averages.alignment) ** 2)
             + 2 * problem.temperature * dt
         )
-        work = students.work.add(work_rate * dt)
-        bad = ~jnp.isfinite(across) & (students.diverged_step < 0)
+        work = moving.work.add(work_rate * dt)
+        bad = ~jnp.isfinite(across) & (moving.diverged_step < 0)
         return PlaneStudents(
-            overlap=kept * students.overlap + rate * dt * found.alignment,
+            overlap=kept * moving.overlap + rate * dt * averages.alignment,
             transverse=jnp.sqrt(across),
             work=work,
-            drive_square=students.drive_square + square,
-            diverged_step=jnp.where(bad, step, students.diverged_step),
+            drive_square=moving.drive_square + square,
+            diverged_step=jnp.where(bad, step, moving.diverged_step),
         )
 
-    def record(self, students: PlaneStudents) -> dict[str, Array]:
-        return students.record()
+    def record(self, held: None, moving: PlaneStudents, step: Int[Array, ""], n_steps: int):
+        return moving.record(n_steps)

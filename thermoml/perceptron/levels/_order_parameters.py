@@ -1,22 +1,21 @@
-"""Students as two components, along the teacher and across: all that the averages need of them."""
-
-import dataclasses
-from typing import Any
+"""Order parameters: a student's components parallel and perpendicular to the teacher."""
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from ...ensembles import WEIGHTS
 from ...numerics.arrays import is_concrete
 from ...numerics.random import row_numbers, trajectory_streams
 from ...numerics.sums import CompensatedSum
-from .._curve import LearningCheckpoint
+from .._curve import PlaneCheckpoint
 from ..problem import LearningProblem, Perceptron, TrainingSet
 from ..theory import SteadyState
-from ._ensemble import AbstractStudents
-from ._initial import WEIGHTS
 from ._level import Request, begin, go_on
+from ._students import AbstractStudents, metered
+
+_SHARED = ("work", "diverged_step", "stiffness", "step", "clock", "first_trajectory")
 
 
 class PlaneStudents(AbstractStudents):
@@ -29,32 +28,40 @@ class PlaneStudents(AbstractStudents):
     diverged_step: Int[Array, " M"]
 
     @classmethod
-    def at(cls, checkpoint: LearningCheckpoint) -> "PlaneStudents":
+    def at(cls, checkpoint: PlaneCheckpoint) -> "PlaneStudents":
         """The students of a checkpoint."""
-        assert checkpoint.plane is not None
         overlap, transverse = checkpoint.plane.T
-        nothing = jnp.zeros_like(overlap)
         return cls(
             overlap=overlap,
             transverse=transverse,
             work=checkpoint.work,
-            drive_square=nothing,
+            drive_square=jnp.zeros_like(overlap),
             diverged_step=checkpoint.diverged_step,
         )
 
-    def position(self):
+    def position(self) -> dict[str, Array]:
+        """R and P as a checkpoint holds them."""
         return {"plane": jnp.stack([self.overlap, self.transverse], axis=1)}
 
-    def record(self) -> dict[str, Array]:
-        """What a process on them keeps at a save."""
+    def record(self, n_steps: int) -> tuple["PlaneStudents", dict[str, Array]]:
+        """The students with an empty meter, and what is kept of them at a save."""
         square = self.transverse**2
-        norm = self.overlap**2 + square
-        return {"overlap": self.overlap, "norm": norm, "transverse": square}
+        position = {
+            "overlap": self.overlap,
+            "norm": self.overlap**2 + square,
+            "transverse": square,
+        }
+        return metered(self, position, n_steps)
 
 
 def plane_checkpoint(
-    problem: LearningProblem, request: Request, dt: float, n_inputs: Any, name: str
-) -> LearningCheckpoint:
+    problem: LearningProblem,
+    request: Request,
+    name: str,
+    *,
+    n_inputs: Float[Array, ""] | None = None,
+    generator: str = "hash",
+) -> PlaneCheckpoint:
     """Where students start: drawn from N(0, T/k) (the mean of it for N → ∞), given, or a curve.
 
     Raises:
@@ -69,11 +76,12 @@ def plane_checkpoint(
         raise ValueError(f"test_inputs must be left out for {name}, which has no weights to test")
     curve = request.continued
     if curve is not None:
-        checkpoint = go_on(problem, curve, request, dt)
-        if checkpoint.plane is not None:
+        checkpoint = go_on(problem, curve, request)
+        if isinstance(checkpoint, PlaneCheckpoint):
             return checkpoint
         plane = jnp.stack([curve.overlap[:, -1], jnp.sqrt(curve.transverse[:, -1])], axis=1)
-        return dataclasses.replace(checkpoint, weights=None, plane=plane)
+        fields = {name: getattr(checkpoint, name) for name in _SHARED}
+        return PlaneCheckpoint(plane=plane, **fields)
     if isinstance(request.weights, SteadyState):
         place = jnp.asarray(request.weights.plane, request.dtype)
         plane = jnp.tile(place[None], (request.n_trajectories, 1))
@@ -86,10 +94,8 @@ def plane_checkpoint(
     else:
         variance = (problem.temperature, problem.stiffness)
         key = None if n_inputs is None else request.drawing_key
-        plane = _at_equilibrium(key, request.indices, n_inputs, variance)
-    return begin(
-        problem, request.n_trajectories, request.first_trajectory, dt, request.dtype, plane=plane
-    )
+        plane = _at_equilibrium(key, request.indices, n_inputs, variance, generator)
+    return PlaneCheckpoint(plane=plane, **begin(problem, request))
 
 
 @eqx.filter_jit
@@ -98,12 +104,13 @@ def _at_equilibrium(
     indices: Int[Array, " trajectory"],
     n_inputs: Float[Array, ""] | None,
     variance: tuple[Float[Array, ""], Float[Array, ""]],
+    generator: str,
 ) -> Float[Array, "trajectory 2"]:
     """R and P of weights N(0, a/b) for a variance (a, b); their mean for N → ∞."""
     width = jnp.sqrt(variance[0] / variance[1])
     if n_inputs is None or key is None:
         return jnp.tile(width * jnp.asarray([[0, 1]], width.dtype), (len(indices), 1))
-    streams = trajectory_streams(key, indices, WEIGHTS)
+    streams = trajectory_streams(key, indices, WEIGHTS, generator)
     draws = streams.at(jnp.asarray(0))
     along = draws.normals(row_numbers(1), n_inputs.dtype)[0] / jnp.sqrt(n_inputs)
     across = draws.chi_square_ratios(1, n_inputs[None] - 1, n_inputs)[0]

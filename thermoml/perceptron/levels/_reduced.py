@@ -1,21 +1,28 @@
 """The reduced level: overlap, norm and heat without the weights, exact in law."""
 
 import dataclasses
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
+from ...ensembles import NOISE, Footprint
 from ...numerics.arrays import is_concrete
 from ...numerics.checks import check_bound, check_count
 from ...numerics.random import Streams, check_generator, row_numbers, trajectory_streams
 from ...numerics.sums import by_blocks, ordered_sum
+from .._curve import PlaneCheckpoint
 from ..problem import LearningProblem
-from ._ensemble import AbstractDynamics, AbstractProcess, run_ensemble
-from ._initial import NOISE
 from ._level import AbstractLevel
 from ._order_parameters import PlaneStudents, plane_checkpoint
+from ._students import (
+    AbstractLearningProcess,
+    follow,
+    students_footprint,
+    with_empty_meter,
+)
 
 
 class Reduced(AbstractLevel):
@@ -60,43 +67,60 @@ class Reduced(AbstractLevel):
             remedy = "use Microscopic(dt) for fewer"
             check_count("n_inputs", int(n_inputs), 4, remedy)
         n_inputs = jnp.asarray(n_inputs, request.dtype)
-        checkpoint = plane_checkpoint(problem, request, self.dt, n_inputs, "Reduced(dt)")
-        key = request.drawing_key
-        # N is a leaf here: as a Python int in the problem it would be compiled in.
-        fixed = dataclasses.replace(problem, n_inputs=n_inputs)
-        return run_ensemble(
-            _Dynamics(fixed, key, checkpoint.clock.dt, self.jump_corrected, self.generator),
-            None,
-            checkpoint,
-            request,
-            self.dt,
-            3 * problem.batch,
-            widest=1024,
+        checkpoint = plane_checkpoint(
+            problem, request, "Reduced(dt)", n_inputs=n_inputs, generator=self.generator
         )
+        # N is a leaf here: as a Python int in the problem it would be compiled in.
+        process = ReducedLearning(
+            dataclasses.replace(problem, n_inputs=n_inputs),
+            request.drawing_key,
+            checkpoint.clock.dt,
+            self.jump_corrected,
+            self.generator,
+        )
+        return follow(process, checkpoint, request)
 
 
-class _Dynamics(AbstractDynamics):
+class _Draws(NamedTuple):
+    """Random numbers of a step: a row for each input of the batch, one for each trajectory.
+
+    Components of the inputs along teacher and student and of the noise perpendicular to both `(B, M)`; noise
+    along the teacher, along the student and across; χ² ratios of the rest of inputs and noise.
+    """
+
+    along: Float[Array, "B M"]
+    across: Float[Array, "B M"]
+    off_plane: Float[Array, "B M"]
+    normals: tuple[Float[Array, " M"], Float[Array, " M"], Float[Array, " M"]]
+    inputs_chi: Float[Array, " M"]
+    noise_chi: Float[Array, " M"]
+
+
+class ReducedLearning(AbstractLearningProcess[PlaneStudents, Streams]):
+    """Steps of students in the plane of teacher and student."""
+
     problem: LearningProblem
     key: Key[Array, ""]
     dt: Float[Array, ""]
     jump_corrected: bool = eqx.field(static=True)
     generator: str = eqx.field(static=True)
 
-    def students(self, checkpoint):
+    def students(self, checkpoint: PlaneCheckpoint) -> PlaneStudents:
         return PlaneStudents.at(checkpoint)
 
-    def process(self, indices, own):
-        streams = trajectory_streams(self.key, indices, NOISE, self.generator)
-        return ReducedLearning(self.problem, streams, self.dt, self.jump_corrected)
+    def position(self, students: PlaneStudents) -> dict[str, Array]:
+        return students.position()
 
+    def footprint(self, walkers: PlaneStudents) -> Footprint:
+        return students_footprint(3 * self.problem.batch, widest=1024)
 
-class ReducedLearning(AbstractProcess):
-    """One step of M students in the plane, given their random streams."""
+    def init(self, indices, walkers, own, step):
+        noise = trajectory_streams(self.key, indices, NOISE, self.generator)
+        # Without a barrier the start would be fused with how it was drawn, and round differently.
+        return noise, lax.optimization_barrier(with_empty_meter(walkers))
 
-    problem: LearningProblem
-    noise: Streams
-    dt: Float[Array, ""]
-    jump_corrected: bool = eqx.field(default=False, static=True)
+    def final(self, moving: PlaneStudents) -> PlaneStudents:
+        return moving
 
     def _jump_tangent(self, overlap: Array, transverse: Array) -> tuple[Array, Array, Array]:
         """Numbers that are 0 with the derivatives that jumps of F and F² give the mean drives.
@@ -118,41 +142,36 @@ class ReducedLearning(AbstractProcess):
     def _force(self, signs: Array, fields: Array) -> Array:
         return jnp.vectorize(self.problem.rule)(signs * fields)
 
-    def step(self, students: PlaneStudents, step: Array) -> PlaneStudents:
-        problem, dt = self.problem, self.dt
-        batch, n_inputs = problem.batch, jnp.asarray(problem.n_inputs)
-        overlap, transverse = students.overlap, students.transverse
-        dtype = overlap.dtype
-
-        draws = self.noise.at(step)
+    def _draw(self, noise: Streams, step: Array, dtype: Any) -> _Draws:
+        batch, n_inputs = self.problem.batch, jnp.asarray(self.problem.n_inputs)
+        draws = noise.at(step)
 
         def draw(numbers):
-            beside, _ = draws.normal_pairs(numbers + jnp.uint32(batch), dtype)
-            return *draws.normal_pairs(numbers, dtype), beside
+            off_plane, _ = draws.normal_pairs(numbers + jnp.uint32(batch), dtype)
+            return *draws.normal_pairs(numbers, dtype), off_plane
 
-        along, across, z = by_blocks(draw, batch)
+        along, across, off_plane = by_blocks(draw, batch)
         last = 2 * batch
         (n0, n1), (n2, _) = draws.normal_pairs(last + row_numbers(2), dtype)
         degrees = n_inputs - jnp.asarray([2, 3], dtype)
         inputs_chi, noise_chi = draws.chi_square_ratios(last + 2, degrees, n_inputs)
+        return _Draws(along, across, off_plane, (n0, n1, n2), inputs_chi, noise_chi)
 
-        def fields(a, c):
-            return overlap * a + transverse * c
-
-        def sign(a):
-            return jnp.where(a < 0, -jnp.ones_like(a), 1)
+    def step(self, held: Streams, moving: PlaneStudents, step: Int[Array, ""]) -> PlaneStudents:
+        problem, dt = self.problem, self.dt
+        batch, n_inputs = problem.batch, jnp.asarray(problem.n_inputs)
+        overlap, transverse = moving.overlap, moving.transverse
+        along, across, z, normals, inputs_chi, noise_chi = self._draw(held, step, overlap.dtype)
+        n0, n1, n2 = normals
 
         def push(_, a, c):
             rows = jnp.broadcast_arrays(overlap[None], transverse[None], a)[:2]
-            return self._force(sign(a), rows[0] * a + rows[1] * c)
+            return self._force(_sign(a), rows[0] * a + rows[1] * c)
 
         force = by_blocks(push, batch, along, across)
-
-        def sums(a, c, z, f):
-            d = sign(a) * f
-            return d * a, d * c, d * d, d * z
-
-        drive_along, drive_across, square, drive_z = ordered_sum(along, across, z, force, term=sums)
+        drive_along, drive_across, square, drive_z = ordered_sum(
+            along, across, z, force, term=_drive_terms
+        )
         if self.jump_corrected:
             jumps = self._jump_tangent(overlap, transverse)
             drive_along, drive_across = drive_along + jumps[0], drive_across + jumps[1]
@@ -164,9 +183,9 @@ class ReducedLearning(AbstractProcess):
         turned = rate * drive_across - problem.stiffness * dt * transverse + small * n2
 
         # v/√N, the part across the plane: c g + h n with |g|²/N = |d|² χ²_{N-2}/N.
-        some = square > 0
-        safe = jnp.where(some, square, 1)
-        length, inverse = jnp.where(some, jnp.sqrt(safe), 0), jnp.where(some, 1 / safe, 0)
+        driven = square > 0
+        safe = jnp.where(driven, square, 1)
+        length, inverse = jnp.where(driven, jnp.sqrt(safe), 0), jnp.where(driven, 1 / safe, 0)
         pushed = length * jnp.sqrt(inputs_chi)
         reach = rate * jnp.sqrt(n_inputs)
         perpendicular = (reach * pushed) ** 2 + kick**2 * noise_chi
@@ -175,23 +194,34 @@ class ReducedLearning(AbstractProcess):
         common = rate * n_inputs * inputs_chi + kick * jnp.sqrt(inputs_chi) * n0 * length * inverse
         root = jnp.sqrt(jnp.maximum(perpendicular, 0))
 
-        def done(a, c, z, f):
-            d = sign(a) * f
+        def work_terms(a, c, z, f):
+            d = _sign(a) * f
             shift = moved * a + turned * c + d * (common - root * drive_z * inverse) + root * z
-            return (d + sign(a) * self._force(sign(a), fields(a, c) + shift)) / 2 * shift
+            fields = overlap * a + transverse * c + shift
+            return (d + _sign(a) * self._force(_sign(a), fields)) / 2 * shift
 
-        work = ordered_sum(along, across, z, force, term=done)
-        work = students.work.add(problem.learning_rate / batch * work)
-        bad = ~jnp.isfinite(work.total) & (students.diverged_step < 0)
+        work = ordered_sum(along, across, z, force, term=work_terms)
+        work = moving.work.add(problem.learning_rate / batch * work)
+        bad = ~jnp.isfinite(work.total) & (moving.diverged_step < 0)
         scale = (problem.learning_rate / batch) ** 2
         met = scale * (drive_along**2 + drive_across**2 + n_inputs * pushed**2)
         return PlaneStudents(
             overlap=overlap + moved,
             transverse=jnp.sqrt((transverse + turned) ** 2 + perpendicular),
             work=work,
-            drive_square=students.drive_square + met,
-            diverged_step=jnp.where(bad, step, students.diverged_step),
+            drive_square=moving.drive_square + met,
+            diverged_step=jnp.where(bad, step, moving.diverged_step),
         )
 
-    def record(self, students: PlaneStudents) -> dict[str, Array]:
-        return students.record()
+    def record(self, held: Streams, moving: PlaneStudents, step: Int[Array, ""], n_steps: int):
+        return moving.record(n_steps)
+
+
+def _sign(a: Array) -> Array:
+    return jnp.where(a < 0, -jnp.ones_like(a), 1)
+
+
+def _drive_terms(a: Array, c: Array, z: Array, force: Array) -> tuple[Array, ...]:
+    """Of each input: drives along and across, squared drive, and drive times noise."""
+    d = _sign(a) * force
+    return d * a, d * c, d * d, d * z

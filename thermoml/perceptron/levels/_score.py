@@ -1,33 +1,100 @@
 """The score of a path of learning: how its probability depends on the force that led along it."""
 
-import dataclasses
 from collections.abc import Callable
+from typing import ClassVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from ...numerics.arrays import cast_floats
+from ...ensembles import AbstractProcess, Direct, Footprint, Layout, Saves, progress_meter, run
+from ...numerics.arrays import cast_floats, default_int
 from ...numerics.checks import count_steps
-from ...numerics.random import row_numbers, trajectory_streams
+from ...numerics.random import row_numbers
 from ...numerics.sums import CompensatedSum, ordered_sum
-from .._curve import LearningCurve
+from .._curve import LearningCurve, curve_of
 from ..problem import LearningProblem
-from ._initial import INPUTS, NOISE, initial_weights, sphere_teacher, teacher_weights
-from ._microscopic import Learning, Students
+from ._initial import initial_weights, sphere_teacher, teacher_weights
+from ._microscopic import Learning, Lesson, Microscopic, Students
+
+
+class ScoredStudents(eqx.Module):
+    """Students and ∂ ln p of their paths, `(M, k)`."""
+
+    students: Students
+    score: Float[Array, "M k"]
+
+    @property
+    def diverged_step(self) -> Int[Array, " M"]:
+        return self.students.diverged_step
+
+
+Moving = tuple[Students, Float[Array, "k M"]]
+
+
+class ScoredLearning(AbstractProcess[ScoredStudents, Lesson, Moving]):
+    """A process of students that keeps the score of their paths.
+
+    Args:
+        learning: the process for a vector of parameters.
+        parameters: the vector at which the score is taken.
+    """
+
+    learning: Callable[[Float[Array, " k"]], Learning]
+    parameters: Float[Array, " k"]
+    trajectory_axis: ClassVar[int] = -1
+
+    def footprint(self, walkers: ScoredStudents) -> Footprint:
+        return self.learning(self.parameters).footprint(walkers.students)
+
+    def init(self, indices, walkers, own, step):
+        students = walkers.students
+        lesson, students = self.learning(self.parameters).init(indices, students, own, step)
+        return lesson, (students, walkers.score.T)
+
+    def step(self, held: Lesson, moving: Moving, step: Int[Array, ""]) -> Moving:
+        students, score = moving
+        process = self.learning(self.parameters)
+        n_inputs, dtype = students.weights.shape[0], students.weights.dtype
+        noise = held.noise.at(step).normals(row_numbers(n_inputs), dtype)
+        weights = jax.lax.stop_gradient(students.weights)
+
+        def push(vector: Array) -> Array:
+            own = self.learning(vector)
+            batch, signs, _, force = own.examples(held, weights, step)
+            (met,) = batch.project(noise)
+            rate = own.problem.learning_rate * n_inputs**0.5 / own.problem.batch
+            drive = ordered_sum(signs * force, met, term=jnp.multiply) * rate
+            return drive - own.problem.stiffness * ordered_sum(weights, noise, term=jnp.multiply)
+
+        slopes = jax.jacfwd(push)(self.parameters)
+        width = jnp.sqrt(process.dt / (2 * process.problem.temperature))
+        return process.step(held, students, step), score + (width * slopes).T
+
+    def record(self, held: Lesson, moving: Moving, step: Int[Array, ""], n_steps: int):
+        students, score = moving
+        students, record = self.learning(self.parameters).record(held, students, step, n_steps)
+        return (students, score), record
+
+    def final(self, moving: Moving) -> ScoredStudents:
+        students, score = moving
+        return ScoredStudents(self.learning(self.parameters).final(students), score.T)
 
 
 def score_of_learning(
     build: Callable[[Array], LearningProblem],
     parameters: Float[Array, " k"],
-    dt: float,
+    level: Microscopic,
+    *,
     key: Key[Array, ""],
     t1: float,
-    indices: Int[Array, " trajectory"],
+    n_trajectories: int,
+    first_trajectory: Int[Array, ""] | int,
     teachers: str,
-    measure: Callable[[LearningCurve], Array],
-) -> tuple[Float[Array, " trajectory"], Float[Array, "trajectory k"]]:
-    r"""Measurements of some trajectories and ∂ ln p(path).
+    layout: Layout,
+) -> tuple[LearningCurve, Float[Array, "trajectory k"]]:
+    r"""A curve of learning, start and end, and ∂ ln p(path) of its trajectories.
 
     $\sum_\text{steps}\sqrt{dt/2T}\;\partial f\cdot n$, f the whole force at given weights and n the
     noise of the step, plus ∂ ln p of the weights at the start, N(0, T/k).
@@ -44,37 +111,17 @@ def score_of_learning(
     n_inputs = problem.n_inputs
     if not isinstance(n_inputs, int):
         raise ValueError("n_inputs must be given in the problem for the microscopic level")
-    n_steps = count_steps(0.0, t1, dt, dtype)
-    teacher = teacher_weights(sphere_teacher, teachers, key, indices, n_inputs, dtype)
-    weights = jax.lax.stop_gradient(initial_weights(problem, None, key, indices, teacher).T)
-    length = jnp.asarray(dt, dtype)
-    inputs, noises = (trajectory_streams(key, indices, use) for use in (INPUTS, NOISE))
+    first = jnp.asarray(first_trajectory, default_int())
+    indices = first + jnp.arange(n_trajectories, dtype=default_int())
+    teacher = teacher_weights(
+        sphere_teacher, teachers, key=key, indices=indices, n_inputs=n_inputs, dtype=dtype
+    )
+    weights = jax.lax.stop_gradient(initial_weights(problem, None, key, indices, teacher))
+    shared = teacher if teachers == "single" else None
+    dt = jnp.asarray(level.dt, dtype)
 
     def learning(vector: Array) -> Learning:
-        return Learning(made(vector), teacher, None, inputs, noises, length)
-
-    def start(vector: Array) -> Array:
-        own = made(vector)
-        variance = own.temperature / own.stiffness
-        square = ordered_sum(weights, term=jnp.square)
-        return -square / (2 * variance) - n_inputs * jnp.log(variance) / 2
-
-    def body(carry, step):
-        students, score = carry
-        noise = noises.at(step).normals(row_numbers(n_inputs), dtype)
-        taught = jax.lax.stop_gradient(students.weights)
-
-        def pushed(vector: Array) -> Array:
-            own = learning(vector)
-            batch, signs, _, force = own.lesson(taught, step)
-            (met,) = batch.project(noise)
-            rate = own.problem.learning_rate * n_inputs**0.5 / own.problem.batch
-            drive = ordered_sum(signs * force, met, term=jnp.multiply) * rate
-            return drive - own.problem.stiffness * ordered_sum(taught, noise, term=jnp.multiply)
-
-        slopes = jax.jacfwd(pushed)(parameters)
-        score = score + jnp.sqrt(length / (2 * problem.temperature)) * slopes
-        return (learning(parameters).step(students, step), score), None
+        return Learning(made(vector), shared, None, key, dt, level.generator)
 
     zeros = jnp.zeros(indices.shape, dtype)
     students = Students(
@@ -83,23 +130,44 @@ def score_of_learning(
         drive_square=zeros,
         diverged_step=jnp.full(indices.shape, -1),
     )
-    heated = jax.jacfwd(lambda vector: made(vector).temperature)(parameters)
-    first = jax.jacfwd(start)(parameters) + jnp.where(heated == 0, 0, jnp.nan)[None]
-    (students, score), _ = jax.lax.scan(body, (students, first), jnp.arange(n_steps))
-    shown = learning(parameters).record(students)
-    unknown = jnp.full((*indices.shape, 1), jnp.nan, dtype)
-    curve = LearningCurve(
-        times=jnp.asarray([t1], dtype),
-        **{name: value[:, None] for name, value in shown.items()},
-        work=unknown,
+    saves = Saves(1, count_steps(0.0, t1, level.dt, dtype))
+    outcome = run(
+        ScoredLearning(learning, parameters),
+        ScoredStudents(students, _initial_score(made, parameters, weights)),
+        None if teachers == "single" else teacher.T,
+        step=jnp.zeros((), default_int()),
+        first_trajectory=first,
+        saves=saves,
+        adjoint=Direct(),
+        meter=progress_meter(False),
+        layout=layout,
+    )
+    unknown = jnp.full((n_trajectories, 2), jnp.nan, dtype)
+    records = {name: x for name, x in outcome.records.items() if name != "drive_square"}
+    curve = curve_of(
+        problem,
+        records | {"work": unknown},
+        times=jnp.asarray([0, t1], dtype),
         scale_separation=unknown,
         jump_loss=unknown[0, 0],
-        stiffness=problem.stiffness,
-        temperature=problem.temperature,
-        initial={},
-        diverged_step=students.diverged_step,
-        teacher=None,
-        checkpoint=None,
+        diverged_step=outcome.walkers.diverged_step,
     )
-    curve = dataclasses.replace(curve, initial=curve.at_start())
-    return measure(curve), score
+    return curve, outcome.walkers.score
+
+
+def _initial_score(
+    made: Callable[[Array], LearningProblem],
+    parameters: Float[Array, " k"],
+    weights: Float[Array, "trajectory N"],
+) -> Float[Array, "trajectory k"]:
+    """∂ ln p of the weights at the start; NaN where the temperature depends on the parameters."""
+    n_inputs = weights.shape[1]
+
+    def log_density(vector: Array) -> Array:
+        problem = made(vector)
+        variance = problem.temperature / problem.stiffness
+        square = ordered_sum(weights.T, term=jnp.square)
+        return -square / (2 * variance) - n_inputs * jnp.log(variance) / 2
+
+    heated = jax.jacfwd(lambda vector: made(vector).temperature)(parameters)
+    return jax.jacfwd(log_density)(parameters) + jnp.where(heated == 0, 0, jnp.nan)[None]

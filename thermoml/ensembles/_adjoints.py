@@ -1,4 +1,4 @@
-"""Adjoints: how the loop over steps is laid out, and so what differentiating it costs."""
+"""Adjoints: layouts of the loop over steps, which fix what differentiating it costs."""
 
 import abc
 import math
@@ -32,7 +32,7 @@ def _scan_steps(step: Step, carry: Any, first: Array, count: int) -> Any:
 
 
 def _near_root(count: int) -> int:
-    """About √count, and a divisor where there is one near: a rest would be compiled once more."""
+    """A number near √count that divides it if possible: a rest would be compiled once more."""
     root = max(1, math.isqrt(count))
     divisors = [d for d in range(max(1, root // 4), 4 * root + 1) if count % d == 0]
     return min(divisors, key=lambda d: abs(d - root), default=root)

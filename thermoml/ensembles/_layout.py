@@ -1,0 +1,152 @@
+"""Layout of an ensemble: chunks of trajectories that fit the caches, shared over the devices."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax import lax
+from jax.extend.core import subjaxprs
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, PyTree
+
+from ..numerics.checks import check_count
+
+# Numbers that an array of one chunk may hold on one device: as many as its caches like.
+_ROOM = {"cpu": 2**20, "gpu": 2**28, "tpu": 2**28}
+# Trajectories from which on a second device is worth the compiler's trouble.
+_WORTH_A_DEVICE = 16
+
+
+class Footprint(NamedTuple):
+    """What limits the number of trajectories side by side.
+
+    Attributes:
+        numbers: a function that returns how many numbers the largest array of one trajectory
+            holds; it is called only where there are many trajectories.
+        vector: trajectories that are computed together; a chunk is a multiple of it on each device,
+            because a remainder would be computed as scalars and round differently.
+        widest: trajectories at most on one core of a CPU.
+        alone: the numbers beyond which a lone trajectory is not filled up to a whole vector.
+    """
+
+    numbers: Callable[[], int]
+    vector: int = 1
+    widest: int | None = None
+    alone: int = 0
+
+
+class Division(NamedTuple):
+    """Trajectories in a chunk, and the devices that share it (None for a single one)."""
+
+    chunk: int
+    mesh: Mesh | None
+
+    @property
+    def shares(self) -> int:
+        """The number of parts into which `share` cuts."""
+        return 1 if self.mesh is None else self.mesh.size
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """How an ensemble is laid out: side by side, one chunk after another, on which devices.
+
+    Trajectories are the same in every layout, to rounding. Whatever is left out is chosen for the
+    machine when a run begins.
+
+    Args:
+        chunk: trajectories side by side, at most (whole vectors on each device are made of it).
+        n_devices: the first so many local devices share a chunk.
+        platform: "cpu", "gpu" or "tpu", for which sizes are chosen.
+
+    Raises:
+        ValueError, TypeError: counts below 1, more devices than there are, an unknown platform.
+
+    Example:
+        >>> layout = Layout(chunk=64, n_devices=1)
+    """
+
+    chunk: int | None = None
+    n_devices: int | None = None
+    platform: str | None = None
+
+    def __post_init__(self):
+        for name in ("chunk", "n_devices"):
+            if getattr(self, name) is not None:
+                check_count(name, getattr(self, name))
+        if self.platform not in (None, *_ROOM):
+            raise ValueError(f"platform must be one of {', '.join(_ROOM)}, got {self.platform!r}")
+
+    def here(self) -> "Layout":
+        """This layout with this machine's devices and platform where they are left out."""
+        local = jax.local_device_count()
+        if self.n_devices is not None and self.n_devices > local:
+            raise ValueError(
+                f"n_devices must not exceed the {local} local devices, got {self.n_devices}; on a "
+                'CPU, jax.config.update("jax_num_cpu_devices", n) before the first computation '
+                "makes more"
+            )
+        return Layout(self.chunk, self.n_devices or local, self.platform or jax.default_backend())
+
+    def divide(self, n_trajectories: int, footprint: Footprint) -> Division:
+        """The chunk and the devices for an ensemble, of a layout that leaves nothing out."""
+        assert self.n_devices is not None
+        assert self.platform is not None
+        vector = footprint.vector
+        n_devices = max(1, min(self.n_devices, n_trajectories // _WORTH_A_DEVICE))
+        room = _ROOM.get(self.platform, _ROOM["gpu"])
+        if self.chunk is not None:
+            part = max(1, self.chunk // n_devices)
+        else:
+            part = max(1, room // footprint.numbers())
+            if footprint.widest is not None:
+                part = min(part, footprint.widest if self.platform == "cpu" else 2**16)
+        part = max(part, vector)
+        if n_trajectories == 1 and vector > 1 and footprint.numbers() * vector > footprint.alone:
+            return Division(1, None)
+        n_chunks = -(-n_trajectories // (part * n_devices))
+        part = -(-n_trajectories // (n_chunks * n_devices))
+        part = -(-part // vector) * vector
+        return Division(part * n_devices, _trajectory_mesh(n_devices))
+
+
+def _trajectory_mesh(n_devices: int) -> Mesh | None:
+    """The first local devices as a mesh to share trajectories over; None for a single one."""
+    if n_devices <= 1:
+        return None
+    return Mesh(np.array(jax.local_devices()[:n_devices]), ("trajectory",))
+
+
+def gather(tree: PyTree[Array], mesh: Mesh | None) -> PyTree[Array]:
+    """Inside jit: whole arrays on every device, from where on their number does not matter."""
+    if mesh is None:
+        return tree
+    whole = NamedSharding(mesh, PartitionSpec())
+    return jax.tree.map(lambda leaf: lax.with_sharding_constraint(leaf, whole), tree)
+
+
+def share(tree: PyTree[Array], mesh: Mesh | None, axis: int) -> PyTree[Array]:
+    """Inside jit: the arrays of `tree` with `axis` cut into equal parts, one on each device."""
+    if mesh is None:
+        return tree
+
+    def constrain(leaf: Any) -> Array:
+        spec: list[str | None] = [None] * leaf.ndim
+        spec[axis] = "trajectory"
+        return lax.with_sharding_constraint(leaf, NamedSharding(mesh, PartitionSpec(*spec)))
+
+    return jax.tree.map(constrain, tree)
+
+
+def _sizes(jaxpr: Any) -> Iterator[int]:
+    for equation in jaxpr.eqns:
+        yield from (getattr(variable.aval, "size", 0) for variable in equation.outvars)
+    for inner in subjaxprs(jaxpr):
+        yield from _sizes(inner)
+
+
+def widest_array(function: Callable[..., Any], *arguments: Any) -> int:
+    """The numbers in the largest array that `function` computes on its way."""
+    return max(_sizes(jax.make_jaxpr(function)(*arguments).jaxpr), default=1)
