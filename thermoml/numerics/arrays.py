@@ -29,7 +29,7 @@ def constant(value: Any, dtype: Any) -> jax.Array:
 
 
 def argument(value: Any, dtype: Any) -> Any:
-    """`value` as an argument of a program; a concrete one stays on the host, which costs nothing."""
+    """`value` as an argument of a program; concrete ones stay on the host, which costs nothing."""
     return np.asarray(value, dtype) if is_concrete(value) else jnp.asarray(value, dtype)
 
 

@@ -74,6 +74,18 @@ def _report(curve: LearningCurve, rule: AbstractRule, dt: float, throw: bool) ->
         )
 
 
+def _dtype_of(*starts: Any) -> Any:
+    """The floating dtype of the first array among weights, teachers and earlier results."""
+    for start in starts:
+        if isinstance(start, LearningCurve | SteadyState):
+            start = start.overlap
+        elif isinstance(start, Perceptron):
+            start = start.weights
+        if isinstance(start, jax.Array) and start.dtype.kind == "f":
+            return start.dtype
+    return default_float()
+
+
 def learn(
     problem: LearningProblem,
     level: AbstractLevel,
@@ -145,10 +157,7 @@ def learn(
         raise TypeError(f"level must be Microscopic(dt), Reduced(dt) or MeanField(), got {level!r}")
     if not isinstance(adjoint, AbstractAdjoint):
         raise TypeError(f"adjoint must be an instance such as ForwardMode(), got {adjoint!r}")
-    given = [getattr(x, "weights", x) for x in (weights, teacher)]
-    given += [getattr(weights, "overlap", None)]
-    dtypes = [x.dtype for x in given if isinstance(x, jax.Array) and x.dtype.kind == "f"]
-    dtype = dtypes[0] if dtypes else default_float()
+    dtype = _dtype_of(weights, teacher)
     problem = cast_floats(problem, dtype)
     n_trajectories = check_count("n_trajectories", n_trajectories)
     if isinstance(weights, LearningCurve):

@@ -84,8 +84,8 @@ class Reduced(AbstractLevel):
 class _Draws(NamedTuple):
     """Random numbers of a step: a row for each input of the batch, one for each trajectory.
 
-    Components of the inputs along teacher and student and of the noise perpendicular to both `(B, M)`; noise
-    along the teacher, along the student and across; χ² ratios of the rest of inputs and noise.
+    Components of the inputs along teacher and student, and of the noise off their plane, `(B, M)`;
+    noise along the teacher, along the student and across; χ² ratios of the rest of both.
     """
 
     along: Float[Array, "B M"]
