@@ -56,7 +56,7 @@ def test_a_solution_reads_well(solution):
     assert text.startswith("Solution of 4 trajectories at 3 saves")
     assert "0 to 1 in 10 steps" in text
     assert "t, x" in text
-    assert f"{np.asarray(solution.heat)[:, -1].mean():.5g}" in text
+    assert f"{tml.Estimate.of(np.asarray(solution.heat)[:, -1])} (mean at the end)" in text
     assert "non-finite" not in text
     traced = []
     jax.jit(lambda s: traced.append(str(s)))(solution)

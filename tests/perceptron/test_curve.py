@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 import thermoml as tml
-from thermoml.langevin._solution import Clock
+from thermoml.ensembles import Clock
 from thermoml.numerics.sums import CompensatedSum
-from thermoml.perceptron._curve import LearningCheckpoint
 
 K, T = 1.5, 0.6
 
@@ -34,9 +33,8 @@ def curve(x64):
         initial={},
         diverged_step=jnp.asarray([-1, -1]),
         teacher=jnp.ones(4),
-        checkpoint=LearningCheckpoint(
+        checkpoint=tml.perceptron.WeightsCheckpoint(
             weights=jnp.ones((2, 4)),
-            plane=None,
             work=CompensatedSum.zeros((2,), float),
             diverged_step=jnp.asarray([-1, -1]),
             stiffness=jnp.asarray(K),

@@ -103,7 +103,7 @@ class Solution(AbstractResult):
             rows["observables"] = ", ".join(self.observables)
         failed = int(np.sum(np.asarray(self.result) != Result.SUCCESSFUL))
         if failed:
-            rows["diverged"] = f"{failed} of {n_trajectories} trajectories"
+            rows["diverged"] = f"{failed} of {n_trajectories} trajectories turned non-finite"
         return f"Solution of {n_trajectories} trajectories at {n_saves} saves", rows
 
     def labelled(self) -> dict[str, Labelled]:
