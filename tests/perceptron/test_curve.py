@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import thermoml as tml
-from thermoml.langevin._solution import Clock
-from thermoml.numerics.sums import CompensatedSum
-from thermoml.perceptron._curve import LearningCheckpoint
+from thermoml.langevin import Clock
+from thermoml.numerics import CompensatedSum
+from thermoml.perceptron import LearningCheckpoint
 
 K, T = 1.5, 0.6
 

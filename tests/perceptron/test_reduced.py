@@ -10,7 +10,7 @@ from scipy import stats
 import thermoml as tml
 from thermoml.perceptron.levels._reduced import ReducedLearning
 
-pytestmark = pytest.mark.filterwarnings("ignore::thermoml.ScaleSeparationWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::thermoml.perceptron.ScaleSeparationWarning")
 
 DT, T1, M = 0.05, 1.0, 2100
 LEVEL = tml.Reduced(DT)
