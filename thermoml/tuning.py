@@ -79,11 +79,11 @@ def tune(
 ) -> Tuned:
     r"""Minimise an objective by gradient descent.
 
-    Without noise by L-BFGS (optax) with a line search, which stays where the objective is finite;
-    with a constraint c(θ) = 0 by the method of multipliers, minimising
+    Without noise: L-BFGS (optax) with a line search, which stays where the objective is finite.
+    With a constraint c(θ) = 0: the method of multipliers, which minimises
     $f + \lambda\cdot c + \tfrac r2|c|^2$ in rounds with $\lambda \leftarrow \lambda + rc$. With
-    noise by Adam with fresh noise at each step and a rate that decays to 0, and the mean of the
-    last quarter of the steps.
+    noise: Adam with fresh noise at each step and a rate that decays to 0, and the mean of the last
+    quarter of the steps.
 
     Args:
         objective: parameters -> scalar, differentiable (a steady state, a mean field, a protocol);
@@ -111,12 +111,13 @@ def tune(
 
     Example:
         >>> import thermoml as tml
-        >>> print(tml.tune(lambda x: (x - 2.0) ** 2, 0.0))  # doctest: +SKIP
+        >>> float(tml.tune(lambda x: (x - 2) ** 2, 0.0).parameters)
+        2.0
 
     Source: Nocedal and Wright 2006, chapters 7 and 17; Kingma and Ba 2015.
     """
     max_steps = check_count("max_steps", max_steps)
-    arrays, rest = eqx.partition(as_parameters(parameters), eqx.is_inexact_array)
+    arrays, static = eqx.partition(as_parameters(parameters), eqx.is_inexact_array)
     flat, unravel = ravel_pytree(arrays)
     if flat.size == 0:
         raise TypeError(f"parameters must hold at least one float to tune, got {parameters!r}")
@@ -125,7 +126,7 @@ def tune(
     check_bound("tolerance", tolerance, ">", 0.0)
 
     def rebuild(vector: Array) -> PyTree:
-        return eqx.combine(unravel(vector), rest)
+        return eqx.combine(unravel(vector), static)
 
     if isinstance(objective, AbstractObjective):
         if objective.stochastic:

@@ -73,7 +73,7 @@ class AbstractObjective(eqx.Module):
 
     @abc.abstractmethod
     def value_and_gradient(self, parameters: PyTree, key: Key[Array, ""] | None = None) -> Gradient:
-        """The value and its gradient in the floating arrays of `parameters` (the rest None)."""
+        """The value and its gradient, like `parameters` (its floating arrays; None elsewhere)."""
 
 
 def final_error(curve: LearningCurve) -> Float[Array, " trajectory"]:
@@ -216,11 +216,11 @@ def _samples(
     method: Method,
     first: int | Int[Array, ""] = 0,
 ) -> Samples:
-    arrays, rest = eqx.partition(parameters, eqx.is_inexact_array)
+    arrays, static = eqx.partition(parameters, eqx.is_inexact_array)
     flat, unravel = ravel_pytree(arrays)
 
     def build(vector: Array) -> LearningProblem:
-        return objective.build(eqx.combine(unravel(vector), rest))
+        return objective.build(eqx.combine(unravel(vector), static))
 
     return _SAMPLERS[method](_Run(objective, key, first), build, flat)
 

@@ -78,8 +78,8 @@ def _residual(logs: Array, problem: LearningProblem, target: Array) -> Float[Arr
 
 @eqx.filter_jit
 def _learning_rate(problem: LearningProblem, target: Float[Array, ""]) -> Float[Array, ""]:
-    arrays, rest = eqx.partition((problem, target), eqx.is_array)
-    fixed, aim = eqx.combine(jax.lax.stop_gradient(arrays), rest)
+    arrays, static = eqx.partition((problem, target), eqx.is_array)
+    fixed, aim = eqx.combine(jax.lax.stop_gradient(arrays), static)
 
     def divide(ends, _):
         low, high = ends

@@ -89,6 +89,12 @@ def steady_state(problem: LearningProblem, *, exact: bool = False) -> SteadyStat
     Cost: O(1): some hundred Gaussian averages, 1 ms for an `AbstractPowerRule`; exact, some ten
     thousand.
 
+    Example:
+        >>> import thermoml as tml
+        >>> problem = tml.LearningProblem(tml.Hebbian(), learning_rate=1.0)
+        >>> print(f"{tml.steady_state(problem).error:.4f}")
+        0.2856
+
     Source: Goldt and Seifert 2017, arXiv:1706.09713; minimum and distribution by thermoml.
     """
     if not isinstance(problem, LearningProblem):
@@ -152,7 +158,7 @@ def _refuse_runaway(problem: LearningProblem) -> None:
 
 
 def averages_at(problem: LearningProblem, stiffness: Array) -> tuple[Array, Array, Moments]:
-    """R, P and the averages there, if the effective stiffness is c = `stiffness`."""
+    """R, P and the averages of a mean force with effective stiffness c = `stiffness`."""
     transverse = jnp.sqrt(problem.temperature / stiffness)
     pull = plane_moments(problem.rule, jnp.zeros_like(transverse), transverse).along_teacher
     overlap = problem.learning_rate * pull / stiffness
@@ -213,8 +219,8 @@ def stiffness_bracket(problem: LearningProblem) -> tuple[Array, Array, Bool[Arra
 
 def effective_stiffness(problem: LearningProblem) -> Float[Array, ""]:
     """c at the minimum of the free energy, with implicit derivatives; NaN if there is none."""
-    arrays, rest = eqx.partition(problem, eqx.is_array)
-    low, high, exists = stiffness_bracket(eqx.combine(jax.lax.stop_gradient(arrays), rest))
+    arrays, static = eqx.partition(problem, eqx.is_array)
+    low, high, exists = stiffness_bracket(eqx.combine(jax.lax.stop_gradient(arrays), static))
     options = {"lower": low, "upper": high}
     root = newton_root(lambda place: mismatch(place, problem), (low + high) / 2, options)
     return jnp.where(exists, jnp.exp(root), jnp.nan)
