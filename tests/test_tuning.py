@@ -71,12 +71,14 @@ def test_alpha_at_fixed_rate_from_a_bad_start():
     assert abs(slope / curvature) < 1e-5
 
 
-class Noisy:
+class Noisy(tml.perceptron.AbstractObjective):
     """|p - 3|² with noise in its gradient."""
 
-    stochastic = True
+    @property
+    def stochastic(self):
+        return True
 
-    def value_and_gradient(self, parameters, key):
+    def value_and_gradient(self, parameters, key=None):
         noise = jax.random.normal(key)
         one = jnp.ones(())
         value = (parameters - 3) ** 2

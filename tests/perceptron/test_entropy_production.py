@@ -11,10 +11,7 @@ from jaxtyping import Array
 
 import thermoml as tml
 from thermoml.numerics.quadrature import tanh_sinh
-from thermoml.numerics.statistics import mean_and_error
-from thermoml.perceptron.problem._problem import mean_drive
-from thermoml.perceptron.theory._moments import moments, plane_moments
-from thermoml.perceptron.theory._stepped_work import drive_square, stepped_work_rate
+from thermoml.perceptron.theory import drive_square, moments, plane_moments, stepped_work_rate
 
 TABLE = ["hebbian", "perceptron", "adatron", "alpha=-0.2", "alpha=0.5", "linear", "custom"]
 KEY = jax.random.key(31)
@@ -62,8 +59,9 @@ def test_mean_force_of_binary_inputs_does_no_work_around_a_loop(rule, all_inputs
         for start, end in itertools.pairwise([0, *np.unique(zeros.round(14)), 1]):
             path.append(here + (start + (end - start) * nodes) * (there - here))
             steps.append((end - start) * weights * (there - here))
-    drive = lambda w: mean_drive(problem_of(rule, 3, 0.4), w, teacher, jnp.asarray(inputs))
-    teacher, force = tml.Perceptron(np.array([1.2, 0.9, 0.75**0.5])), jax.jit(jax.vmap(drive))
+    teacher = np.array([1.2, 0.9, 0.75**0.5])
+    system = tml.perceptron.PerceptronLearning(problem_of(rule, 3, 0.4), teacher)
+    force = jax.jit(jax.vmap(lambda w: system.drive_force(w, None, jnp.asarray(inputs))))
     works = np.sum(np.asarray(force(np.concatenate(path))) * np.concatenate(steps), axis=1)
     assert abs(works.sum()) < 1e-10
     assert np.abs(works).sum() > 0.1
@@ -112,7 +110,7 @@ def rest(request):
             last = run(dt, weights=2**0.5 * plane, teacher=np.array([1, 0], np.float32))
             begun = 0 if part else 3  # three saves to come to rest
             heat += n * np.asarray(last.heat[:, -1] - last.heat[:, begun], float)
-        heat_rate = mean_and_error(heat / dt / (1000 * n_runs - 300))
+        heat_rate = tml.Estimate.of(heat / dt / (1000 * n_runs - 300))
         found.append((*heat_rate, n * float(last.heat_rate_bias.mean())))
     exact = tml.steady_state(problem_of(build(), n, rate, inputs="gaussian"), exact=True)
     return learned, found, exact
@@ -199,7 +197,7 @@ def binary():
 
 def test_heat_at_rest_is_the_excess_of_the_weights_met(binary):
     """±1 inputs, 2 fine - coarse; 4.5 standard errors, 7e-6, are 7 % of the heat."""
-    (coarse, its_error), (fine, error) = (mean_and_error(heat - met) for heat, met in binary)
+    (coarse, its_error), (fine, error) = (tml.Estimate.of(heat - met) for heat, met in binary)
     allowed = 4.5 * np.hypot(2 * error, its_error)
     assert abs(2 * fine - coarse) < allowed < 0.07 * binary[1][1].mean()
     assert coarse < -5 * its_error  # a single dt would not have done
@@ -241,10 +239,10 @@ def test_mean_work_of_a_step(rule, law):
     expected, found = jax.jit(predict)(*plane)
     square = float(drive_square(problem, found))
     work, squares = one_step(law.force, rate, n, batch, dt, plane)
-    mean, error = mean_and_error(squares)
+    mean, error = tml.Estimate.of(squares)
     assert abs(mean - square) < 4.5 * error
     slope = np.cov(work, squares)[0, 1] / squares.var()
-    mean, error = mean_and_error(work - slope * (squares - square))
+    mean, error = tml.Estimate.of(work - slope * (squares - square))
     assert abs(mean - expected) < 4.5 * error
     # Where F is constant but for its jump, this is the work if no input passed it.
     assert law.smooth or square - K * rate * found.stability - mean > 40 * error

@@ -51,14 +51,14 @@ def test_bound_is_differentiable():
     np.testing.assert_allclose(slope, (ahead - behind) / 2e-5, rtol=1e-8)
 
 
-def at_rest(error):
+def optimal_state(error):
     problem = tml.LearningProblem(tml.OptimalRule(error), learning_rate=1.0)
     return tml.steady_state(problem)
 
 
 def test_optimal_rule_reaches_the_bound():
     errors = jnp.asarray(ERRORS)
-    state = jax.jit(jax.vmap(at_rest))(errors)
+    state = jax.jit(jax.vmap(optimal_state))(errors)
     bound = tml.dissipation_bound(errors)
     np.testing.assert_allclose(state.error, errors, rtol=1e-9)
     np.testing.assert_allclose(state.dissipation, bound, rtol=1e-9)
@@ -116,7 +116,7 @@ def test_at_dissipation():
     found = tml.steady_state(dataclasses.replace(growing, learning_rate=same.learning_rate[2]))
     np.testing.assert_allclose(found.dissipation, 30.0, rtol=1e-10)
     idle = tml.LearningProblem(lambda s: 0 * s, learning_rate=1.0)
-    with pytest.raises(ValueError, match="the rule cannot dissipate 2 at rest"):
+    with pytest.raises(ValueError, match="the rule cannot dissipate 2 in a steady state"):
         tml.perceptron.at_dissipation(idle, 2.0)
     with pytest.raises(ValueError, match="dissipation must be finite and > 0"):
         tml.perceptron.at_dissipation(problem, -1.0)

@@ -10,7 +10,6 @@ from thermoml.numerics.arrays import cast_floats
 from thermoml.numerics.random import row_numbers, trajectory_streams
 from thermoml.numerics.sums import CompensatedSum
 from thermoml.perceptron.levels._microscopic import Learning, Students
-from thermoml.perceptron.problem._problem import mean_drive
 
 N, B, M = 6, 4, 3
 INPUTS = {
@@ -36,9 +35,7 @@ def test_drive_is_the_plain_sum(rule, law):
     problem = tml.LearningProblem(rule, learning_rate=0.7, n_inputs=N, batch=B)
     expected = numpy_drive(force, 0.7, weights, teacher, inputs)
     system = tml.perceptron.PerceptronLearning(problem, teacher)
-    plain = mean_drive(problem, jnp.asarray(weights), tml.Perceptron(teacher), jnp.asarray(inputs))
     drive = system.drive_force(jnp.asarray(weights), None, jnp.asarray(inputs))
-    np.testing.assert_allclose(plain, expected, rtol=1e-12)
     np.testing.assert_allclose(drive, expected, rtol=1e-12)
     np.testing.assert_allclose(
         system.energy(jnp.asarray(weights), None, None), weights @ weights / 2

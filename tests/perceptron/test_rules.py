@@ -7,8 +7,7 @@ import pytest
 from scipy.integrate import quad
 
 import thermoml as tml
-from thermoml.perceptron.problem._problem import mean_drive
-from thermoml.perceptron.theory._jumps import force_jump
+from thermoml.perceptron.theory import force_jump
 
 S = np.array([-4.0, -1.3, -1e-3, 0.0, 1e-3, 0.4, 2.5])
 
@@ -46,7 +45,35 @@ def test_quadrature_potential_equals_closed_form(rule, law):
     np.testing.assert_allclose(potential, law.potential(S), rtol=1e-10, atol=1e-12)
 
 
-def test_smooth_tells_whether_force_jumps(rule, law):
+def test_powers_are_those_of_the_force(rule):
+    if not isinstance(rule, tml.perceptron.AbstractPowerRule):
+        pytest.skip("not made of powers")
+    s = jnp.asarray(S[S != 0])
+    wrong, right = (sum(c * jnp.abs(s) ** p for c, p in x) + 0 * s for x in rule.powers)
+    np.testing.assert_allclose(jnp.where(s < 0, wrong, right), jax.vmap(rule)(s), rtol=1e-13)
+
+
+def test_rules_have_names_parameters_and_labels():
+    labels = {}
+    for name, rule in tml.perceptron.RULES.items():
+        assert getattr(tml.perceptron, rule.__name__) is rule
+        labels[name] = rule(*[0.3 for _ in rule.parameter_names()]).label
+    assert labels == {
+        "hebbian": "Hebbian",
+        "perceptron": "Perceptron",
+        "adatron": "AdaTron",
+        "alpha_tron": "α-tron, α = 0.3",
+        "linear_alpha_tron": "linear α-tron, α = 0.3",
+    }
+    assert tml.AlphaTron.parameter_names() == ("alpha",)
+    assert tml.perceptron.CustomRule(jnp.tanh).label == "CustomRule"
+    assert tml.OptimalRule(0.2).label == "OptimalRule, error = 0.2"
+    inside = []
+    jax.jit(lambda a: inside.append(tml.AlphaTron(a).label))(0.3)
+    assert inside == ["α-tron, α = traced"]
+
+
+def test_smooth_says_whether_the_force_jumps(rule, law):
     assert rule.smooth is law.smooth
     if rule.smooth:
         assert abs(force_jump(rule, jnp.float64)) < 1e-12
@@ -111,7 +138,7 @@ def test_domain_of_alpha_is_warned_about(alpha, reason):
 def test_linear_alpha_tron_warns_when_it_runs_away():
     with pytest.raises(ValueError, match="alpha must be finite"):
         tml.perceptron.LinearAlphaTron(np.nan)
-    with pytest.warns(tml.perceptron.RuleWarning, match="runs away"):
+    with pytest.warns(tml.perceptron.RuleWarning, match="run away with .* α = 1. unless"):
         tml.LearningProblem(tml.perceptron.LinearAlphaTron(1.0), learning_rate=1.0, n_inputs=4)
 
 
@@ -125,7 +152,7 @@ def fact_one(rule, all_inputs):
     signs = jnp.sign(inputs @ jnp.asarray(teacher))
 
     def force(w):
-        return mean_drive(problem, w, tml.Perceptron(teacher), inputs)
+        return tml.perceptron.PerceptronLearning(problem, teacher).drive_force(w, None, inputs)
 
     def potential(w):
         return n**0.5 * jnp.mean(rule.potential(signs * (inputs @ w) / n**0.5))

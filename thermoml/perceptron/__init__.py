@@ -22,6 +22,7 @@ from ._learn import (
     warn_of_separation as warn_of_separation,
 )
 from ._objective import (
+    AbstractObjective as AbstractObjective,
     Gradient as Gradient,
     LearningObjective as LearningObjective,
 )
@@ -33,7 +34,9 @@ from .levels import (
     sphere_teacher as sphere_teacher,
 )
 from .problem import (
+    RULES as RULES,
     AbstractInputs as AbstractInputs,
+    AbstractPowerRule as AbstractPowerRule,
     AbstractRule as AbstractRule,
     AdaTron as AdaTron,
     AlphaTron as AlphaTron,
@@ -46,10 +49,12 @@ from .problem import (
     Perceptron as Perceptron,
     PerceptronLearning as PerceptronLearning,
     PerceptronRule as PerceptronRule,
+    Power as Power,
     RuleWarning as RuleWarning,
     TrainingSet as TrainingSet,
     generalization_error as generalization_error,
     label_information as label_information,
+    potential_by_quadrature as potential_by_quadrature,
     test_error as test_error,
 )
 from .theory import (

@@ -1,11 +1,12 @@
-"""How a batch of inputs meets the weights: the two matrix products of a learning step.
+"""The two matrix products of a batch of inputs with the weights in a learning step.
 
 A batch holds B inputs for each of M trajectories, the trajectory axis last. `project` is
 Σ_i ξ_bi v_i over the N components, `combine` is Σ_b c_b ξ_bi over the batch.
 """
 
-from ._base import AbstractInputBatch
-from ._dense import DenseBatch, RowBatch
-from ._packed import PackedBatch
+from ...numerics.public import publish as _publish
+from ._base import AbstractInputBatch as AbstractInputBatch
+from ._dense import DenseBatch as DenseBatch, RowBatch as RowBatch
+from ._packed import PackedBatch as PackedBatch
 
-__all__ = ["AbstractInputBatch", "DenseBatch", "PackedBatch", "RowBatch"]
+_publish(globals())

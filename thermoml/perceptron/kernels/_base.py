@@ -1,4 +1,4 @@
-"""What every kernel offers."""
+"""Interface of a batch of inputs."""
 
 import abc
 

@@ -9,7 +9,7 @@ from ._base import AbstractInputBatch
 
 
 class DenseBatch(AbstractInputBatch):
-    """Inputs held as they are. Memory O(B N M)."""
+    """Inputs as one array. Memory O(B N M)."""
 
     values: Float[Array, "N B M"]
 
@@ -34,10 +34,10 @@ class DenseBatch(AbstractInputBatch):
 
 
 class RowBatch(AbstractInputBatch):
-    """Rows of one training set of P examples, chosen anew for each trajectory.
+    """Rows of one training set of P examples, chosen for each trajectory.
 
     Products with the whole set are matrix products shared by all trajectories; the rows are picked
-    from (or scattered into) their P results. Nothing of size B N M is made. Cost O(P N M).
+    from (or scattered into) their P results. No array of size B N M is made. Cost O(P N M).
     """
 
     examples: Float[Array, "P N"]

@@ -1,4 +1,4 @@
-"""±1 inputs as packed random bits: one 32-bit word holds 32 inputs of one weight."""
+"""Inputs of ±1 as packed random bits: one 32-bit word holds 32 inputs of one weight."""
 
 import functools
 
@@ -11,7 +11,7 @@ from ...numerics.sums import by_blocks, ordered_sum
 from ._base import AbstractInputBatch
 
 
-def _chosen(word: Array, mask: Array, value: Array) -> Array:
+def _where_set(word: Array, mask: Array, value: Array) -> Array:
     """The value where the masked bit is set, else 0: one masked addition in vector code."""
     return jnp.where((word & mask) != 0, value, jnp.zeros_like(value))
 
@@ -25,7 +25,7 @@ class PackedBatch(AbstractInputBatch):
     r"""B inputs of ±1: bit b % 32 of `words[b // 32, i, m]` is set where ξ_bi = -1.
 
     Sums go over the set bits alone, $\sum_i\xi_iv_i = \sum_iv_i - 2\sum_{\xi_i=-1}v_i$. Memory is
-    B/32 words for each weight; nothing of size B N M is made.
+    B/32 words for each weight; no array of size B N M is made.
     """
 
     words: UInt32[Array, "W N M"]
@@ -54,7 +54,7 @@ class PackedBatch(AbstractInputBatch):
         def block(_, *words):
             sums = jnp.broadcast_to(total[None], words[0].shape)
             for b in range(self.batch):
-                sums = sums + _chosen(words[b // 32], jnp.uint32(1 << b % 32), flips[b][None])
+                sums = sums + _where_set(words[b // 32], jnp.uint32(1 << b % 32), flips[b][None])
             return sums
 
         return by_blocks(block, self.words.shape[1], *self.words)
@@ -65,20 +65,20 @@ class PackedBatch(AbstractInputBatch):
 
 
 def _project_fused(size: int, words: Array, *vectors: Array) -> tuple[Array, ...]:
-    """One reduction over the weights, which XLA fuses with the bits. For accelerators."""
+    """One reduction over the weights, which XLA fuses with the bits; for accelerators."""
     masks = _masks(size)[:, :, None]
     return tuple(
-        jnp.sum(v, axis=0)[None] - 2 * jnp.sum(_chosen(words[None], masks, v[None]), axis=1)
+        jnp.sum(v, axis=0)[None] - 2 * jnp.sum(_where_set(words[None], masks, v[None]), axis=1)
         for v in vectors
     )
 
 
 def _project_blocks(size: int, words: Array, *vectors: Array) -> tuple[Array, ...]:
-    """Row after row of weights, unrolled in blocks: vector code on the CPU."""
+    """Row after row of weights, unrolled in blocks; vector code on the CPU."""
     masks = _masks(size)
 
     def term(word, *rows):
-        return tuple((row, _chosen(word[None], masks, row[None])) for row in rows)
+        return tuple((row, _where_set(word[None], masks, row[None])) for row in rows)
 
     sums = ordered_sum(words, *vectors, term=term)
-    return tuple(total[None] - 2 * chosen for total, chosen in sums)
+    return tuple(total[None] - 2 * negative for total, negative in sums)

@@ -18,6 +18,8 @@ from ._problem import (
     PerceptronLearning as PerceptronLearning,
 )
 from ._rules import (
+    RULES as RULES,
+    AbstractPowerRule as AbstractPowerRule,
     AbstractRule as AbstractRule,
     AdaTron as AdaTron,
     AlphaTron as AlphaTron,
@@ -25,9 +27,11 @@ from ._rules import (
     Hebbian as Hebbian,
     LinearAlphaTron as LinearAlphaTron,
     PerceptronRule as PerceptronRule,
+    Power as Power,
     RuleWarning as RuleWarning,
     check_finite as check_finite,
     check_force as check_force,
+    potential_by_quadrature as potential_by_quadrature,
 )
 
 _publish(globals())

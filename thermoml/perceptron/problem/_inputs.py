@@ -1,33 +1,46 @@
-"""Where inputs come from: random ±1, random Gaussian, or a training set."""
+"""Distributions of inputs: random ±1, random Gaussian, or a training set."""
 
 import abc
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int, UInt32
 
 from ...numerics.arrays import as_parameter, is_concrete
 from ...numerics.random import Draws, row_numbers
 from ...numerics.sums import by_blocks
 from ..kernels import AbstractInputBatch, DenseBatch, PackedBatch, RowBatch
 
-# A gathered row costs as much as this many rows of a matrix product.
+# Gathering one row costs as much as this many rows of a matrix product.
 _GATHER_COST = 32
 
 
 class AbstractInputs(eqx.Module):
-    """A distribution of inputs ξ ∈ R^N."""
+    """A distribution of inputs ξ ∈ R^N.
+
+    To write one, subclass this with `draw`, which returns a batch such as
+    `thermoml.perceptron.kernels.DenseBatch`, and `footprint`.
+    """
 
     @abc.abstractmethod
-    def draw(self, draws: Draws, *, batch: int, n_inputs: int, dtype: Any) -> AbstractInputBatch:
-        """A fresh batch for each trajectory."""
+    def draw(
+        self, draws: Draws, *, batch: int, n_inputs: int, dtype: DTypeLike
+    ) -> AbstractInputBatch:
+        """A fresh batch for each trajectory.
+
+        Args:
+            draws: the random numbers of one step, `(row, trajectory)`.
+            batch: B, inputs per trajectory.
+            n_inputs: N.
+            dtype: of the inputs, where they are floats.
+        """
 
     @abc.abstractmethod
     def footprint(self, batch: int, n_inputs: int) -> int:
-        """How many numbers a batch keeps in memory for each trajectory."""
+        """The count of numbers that a batch keeps in memory for each trajectory."""
 
 
 class BinaryInputs(AbstractInputs):
@@ -54,7 +67,7 @@ class GaussianInputs(AbstractInputs):
 
 
 class TrainingSet(AbstractInputs):
-    """A finite set of examples; each step sees a random batch of them, without repetition.
+    """A finite set of examples; each step draws a random batch of them, without repetition.
 
     Args:
         examples: shape `(P, N)`. The batch of the problem must not exceed P.
@@ -81,12 +94,10 @@ class TrainingSet(AbstractInputs):
             rows = jnp.broadcast_to(jnp.arange(batch)[:, None], words.shape)
         else:
             rows = _subset(words, n_examples)
-        chosen = RowBatch(self.examples, rows)
-        return (
-            chosen
-            if self._shares_products(batch)
-            else DenseBatch(jnp.moveaxis(chosen.unpack(), 0, 1))
-        )
+        picked = RowBatch(self.examples, rows)
+        if self._shares_products(batch):
+            return picked
+        return DenseBatch(jnp.moveaxis(picked.unpack(), 0, 1))
 
     def _shares_products(self, batch: int) -> bool:
         return self.examples.shape[0] <= _GATHER_COST * batch
@@ -96,15 +107,20 @@ class TrainingSet(AbstractInputs):
         return max(n_inputs, self.examples.shape[0]) if shared else batch * n_inputs
 
 
-def _subset(words: Array, n_examples: int) -> Int[Array, "B M"]:
-    """B different rows out of P, every set alike (Floyd's algorithm); O(B²) per trajectory."""
+def _subset(words: UInt32[Array, "B M"], n_examples: int) -> Int[Array, "B M"]:
+    """B different rows out of P, each set equally likely.
+
+    Cost: O(B²) per trajectory.
+
+    Source: Floyd's algorithm; Bentley and Floyd 1987, Commun. ACM 30, 754.
+    """
     batch, n_trajectories = words.shape
 
-    def choose(b, chosen):
+    def choose(b, rows):
         last = n_examples - batch + b
-        row = (words[b] % (last + 1).astype(jnp.uint32)).astype(chosen.dtype)
-        taken = jnp.any(chosen == row[None], axis=0)
-        return chosen.at[b].set(jnp.where(taken, last, row))
+        row = (words[b] % (last + 1).astype(jnp.uint32)).astype(rows.dtype)
+        taken = jnp.any(rows == row[None], axis=0)
+        return rows.at[b].set(jnp.where(taken, last, row))
 
     return jax.lax.fori_loop(0, batch, choose, jnp.full((batch, n_trajectories), -1))
 
@@ -112,7 +128,7 @@ def _subset(words: Array, n_examples: int) -> Int[Array, "B M"]:
 _BY_NAME = {"binary": BinaryInputs, "gaussian": GaussianInputs}
 
 
-def as_inputs(inputs: Any) -> AbstractInputs:
+def as_inputs(inputs: AbstractInputs | str) -> AbstractInputs:
     """`inputs` as an `AbstractInputs`; "binary" and "gaussian" by name."""
     if isinstance(inputs, AbstractInputs):
         return inputs

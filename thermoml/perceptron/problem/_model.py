@@ -1,8 +1,9 @@
-"""The perceptron itself, and how wrong and how informed it is."""
+"""The perceptron, its errors, and the information of its predictions."""
 
 import equinox as eqx
 import jax.numpy as jnp
 from jax.scipy.special import xlogy
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from ...numerics.arrays import as_parameter
@@ -18,8 +19,17 @@ class Perceptron(eqx.Module):
 
     weights: Float[Array, "... N"] = eqx.field(converter=as_parameter)
 
-    def activation(self, inputs: Float[Array, "... N"]) -> Float[Array, "..."]:
-        """λ = w·ξ/√N for inputs of shape `(..., N)`. Cost O(N) per input."""
+    def activation(self, inputs: ArrayLike) -> Float[Array, "..."]:
+        """λ = w·ξ/√N.
+
+        Args:
+            inputs: ξ, shape `(..., N)`; leading axes broadcast against those of the weights.
+
+        Raises:
+            ValueError: inputs of another N.
+
+        Cost: O(N) per input.
+        """
         inputs = jnp.asarray(inputs, self.weights.dtype)
         if inputs.ndim == 0 or inputs.shape[-1] != self.weights.shape[-1]:
             raise ValueError(
@@ -29,24 +39,30 @@ class Perceptron(eqx.Module):
         product = jnp.einsum("...n,...n->...", *jnp.broadcast_arrays(self.weights, inputs))
         return product / self.weights.shape[-1] ** 0.5
 
-    def __call__(self, inputs: Float[Array, "... N"]) -> Float[Array, "..."]:
-        """The prediction σ̂ = ±1 for inputs of shape `(..., N)`."""
+    def __call__(self, inputs: ArrayLike) -> Float[Array, "..."]:
+        """The prediction σ̂ = ±1; arguments as of `activation`."""
         activation = self.activation(inputs)
         return jnp.where(activation < 0, -jnp.ones_like(activation), 1)
 
 
-def _weights(perceptron: Perceptron | Array) -> Array:
+def _weights(perceptron: Perceptron | ArrayLike) -> Float[Array, "... N"]:
     return perceptron.weights if isinstance(perceptron, Perceptron) else as_parameter(perceptron)
 
 
 def generalization_error(
-    student: Perceptron | Float[Array, "... N"], teacher: Perceptron | Float[Array, "... N"]
+    student: Perceptron | ArrayLike, teacher: Perceptron | ArrayLike
 ) -> Float[Array, "..."]:
     r"""$\varepsilon = \theta_0/\pi$ with θ₀ the angle between student and teacher.
 
-    The probability to be wrong on a random isotropic input (Gaussian at any N, ±1 as N → ∞).
-    Leading axes broadcast. Stable at small angles: θ₀ = 2 atan2(|a - b|, |a + b|), a and b the
-    unit vectors (Kahan). NaN for a zero vector.
+    The probability of a wrong prediction on a random isotropic input (Gaussian at any N, ±1 as
+    N → ∞). Accurate at small angles: θ₀ = 2 atan2(|a - b|, |a + b|), a and b the unit vectors
+    (Kahan).
+
+    Args:
+        student, teacher: perceptrons or their weights, shape `(..., N)`; leading axes broadcast.
+
+    Returns:
+        ε in [0, 1], shape `(...)`; NaN for a zero vector.
     """
     a, b = jnp.broadcast_arrays(_weights(student), _weights(teacher))
     a = a / jnp.linalg.norm(a, axis=-1, keepdims=True)
@@ -56,13 +72,21 @@ def generalization_error(
 
 
 def test_error(
-    student: Perceptron | Float[Array, "... N"],
-    teacher: Perceptron | Float[Array, "... N"],
-    inputs: Float[Array, "P N"],
+    student: Perceptron | ArrayLike, teacher: Perceptron | ArrayLike, inputs: ArrayLike
 ) -> Float[Array, "..."]:
-    """The fraction of the P `inputs` on which the student disagrees with the teacher.
+    """The fraction of inputs on which student and teacher disagree.
 
-    Leading axes of student and teacher broadcast; cost O(P N) for each pair.
+    Args:
+        student, teacher: perceptrons or their weights, shape `(..., N)`; leading axes broadcast.
+        inputs: `(P, N)`.
+
+    Returns:
+        Fractions, shape `(...)`.
+
+    Raises:
+        ValueError: inputs of another shape.
+
+    Cost: O(P N) for each pair.
     """
     student, teacher = Perceptron(_weights(student)), Perceptron(_weights(teacher))
     inputs = jnp.asarray(inputs, student.weights.dtype)
@@ -78,15 +102,21 @@ def test_error(
     return jnp.mean(labels[0] != labels[1], axis=-1, dtype=student.weights.dtype)
 
 
-# Not a test, whatever its name says to pytest.
-setattr(test_error, "__test__", False)  # noqa: B010
+# pytest takes a function of this name, imported into a file of tests, for a test.
+test_error.__test__ = False  # pyright: ignore[reportFunctionMemberAccess]
 
 
-def label_information(error: Float[Array, "..."]) -> Float[Array, "..."]:
+def label_information(error: ArrayLike) -> Float[Array, "..."]:
     r"""$I(\sigma:\hat\sigma) = \ln 2 + \varepsilon\ln\varepsilon +
     (1-\varepsilon)\ln(1-\varepsilon)$.
 
-    What a prediction that is wrong with probability ε tells about the label, in nats.
+    The mutual information of a label and a prediction that is wrong with probability ε.
+
+    Args:
+        error: ε in [0, 1], any shape.
+
+    Returns:
+        Nats per label, of the same shape.
 
     Raises:
         ValueError: ε outside [0, 1].

@@ -1,8 +1,8 @@
-"""The learning problem: which rule, how fast, in which bath, from which inputs."""
+"""The learning problem: rule, learning rate, bath and inputs; as a system for `simulate` too."""
 
 import warnings
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import equinox as eqx
 import jax
@@ -16,10 +16,10 @@ from ...numerics.checks import check_bound, check_count
 from ...numerics.random import trajectory_streams
 from ._inputs import AbstractInputs, TrainingSet, as_inputs
 from ._model import Perceptron
-from ._rules import AbstractRule, CustomRule, LinearAlphaTron, RuleWarning
+from ._rules import AbstractPowerRule, AbstractRule, CustomRule, RuleWarning
 
 
-def as_rule(rule: Any) -> AbstractRule:
+def as_rule(rule: AbstractRule | Callable[[Array], Array]) -> AbstractRule:
     """`rule` as an `AbstractRule`; a plain function F(s) becomes a `CustomRule`."""
     if isinstance(rule, AbstractRule):
         return rule
@@ -37,13 +37,13 @@ class LearningProblem(eqx.Module):
       + \sqrt{2T}\,dW, \qquad s_b = \sigma_b\,\frac{w\cdot\xi_b}{\sqrt N},\quad
       \sigma_b = \operatorname{sgn}(T_\text{teacher}\cdot\xi_b)$$
 
-    with ν = learning_rate·√N, mobility 1 and k_B = 1. Energy U = k|w|²/2; the learning force is a
-    drive, whose work is δW.
+    with ν = learning_rate·√N, mobility 1 and k_B = 1. The energy is U = k|w|²/2; the learning force
+    is a drive, and its work is δW.
 
     Args:
         rule: F(s), an `AbstractRule` or a function.
         learning_rate: ν̃ = ν/√N >= 0, the rate that has a thermodynamic limit.
-        n_inputs: N; None where only N → ∞ is meant.
+        n_inputs: N; None for N → ∞ alone.
         stiffness: k >= 0, the weight decay.
         temperature: T >= 0 of the bath.
         batch: B >= 1, inputs per step.
@@ -53,12 +53,15 @@ class LearningProblem(eqx.Module):
         TypeError, ValueError: an argument out of range, or a training set of another N or smaller
             than the batch.
 
+    Warns:
+        RuleWarning: an `AbstractPowerRule` whose force grows like s, and faster than the decay.
+
     Source: Wennberg 2019; Goldt and Seifert 2017, arXiv:1706.09713, eqs. 4-7.
     """
 
     rule: AbstractRule = eqx.field(converter=as_rule)
     learning_rate: Float[Array, ""] = eqx.field(kw_only=True, converter=as_parameter)
-    n_inputs: int | Array | None = eqx.field(default=None, kw_only=True)
+    n_inputs: int | np.integer | Array | None = eqx.field(default=None, kw_only=True)
     stiffness: Float[Array, ""] = eqx.field(default=1.0, kw_only=True, converter=as_parameter)
     temperature: Float[Array, ""] = eqx.field(default=1.0, kw_only=True, converter=as_parameter)
     batch: int = eqx.field(default=30, kw_only=True, static=True)
@@ -85,26 +88,39 @@ class LearningProblem(eqx.Module):
                     f"batch must not exceed the {n_examples} examples of the training set, "
                     f"got {self.batch}"
                 )
-        if isinstance(self.rule, LinearAlphaTron) and is_concrete(self):
-            gain = np.asarray(self.learning_rate) * np.asarray(self.rule.alpha)
-            if (gain >= np.asarray(self.stiffness)).any():
+        if isinstance(self.rule, AbstractPowerRule) and is_concrete(self):
+            _warn_of_runaway(self, self.rule)
+
+
+def _warn_of_runaway(problem: LearningProblem, rule: AbstractPowerRule) -> None:
+    """A RuleWarning if a term of the force that is linear in s outgrows the weights' decay."""
+    rate, stiffness = np.asarray(problem.learning_rate), np.asarray(problem.stiffness)
+    for terms, sign in zip(rule.powers, (-1, 1), strict=True):
+        for coefficient, exponent in terms:
+            gain = sign * rate * np.asarray(coefficient)
+            if ((np.asarray(exponent) == 1) & (gain >= stiffness)).any():
                 warnings.warn(
-                    "LinearAlphaTron runs away unless learning_rate * alpha < stiffness, got "
-                    f"{gain} and {self.stiffness}",
+                    f"the weights run away with this rule ({rule.label}) unless its slope times "
+                    f"learning_rate is below stiffness, got {gain} and {stiffness}",
                     RuleWarning,
-                    stacklevel=3,
+                    stacklevel=4,
                 )
 
 
 class PerceptronLearning(AbstractSystem):
     r"""A `LearningProblem` as a system for `simulate`, one example batch drawn at each step.
 
-    The plain way: state w of shape `(N,)`, any observables, integrators and observers. `learn` is
-    the fast one. Energy k|w|²/2; drive (ν/B) Σ_b σ_b ξ_b F(s_b), zero-energy by convention.
+    The general way: state w of shape `(N,)`, any observables, integrators and observers; `learn` is
+    the fast one. Energy k|w|²/2, drive $\frac{\nu}{B}\sum_b \sigma_b\,\xi_b\,F(s_b)$.
 
     Args:
-        problem: with `n_inputs` given.
+        problem: with `n_inputs`.
         teacher: a `Perceptron` or its weights, shape `(N,)`.
+
+    Raises:
+        ValueError: a teacher of another shape than `(n_inputs,)`.
+
+    Cost: O(B N) per step and trajectory.
     """
 
     problem: LearningProblem
@@ -150,18 +166,9 @@ class PerceptronLearning(AbstractSystem):
         return self.problem.stiffness * jnp.sum(state**2) / 2
 
     def drive_force(self, state, control, sample):
-        return mean_drive(self.problem, state, self.teacher, sample)
-
-
-def mean_drive(
-    problem: LearningProblem,
-    weights: Float[Array, " N"],
-    teacher: Perceptron,
-    inputs: Float[Array, "B N"],
-) -> Float[Array, " N"]:
-    r"""$\frac{\nu}{B}\sum_b \sigma_b\,\xi_b\,F(s_b)$ of one student on B inputs. O(B N)."""
-    problem = cast_floats(problem, weights.dtype)
-    sign = teacher(inputs)
-    force = jnp.vectorize(problem.rule)(sign * Perceptron(weights).activation(inputs))
-    rate = problem.learning_rate * inputs.shape[1] ** 0.5 / inputs.shape[0]
-    return rate * jnp.einsum("b,bn->n", sign * force, inputs)
+        problem = cast_floats(self.problem, state.dtype)
+        labels = self.teacher(sample)
+        stabilities = labels * Perceptron(state).activation(sample)
+        pushes = labels * jnp.vectorize(problem.rule)(stabilities)
+        rate = problem.learning_rate * sample.shape[1] ** 0.5 / sample.shape[0]
+        return rate * jnp.einsum("b,bn->n", pushes, sample)

@@ -1,34 +1,68 @@
-"""Learning rules: the force F(s) on a perceptron as a function of its stability s."""
+"""Learning rules: the force F(s) on a perceptron as a function of the stability s."""
 
 import abc
+import inspect
+import re
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from ...numerics.arrays import as_parameter, is_concrete
 from ...numerics.quadrature import tanh_sinh
+from ...numerics.results import value_text
+
+_LETTERS = "alpha beta gamma delta epsilon kappa lambda mu nu rho sigma tau".split()
+_GREEK: dict[str, str] = dict(zip(_LETTERS, "αβγδεκλμνρστ", strict=True))
 
 
 class RuleWarning(UserWarning):
-    """A rule is used where it has no steady state, or its heat no finite error bar."""
+    """A rule without a steady state, or with a heat whose error bar is infinite."""
 
 
 class AbstractRule(eqx.Module):
     r"""A learning rule: each example (ξ, σ) pushes the weights with the force νσξF(s).
 
-    s = σ w·ξ/√N is the stability: s < 0 means that the student is wrong. Since
-    $\sigma\xi F(s) = \sqrt N\,\nabla_w\Phi(s)$ with $\Phi(s) = \int_0^s F$, every rule's force has
-    a potential for each example. Subclass it with `__call__` on a scalar s (jnp functions; it is
-    vectorised by the library), or pass a function to `CustomRule`.
+    s = σ w·ξ/√N is the stability; s < 0 where the student is wrong. Since
+    $\sigma\xi F(s) = \sqrt N\,\nabla_w\Phi(s)$ with $\Phi(s) = \int_0^s F$, the force of each
+    example has a potential, whatever the rule.
+
+    To write a rule, subclass this with F, Φ and `smooth`, each on a scalar s with functions of
+    jax.numpy; the library vectorises them. `potential_by_quadrature` computes a Φ that has no
+    closed form, `AbstractPowerRule` is the base of rules made of powers of |s|, and `CustomRule`
+    turns a function F(s) into a rule. Parameters are fields; arrays among them are differentiated.
+
+    Attributes:
+        title: name in figures and tables; the name of the class where it is None.
+
+    Example:
+        >>> import jax
+        >>> import thermoml as tml
+        >>> class Logistic(tml.AbstractRule):
+        ...     slope: float
+        ...
+        ...     def __call__(self, s):
+        ...         return jax.nn.sigmoid(-self.slope * s)
+        ...
+        ...     def potential(self, s):
+        ...         return tml.perceptron.potential_by_quadrature(self, s)
+        ...
+        ...     @property
+        ...     def smooth(self):
+        ...         return True
+        >>> Logistic(2.0).label
+        'Logistic, slope = 2'
 
     Source: Goldt and Seifert 2017, arXiv:1706.09713, section 2; Wennberg 2019.
     """
+
+    title: ClassVar[str | None] = None
 
     @abc.abstractmethod
     def __call__(self, s: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -41,18 +75,61 @@ class AbstractRule(eqx.Module):
     @property
     @abc.abstractmethod
     def smooth(self) -> bool:
-        """False where F jumps at s = 0: pathwise gradients and the heat then carry extra terms."""
+        """False if F jumps at s = 0: pathwise gradients and the heat then have extra terms."""
+
+    @classmethod
+    def parameter_names(cls) -> tuple[str, ...]:
+        """The arguments that make the rule, in order."""
+        return tuple(inspect.signature(cls).parameters)
+
+    @property
+    def label(self) -> str:
+        """Title and numerical parameters, for figures and tables: `α-tron, α = 0.5`."""
+        values = {name: getattr(self, name) for name in self.parameter_names()}
+        parts = [self.title or type(self).__name__]
+        for name, value in values.items():
+            if eqx.is_array_like(value) and np.ndim(value) == 0 and not isinstance(value, bool):
+                text = value_text(value) if is_concrete(value) else "traced"
+                parts.append(f"{name} = {text}")
+        return re.sub("[a-z]+", lambda word: _GREEK.get(word[0], word[0]), ", ".join(parts))
 
 
-def check_force(rule: AbstractRule, dtype: Any) -> None:
-    """TypeError where F of a scalar s of `dtype` is no such scalar. Found without computing."""
+class Power(NamedTuple):
+    """The term c|s|^p of a force on one side of s = 0.
+
+    Attributes:
+        coefficient: c, a number or a traced scalar.
+        exponent: p > -1, likewise. Python floats 0.0 and 1.0 are averaged in elementary form.
+    """
+
+    coefficient: float | Array
+    exponent: float | Array
+
+
+class AbstractPowerRule(AbstractRule):
+    r"""A rule made of powers of |s|: $F(s) = \sum_j c_j|s|^{p_j}$ on each side of s = 0.
+
+    Its averages over Gaussian inputs are then taken in closed form instead of by some 600
+    evaluations of F: for the mean field, steady states and everything computed from them.
+    Subclass it like `AbstractRule`, and add `powers`.
+    """
+
+    @property
+    @abc.abstractmethod
+    def powers(self) -> tuple[tuple[Power, ...], tuple[Power, ...]]:
+        """The terms of F for s < 0 (student wrong) and for s > 0 (right); no term where F = 0."""
+
+
+def check_force(rule: AbstractRule, dtype: DTypeLike) -> None:
+    """TypeError unless F maps a scalar s of `dtype` to such a scalar. Computes nothing."""
     force = eqx.filter_eval_shape(rule, jax.ShapeDtypeStruct((), dtype))
-    if getattr(force, "shape", None) != () or force.dtype != dtype:
+    scalar = isinstance(force, jax.ShapeDtypeStruct) and force.shape == ()
+    if not scalar or force.dtype != dtype:
         raise TypeError(f"rule must map a scalar s of {dtype} to a scalar, got {force}")
 
 
-def check_finite(rule: AbstractRule, dtype: Any) -> None:
-    """ValueError where F is known and not finite on both sides of 0."""
+def check_finite(rule: AbstractRule, dtype: DTypeLike) -> None:
+    """ValueError unless F is finite on both sides of 0, if its parameters are concrete."""
     probes = jnp.asarray([-3.0, -0.1, 0.1, 3.0], dtype)
     values = jax.vmap(rule)(probes)
     if is_concrete(values) and not np.isfinite(np.asarray(values)).all():
@@ -64,8 +141,15 @@ def potential_by_quadrature(
 ) -> Float[Array, "..."]:
     r"""$\Phi(s) = s\int_0^1 F(su)\,du$ by tanh-sinh quadrature, for rules without a closed form.
 
-    Exact to rounding for F analytic on either side of 0 (singularities at 0 allowed); a kink
-    elsewhere costs accuracy. 79 evaluations of F per s.
+    Args:
+        rule: F, on a scalar.
+        s: stabilities, any shape.
+
+    Returns:
+        Φ of the shape of s. Exact to rounding for F analytic on each side of 0 (singularities at 0
+        allowed); a kink elsewhere costs accuracy.
+
+    Cost: 79 evaluations of F per s.
     """
     nodes, weights = (jnp.asarray(x, s.dtype) for x in tanh_sinh())
     force = jax.vmap(jnp.vectorize(rule), in_axes=-1, out_axes=-1)(s[..., None] * _row(nodes, s))
@@ -76,8 +160,13 @@ def _row(values: Array, s: Array) -> Array:
     return values.reshape((1,) * s.ndim + values.shape)
 
 
-class Hebbian(AbstractRule):
-    """F(s) = 1: every example pushes alike. Φ(s) = s."""
+_CONSTANT = Power(1.0, 0.0)
+
+
+class Hebbian(AbstractPowerRule):
+    """F(s) = 1: every example pushes with the same force. Φ(s) = s."""
+
+    title = "Hebbian"
 
     def __call__(self, s):
         return jnp.ones_like(s)
@@ -89,9 +178,18 @@ class Hebbian(AbstractRule):
     def smooth(self):
         return True
 
+    @property
+    def powers(self):
+        return (_CONSTANT,), (_CONSTANT,)
 
-class PerceptronRule(AbstractRule):
-    """F(s) = θ(-s): only wrong examples push. Φ(s) = s θ(-s). (Rosenblatt 1962.)"""
+
+class PerceptronRule(AbstractPowerRule):
+    """F(s) = θ(-s): only wrong examples push. Φ(s) = s θ(-s).
+
+    Source: Rosenblatt 1962.
+    """
+
+    title = "Perceptron"
 
     def __call__(self, s):
         return jnp.where(s < 0, jnp.ones_like(s), 0)
@@ -103,12 +201,18 @@ class PerceptronRule(AbstractRule):
     def smooth(self):
         return False
 
+    @property
+    def powers(self):
+        return (_CONSTANT,), ()
 
-class AdaTron(AbstractRule):
-    """F(s) = |s| θ(-s): wrong examples push by how wrong they are. Φ(s) = -s²/2 θ(-s).
 
-    (Anlauf and Biehl 1989.)
+class AdaTron(AbstractPowerRule):
+    """F(s) = |s| θ(-s): wrong examples push in proportion to |s|. Φ(s) = -s²/2 θ(-s).
+
+    Source: Anlauf and Biehl 1989.
     """
+
+    title = "AdaTron"
 
     def __call__(self, s):
         return jnp.maximum(-s, 0)
@@ -120,23 +224,31 @@ class AdaTron(AbstractRule):
     def smooth(self):
         return True
 
+    @property
+    def powers(self):
+        return (Power(1.0, 1.0),), ()
 
-class AlphaTron(AbstractRule):
+
+class AlphaTron(AbstractPowerRule):
     r"""$F(s) = \theta(-s) + |s|^\alpha\,\theta(s)$, $\Phi(s) = s\,\theta(-s) +
     s^{\alpha+1}/(\alpha+1)\,\theta(s)$.
 
-    Constant when wrong, activation-dependent when right; α = 0 is Hebbian. This formula is a
-    reading: the source's own was lost, and this one fits all its sentences (Wennberg 2019).
+    Constant where the student is wrong, activation-dependent where it is right; α = 0 is Hebbian.
+    The formula is a reconstruction: the source's own is lost, and this one agrees with everything
+    that its text says (Wennberg 2019).
 
     Args:
         alpha: α > -1 for a finite mean force. α > -1/2 for finite dissipation, α > -1/4 for a
-            finite variance of the heat; α < 1 for a steady state at every learning rate. A value
-            outside (-1/4, 1) is warned about.
+            finite variance of the heat; α < 1 for a steady state at every learning rate.
 
     Raises:
         ValueError: α <= -1.
+
+    Warns:
+        RuleWarning: α outside (-1/4, 1).
     """
 
+    title = "alpha-tron"
     alpha: Float[Array, ""] = eqx.field(converter=as_parameter)
 
     def __check_init__(self):
@@ -159,7 +271,7 @@ class AlphaTron(AbstractRule):
         warnings.warn(f"AlphaTron with alpha = {alpha}: {reason}", RuleWarning, stacklevel=3)
 
     def __call__(self, s):
-        # exp and log are vectorised on a CPU, where a power is not.
+        # XLA vectorises exp and log on a CPU, but not powers.
         right = jnp.exp(self.alpha * jnp.log(jnp.where(s > 0, s, 1)))
         at_zero = jnp.where(self.alpha > 0, jnp.zeros_like(s), 1)
         return jnp.where(s > 0, right, jnp.where(s < 0, jnp.ones_like(s), at_zero))
@@ -172,21 +284,26 @@ class AlphaTron(AbstractRule):
     def smooth(self):
         return False
 
+    @property
+    def powers(self):
+        return (_CONSTANT,), (Power(1.0, self.alpha),)
 
-class LinearAlphaTron(AbstractRule):
+
+class LinearAlphaTron(AbstractPowerRule):
     r"""$F(s) = \theta(-s) + \alpha s\,\theta(s)$, $\Phi(s) = s\,\theta(-s) +
     \alpha s^2/2\,\theta(s)$.
 
-    A second reading of the α-tron: the force scales with the activation when the prediction is
-    correct. Bounded only while learning_rate · α < stiffness.
+    Another reconstruction of the α-tron: the force is proportional to the activation where the
+    prediction is correct. Bounded only while learning_rate · α < stiffness.
 
     Args:
         alpha: slope of the force where the student is right.
 
     Raises:
-        ValueError: α not finite.
+        ValueError: α is not finite.
     """
 
+    title = "linear alpha-tron"
     alpha: Float[Array, ""] = eqx.field(converter=as_parameter)
 
     def __check_init__(self):
@@ -204,13 +321,20 @@ class LinearAlphaTron(AbstractRule):
     def smooth(self):
         return False
 
+    @property
+    def powers(self):
+        return (_CONSTANT,), (Power(self.alpha, 1.0),)
+
 
 class CustomRule(AbstractRule):
-    """A rule of your own from F(s) alone; Φ comes by quadrature.
+    """A rule made of a function F(s) alone; Φ is computed by quadrature.
 
     Args:
-        force: `force(s) -> F(s)` on a scalar s; a function or a module (a network, say).
-        continuous: whether F is continuous at s = 0.
+        force: `force(s) -> F(s)` on a scalar s; a function or a module, such as a network.
+        continuous: True if F is continuous at s = 0.
+
+    Raises:
+        TypeError: `force` is not callable.
     """
 
     force: Callable[[Array], Array]
@@ -229,3 +353,13 @@ class CustomRule(AbstractRule):
     @property
     def smooth(self):
         return self.continuous
+
+
+def _titled(classes: dict[str, Any]) -> dict[str, type[AbstractRule]]:
+    rules = [x for x in classes.values() if isinstance(x, type) and issubclass(x, AbstractRule)]
+    names = [(re.sub("[ -]", "_", (rule.title or "").lower()), rule) for rule in rules]
+    return {name: rule for name, rule in names if name}
+
+
+# The rules that are made of numbers alone, by the names that configs use.
+RULES: dict[str, type[AbstractRule]] = _titled(globals())

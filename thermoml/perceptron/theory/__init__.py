@@ -1,4 +1,4 @@
-"""Theory of learning at N → ∞: moments, steady states, the least dissipation."""
+"""Theory of learning at N → ∞: moments, steady states, least dissipation."""
 
 from ...numerics.public import publish as _publish
 from ._budget import (
@@ -13,6 +13,7 @@ from ._jumps import (
     jump_loss as jump_loss,
 )
 from ._moments import (
+    Moments as Moments,
     moments as moments,
     plane_moments as plane_moments,
 )

@@ -1,10 +1,9 @@
-"""The frontier of rules: the least dissipation for a generalization error, and the rule there."""
-
-from typing import Any
+"""The frontier of rules: least dissipation at a generalization error, and the optimal rule."""
 
 import jax.numpy as jnp
 from jax.scipy.special import log_ndtr
 from jax.scipy.stats import norm as normal
+from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float
 
 from ...numerics.arrays import as_parameter
@@ -12,11 +11,11 @@ from ...numerics.checks import check_bound
 from ...numerics.quadrature import tanh_sinh
 from ..problem import AbstractRule
 
-_FARTHEST = 13.0
+_FARTHEST = 13.0  # standard deviations
 
 
-def _alignment_given(y: Array, rho: Array) -> Array:
-    """m_ρ, the mean of |λ*| given the stability s = y√Q."""
+def _alignment(y: Array, rho: Array) -> Array:
+    """m_ρ, the mean of |λ*| at stability s = y√Q."""
     sine = jnp.sqrt(1 - rho**2)
     x = rho / sine * y
     return rho * y + sine * jnp.exp(normal.logpdf(x) - log_ndtr(x))
@@ -27,13 +26,13 @@ def _alignment_square(rho: Array) -> Array:
     nodes, weights = (jnp.asarray(x, rho.dtype) for x in tanh_sinh(121))
     slope = rho / jnp.sqrt(1 - rho**2)
     total = jnp.zeros_like(rho)
-    # The density has a scale of its own, 1/slope, where student and teacher nearly agree.
+    # Where student and teacher nearly agree the density varies over 1/slope as well.
     near = jnp.minimum(_FARTHEST / 2, 8 / (jnp.abs(slope) + 1e-3))
     for start, length in ((0.0, near), (near, _FARTHEST - near)):
         for sign in (-1, 1):
             y = sign * (start + length * nodes)
             density = 2 * jnp.exp(normal.logpdf(y) + log_ndtr(slope * y))
-            total = total + length * jnp.sum(weights * density * _alignment_given(y, rho) ** 2)
+            total = total + length * jnp.sum(weights * density * _alignment(y, rho) ** 2)
     return total
 
 
@@ -44,15 +43,16 @@ def _least(error: Array) -> tuple[Array, Array]:
     return rho, 2 * ((1 - rho**2 / vectorised(rho)) ** -0.5 - 1)
 
 
-def _checked(error: Any) -> Float[Array, "..."]:
+def _checked(error: ArrayLike) -> Float[Array, "..."]:
     error = as_parameter(error)
-    check_bound("error", error, ">", 0.0, "no error at all takes infinite dissipation")
-    check_bound("error", error, "<", 1.0, "nor can all be wrong")
+    remedy = "an error of exactly 0 or 1 takes infinite dissipation"
+    check_bound("error", error, ">", 0.0, remedy)
+    check_bound("error", error, "<", 1.0, remedy)
     return error
 
 
 def dissipation_bound(
-    error: Float[Array, "..."], *, stiffness: Any = 1.0, temperature: Any = 1.0
+    error: ArrayLike, *, stiffness: ArrayLike = 1.0, temperature: ArrayLike = 1.0
 ) -> Float[Array, "..."]:
     r"""$D_{min}(\varepsilon) = 2kT\big[(1 - \rho^2/g(\rho))^{-1/2} - 1\big]$, ρ = cos πε.
 
@@ -70,8 +70,8 @@ def dissipation_bound(
     Raises:
         ValueError: an argument out of range.
 
-    Source: thermoml (theory: given R and Q the conditions of rest are linear in F and the cost is
-    quadratic, so that the cheapest F lies in the span of m_ρ and s).
+    Source: thermoml. At fixed R and Q the conditions of a steady state are linear in F and the
+    dissipation is quadratic, so that the cheapest F lies in the span of m_ρ and s.
     """
     error = _checked(error)
     check_bound("stiffness", stiffness, ">", 0.0)
@@ -81,7 +81,7 @@ def dissipation_bound(
 
 
 class OptimalRule(AbstractRule):
-    r"""The rule that rests at error ε with the least dissipation, at learning_rate 1 and k = T = 1.
+    r"""The rule of least dissipation with error ε in its steady state, for ν̃ = k = T = 1.
 
     $F(s) = a\,m_\rho(s) - \tfrac D2 s$ with $D = D_{min}(\varepsilon)$, $Q = 1 + D/2$,
     $R = \rho\sqrt Q$, $a = (D + D^2/4)/R$; see `dissipation_bound`.
@@ -89,26 +89,32 @@ class OptimalRule(AbstractRule):
     Args:
         error: ε in (0, 1) except 1/2, where nothing is learned.
 
+    Attributes:
+        correlation: ρ = cos πε.
+        dissipation: D.
+
     Raises:
         ValueError: ε out of range.
+
+    Source: thermoml, as `dissipation_bound`.
     """
 
     error: Float[Array, ""]
     correlation: Float[Array, ""]
     dissipation: Float[Array, ""]
 
-    def __init__(self, error: Any):
+    def __init__(self, error: ArrayLike):
         self.error = _checked(error)
         self.correlation, self.dissipation = _least(self.error)
 
-    def _scales(self, dtype: Any) -> tuple[Array, Array, Array, Array]:
+    def _scales(self, dtype: DTypeLike) -> tuple[Array, Array, Array, Array]:
         rho, cost = (jnp.asarray(x, dtype) for x in (self.correlation, self.dissipation))
         root = jnp.sqrt(1 + cost / 2)
         return rho, cost, root, (cost + cost**2 / 4) / (rho * root)
 
     def __call__(self, s):
         rho, cost, root, gain = self._scales(s.dtype)
-        return gain * _alignment_given(s / root, rho) - cost / 2 * s
+        return gain * _alignment(s / root, rho) - cost / 2 * s
 
     def potential(self, s):
         rho, cost, root, gain = self._scales(s.dtype)
