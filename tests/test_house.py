@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from jaxtyping import TypeCheckError
 
 import thermoml as tml
 
@@ -143,6 +144,13 @@ def test_variables_are_named_for_their_content():
 def test_the_top_level_is_a_short_list():
     names = [n for n, thing in vars(tml).items() if not (n.startswith("_") or ismodule(thing))]
     assert 55 <= len(names) <= 70
+
+
+def test_annotations_are_checked(request):
+    if not request.config.getoption("--jaxtyping-packages"):
+        pytest.skip("the hook is off")
+    with pytest.raises(TypeCheckError, match="parameter.*path"):
+        tml.load(1)
 
 
 @pytest.mark.parametrize("room", ["langevin", "thermodynamics", "perceptron", "networks", "sweeps"])
