@@ -9,9 +9,9 @@ os.environ["JAX_PLATFORMS"] = os.environ.get("JAX_PLATFORMS", "cpu")
 os.environ["MPLBACKEND"] = "agg"
 
 import jax
+import jaxtyping
 import numpy as np
 import pytest
-from jaxtyping import install_import_hook
 
 # Compiled programs are kept on disk for the next run. Workers do not share them: entries are not
 # written atomically.
@@ -30,7 +30,7 @@ def pytest_configure(config):
     option = "--jaxtyping-packages"
     passed = any(str(argument).startswith(option) for argument in config.invocation_params.args)
     if hasattr(config, "workerinput") and config.getoption(option) and not passed:
-        install_import_hook(*config.getoption(option).split(",", maxsplit=1))
+        jaxtyping.install_import_hook(*config.getoption(option).split(",", maxsplit=1))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -63,6 +63,14 @@ def dtype(request):
     """Both floating dtypes, x64 on for the second."""
     with jax.enable_x64(request.param == "float64"):
         yield jax.numpy.dtype(request.param)
+
+
+@pytest.fixture
+def unchecked():
+    """Annotations unchecked: for tests of errors that pass values of a wrong type."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="session")
