@@ -8,6 +8,7 @@ os.environ["THERMOML_QUICK"] = "1"  # read by the first cell of each notebook
 os.environ["JAX_PLATFORMS"] = os.environ.get("JAX_PLATFORMS", "cpu")
 os.environ["MPLBACKEND"] = "agg"
 
+import hypothesis
 import jax
 import jaxtyping
 import numpy as np
@@ -23,6 +24,9 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# The same examples in each run; their time depends on what must be compiled.
+hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=50)
+hypothesis.settings.load_profile("fixed")
 
 
 def pytest_configure(config):
