@@ -1,4 +1,4 @@
-"""Two virtual CPU devices, strict promotion, quick notebooks; x64 by the `x64` fixture."""
+"""Settings of all tests (two CPU devices, strict promotion, quick notebooks), shared fixtures."""
 
 import gc
 import os
@@ -8,11 +8,14 @@ os.environ["THERMOML_QUICK"] = "1"  # read by the first cell of each notebook
 os.environ["JAX_PLATFORMS"] = os.environ.get("JAX_PLATFORMS", "cpu")
 os.environ["MPLBACKEND"] = "agg"
 
+import hypothesis
 import jax
+import jaxtyping
+import numpy as np
 import pytest
 
-# What a test worker has compiled it need not compile again, nor in the next run of the tests.
-# Workers do not share: entries are not written atomically.
+# Compiled programs are kept on disk for the next run. Workers do not share them: entries are not
+# written atomically.
 _worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
 _cache = Path(__file__).parent.parent / ".pytest_cache" / "jax" / _worker
 jax.config.update("jax_compilation_cache_dir", str(_cache))
@@ -21,17 +24,32 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# The same examples in each run; their time depends on what must be compiled.
+hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=50)
+hypothesis.settings.load_profile("fixed")
 
 
+def pytest_configure(config):
+    """Install jaxtyping's hook in xdist's workers too, which do not read addopts."""
+    option = "--jaxtyping-packages"
+    passed = any(str(argument).startswith(option) for argument in config.invocation_params.args)
+    if hasattr(config, "workerinput") and config.getoption(option) and not passed:
+        jaxtyping.install_import_hook(*config.getoption(option).split(",", maxsplit=1))
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """The longest first, so that no worker is left with them at the end."""
+    """Mark notebooks as slow, and run the longest tests first so that the workers end together."""
+    for item in items:
+        if item.path.suffix == ".ipynb":
+            item.add_marker("slow")
     long = ("test_readme.py", ".ipynb")
     items.sort(key=lambda item: not item.path.name.endswith(long))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def few_executables():
-    """Forget what was compiled for other modules: thousands of live executables slow a worker."""
+    """Drop the executables of each test module at its end: thousands of them slow a worker."""
     yield
     jax.clear_caches()
     gc.collect()
@@ -49,3 +67,29 @@ def dtype(request):
     """Both floating dtypes, x64 on for the second."""
     with jax.enable_x64(request.param == "float64"):
         yield jax.numpy.dtype(request.param)
+
+
+@pytest.fixture
+def unchecked():
+    """Annotations unchecked: for tests of errors that pass values of a wrong type."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="session")
+def assert_mean():
+    """assert_mean(samples, expected, allowed=0): means over axis 0 agree within 4 standard errors.
+
+    The false-alarm probability is 6e-5 per number. `allowed` is added for systematic errors, and
+    1e-6 for rounding.
+    """
+
+    def check(samples, expected, *, allowed=0.0):
+        samples = np.asarray(samples, float)
+        error = samples.std(axis=0, ddof=1) / len(samples) ** 0.5
+        distance = np.abs(samples.mean(axis=0) - expected)
+        message = f"{samples.mean(axis=0)} ± {error} is not {expected}"
+        assert (distance <= 4 * error + allowed + 1e-6).all(), message
+
+    return check

@@ -1,4 +1,4 @@
-"""Other floats, keys and arrays of the same shape compile nothing anew."""
+"""Compilation: other floats, keys and arrays of the same shape compile nothing anew."""
 
 import equinox as eqx
 import jax
@@ -14,7 +14,7 @@ NETWORK = eqx.nn.MLP(2, "scalar", 3, 1, jnp.tanh, key=jax.random.key(0))
 
 
 def learn(level, inputs="binary", **options):
-    """The perceptron with floats that depend on one, and a key where noise is drawn."""
+    """A call of `learn` whose floats, and key if noise is drawn, depend on one number."""
 
     def call(x):
         problem = tml.LearningProblem(
@@ -26,10 +26,10 @@ def learn(level, inputs="binary", **options):
             batch=5,
             inputs=inputs,
         )
-        drawn = {}
+        ensemble = {}
         if not isinstance(level, tml.MeanField):
-            drawn = {"key": jax.random.key(int(100 * x)), "n_trajectories": 4}
-        return tml.learn(problem, level, t1=0.1, **drawn, **options)
+            ensemble = {"key": jax.random.key(int(100 * x)), "n_trajectories": 4}
+        return tml.learn(problem, level, t1=0.1, **ensemble, **options)
 
     return call
 
@@ -70,10 +70,8 @@ def local(x):
 
 CALLS = {
     "microscopic": learn(tml.Microscopic(0.01)),
-    "microscopic, a teacher of each": learn(tml.Microscopic(0.01), teachers="ensemble"),
-    "microscopic, a teacher that is given": learn(
-        tml.Microscopic(0.01), teacher=np.arange(1.0, 21)
-    ),
+    "microscopic, an ensemble of teachers": learn(tml.Microscopic(0.01), teachers="ensemble"),
+    "microscopic, one teacher": learn(tml.Microscopic(0.01), teacher=np.arange(1.0, 21)),
     "reduced": learn(tml.Reduced(0.01), inputs="gaussian"),
     "mean field": learn(tml.MeanField()),
     "a trap": trapped,
@@ -89,15 +87,15 @@ CALLS = {
 
 @pytest.fixture(scope="module")
 def compiled():
-    """The names of what JAX has compiled since the list was cleared."""
-    seen = []
+    """Compilations by JAX since the list was last cleared."""
+    events = []
 
     def listen(event: str, duration_secs: float, **kwargs: str | int):
         if event == "/jax/core/compile/backend_compile_duration":
-            seen.append(kwargs)
+            events.append(kwargs)
 
     jax.monitoring.register_event_duration_secs_listener(listen)
-    yield seen
+    yield events
     jax.monitoring.unregister_event_duration_listener(listen)
 
 

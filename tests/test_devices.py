@@ -1,10 +1,12 @@
-"""The same bits on one, two and four devices: of a sweep's store, and of `simulate`."""
+"""Sweeps and `simulate` on one, two and four devices: the same results."""
 
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+
+pytestmark = pytest.mark.slow  # three processes, each of which compiles everything anew
 
 SCRIPT = """
 import sys
@@ -60,7 +62,7 @@ print(len(solution.work.sharding.device_set), jax.device_count())
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """The folder of each number of devices; the processes run side by side."""
+    """Results by number of devices: the folders of three processes that run at the same time."""
     folders = {count: tmp_path_factory.mktemp(f"devices{count}") for count in (1, 2, 4)}
     processes = {
         count: subprocess.Popen(
@@ -72,15 +74,15 @@ def runs(tmp_path_factory):
         for count, folder in folders.items()
     }
     for count, process in processes.items():
-        told, errors = process.communicate()
+        output, errors = process.communicate()
         assert process.returncode == 0, errors
-        assert told.split() == [f"{count}", f"{count}"]  # all of them were used
+        assert output.split() == [f"{count}", f"{count}"]  # every device was used
     return folders
 
 
 def files(folder):
-    found = [path for path in folder.rglob("*") if path.is_file()]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 @pytest.mark.parametrize("sweep", ["blocks", "points"])

@@ -1,4 +1,4 @@
-"""The README's Python runs as it stands there, and its table is of the shipped config's rules."""
+"""The README: its Python blocks run as they stand, and its table has the labels of the config."""
 
 import math
 import re
@@ -12,9 +12,10 @@ from thermoml.config import load_config
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_python_blocks_run(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
-    # A user's session has JAX's default promotion rules.
+    # JAX's default promotion rules, as in a user's session.
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         scope = {}
         for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
