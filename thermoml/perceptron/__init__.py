@@ -32,6 +32,7 @@ from .levels import (
     sphere_teacher as sphere_teacher,
 )
 from .problem import (
+    RULES as RULES,
     AbstractInputs as AbstractInputs,
     AbstractRule as AbstractRule,
     AdaTron as AdaTron,

@@ -18,6 +18,7 @@ from ._problem import (
     PerceptronLearning as PerceptronLearning,
 )
 from ._rules import (
+    RULES as RULES,
     AbstractRule as AbstractRule,
     AdaTron as AdaTron,
     AlphaTron as AlphaTron,

@@ -1,9 +1,11 @@
 """Learning rules: the force F(s) on a perceptron as a function of its stability s."""
 
 import abc
+import dataclasses
+import re
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -13,6 +15,10 @@ from jaxtyping import Array, Float
 
 from ...numerics.arrays import as_parameter, is_concrete
 from ...numerics.quadrature import tanh_sinh
+from ...numerics.results import value_text
+
+_LETTERS = "alpha beta gamma delta epsilon kappa lambda mu nu rho sigma tau".split()
+_GREEK = dict(zip(_LETTERS, "αβγδεκλμνρστ", strict=True))
 
 
 class RuleWarning(UserWarning):
@@ -27,8 +33,13 @@ class AbstractRule(eqx.Module):
     a potential for each example. Subclass it with `__call__` on a scalar s (jnp functions; it is
     vectorised by the library), or pass a function to `CustomRule`.
 
+    Attributes:
+        title: name in figures and tables; the name of the class where it is None.
+
     Source: Goldt and Seifert 2017, arXiv:1706.09713, section 2; Wennberg 2019.
     """
+
+    title: ClassVar[str | None] = None
 
     @abc.abstractmethod
     def __call__(self, s: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -42,6 +53,22 @@ class AbstractRule(eqx.Module):
     @abc.abstractmethod
     def smooth(self) -> bool:
         """False where F jumps at s = 0: pathwise gradients and the heat then carry extra terms."""
+
+    @classmethod
+    def parameter_names(cls) -> tuple[str, ...]:
+        """The arguments that make the rule, in order."""
+        return tuple(field.name for field in dataclasses.fields(cls) if field.init)
+
+    @property
+    def label(self) -> str:
+        """Title and numerical parameters, for figures and tables: `α-tron, α = 0.5`."""
+        values = {name: getattr(self, name) for name in self.parameter_names()}
+        parts = [self.title or type(self).__name__]
+        for name, value in values.items():
+            if eqx.is_array_like(value) and np.ndim(value) == 0 and not isinstance(value, bool):
+                text = value_text(value) if is_concrete(value) else "traced"
+                parts.append(f"{name} = {text}")
+        return re.sub("[a-z]+", lambda word: _GREEK.get(word[0], word[0]), ", ".join(parts))
 
 
 def check_force(rule: AbstractRule, dtype: Any) -> None:
@@ -79,6 +106,8 @@ def _row(values: Array, s: Array) -> Array:
 class Hebbian(AbstractRule):
     """F(s) = 1: every example pushes alike. Φ(s) = s."""
 
+    title = "Hebbian"
+
     def __call__(self, s):
         return jnp.ones_like(s)
 
@@ -92,6 +121,8 @@ class Hebbian(AbstractRule):
 
 class PerceptronRule(AbstractRule):
     """F(s) = θ(-s): only wrong examples push. Φ(s) = s θ(-s). (Rosenblatt 1962.)"""
+
+    title = "Perceptron"
 
     def __call__(self, s):
         return jnp.where(s < 0, jnp.ones_like(s), 0)
@@ -109,6 +140,8 @@ class AdaTron(AbstractRule):
 
     (Anlauf and Biehl 1989.)
     """
+
+    title = "AdaTron"
 
     def __call__(self, s):
         return jnp.maximum(-s, 0)
@@ -137,6 +170,7 @@ class AlphaTron(AbstractRule):
         ValueError: α <= -1.
     """
 
+    title = "alpha-tron"
     alpha: Float[Array, ""] = eqx.field(converter=as_parameter)
 
     def __check_init__(self):
@@ -187,6 +221,7 @@ class LinearAlphaTron(AbstractRule):
         ValueError: α not finite.
     """
 
+    title = "linear alpha-tron"
     alpha: Float[Array, ""] = eqx.field(converter=as_parameter)
 
     def __check_init__(self):
@@ -229,3 +264,13 @@ class CustomRule(AbstractRule):
     @property
     def smooth(self):
         return self.continuous
+
+
+def _titled(classes: dict[str, Any]) -> dict[str, type[AbstractRule]]:
+    rules = [x for x in classes.values() if isinstance(x, type) and issubclass(x, AbstractRule)]
+    names = [(re.sub("[ -]", "_", (rule.title or "").lower()), rule) for rule in rules]
+    return {name: rule for name, rule in names if name}
+
+
+# The rules that are made of numbers alone, by the names that configs use.
+RULES: dict[str, type[AbstractRule]] = _titled(globals())
