@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import warnings
 from pathlib import Path
 
@@ -405,6 +406,8 @@ def other(ensemble, drift):
         ({"n_trajectories": 6}, "n_trajectories is 5 in the store and 6 now"),
         ({"trajectories": False}, "trajectories is true in the store and false now"),
         ({"function": other}, 'function is "def walk.* in the store and "def other'),
+        ({"replicates": "refresh"}, 'replicates is "trajectory" in the store and "refresh" now'),
+        ({"standard_errors": False}, "standard_errors is true in the store and false now"),
         ({"static": ("drift",)}, r'static is \[\] in the store and \["drift"\] now'),
     ],
     ids=lambda value: "" if isinstance(value, str) else "-".join(value),
@@ -470,9 +473,36 @@ def test_other_versions_are_refused(copy, cut, finished):
     told = f'jax_version is "0.0.1" in the store and "{jax.__version__}" now'
     with pytest.raises(StoreError, match=f"is not of this run: {told}; "):
         go(copy, cut, resume=True)
-    edit(copy, store_version=2, thermoml_version="9.9")
-    with pytest.raises(StoreError, match=r"newer thermoml \(9.9, store format 2.*upgrade thermoml"):
+    edit(copy, store_version=3, thermoml_version="9.9")
+    with pytest.raises(StoreError, match=r"newer thermoml \(9.9, store format 3.*upgrade thermoml"):
         go(copy, cut, resume=True)
+
+
+@pytest.fixture
+def old_store(tmp_path):
+    """What thermoml 0.1.0 left of `go(folder, "blocks")`, stopped after seven of its ten units."""
+    with tarfile.open(Path(__file__).parent / "store_0_1_0.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    return tmp_path / "store"
+
+
+def test_a_store_begun_by_0_1_0_is_refused_with_the_difference(old_store):
+    before = files(old_store)
+    with pytest.raises(StoreError, match=r"is not of this run: .*store_version is 1 in the store"):
+        go(old_store, "blocks", resume=True)
+    assert files(old_store) == before
+    with pytest.raises(StoreError, match="did not finish"):
+        Store(old_store).open()
+
+
+def test_the_numbers_of_0_1_0_are_read_and_are_the_same(old_store, tmp_path):
+    new = go(tmp_path / "new", "blocks")
+    old = Store(old_store).load()
+    assert set(old) == set(new)
+    done = slice(0, 3)  # the points all of whose trajectories are there
+    assert old.place.isel(drift=done).notnull().all()
+    for name in old:
+        np.testing.assert_array_equal(old[name].isel(drift=done), new[name].isel(drift=done))
 
 
 # The folder

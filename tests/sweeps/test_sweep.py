@@ -1,5 +1,7 @@
 """`sweep`: the numbers of the function, however they are cut, and errors that come early."""
 
+import contextlib
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,6 +11,7 @@ import xarray as xr
 
 import thermoml as tml
 from thermoml.sweeps import Grid, Labelled, Store, StoreError
+from thermoml.sweeps._task import UnitRunner
 
 KEY = jax.random.key(3)
 GRID = Grid(drift=[0.0, 0.5, 1.0], scale=[1.0, 2.0])
@@ -30,6 +33,28 @@ def noise_of(ensemble, n):
 def walk(ensemble, drift, scale=1.0, steps=3):
     noise = noise_of(ensemble, int(steps))
     return {"place": drift + scale * noise, "square": noise[:, 0] ** 2}
+
+
+def numbered(values, name="site"):
+    return Labelled((name,), np.asarray(values), "", "")
+
+
+def exact(value, *dims):
+    return Labelled(dims, value, "nat", "exact number")
+
+
+@contextlib.contextmanager
+def counted_runs():
+    """The units that are run meanwhile."""
+    runs, run = [], UnitRunner.run
+
+    def count(self, *args):
+        runs.append(args)
+        return run(self, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(UnitRunner, "run", count)
+        yield runs
 
 
 def rows(ensemble):
@@ -261,6 +286,152 @@ def test_diverged_is_the_fraction_that_is_not_finite(go):
         assert results.a.isnull().all()
 
 
+@pytest.mark.parametrize("per_unit", [14, 3], ids=["points", "blocks"])
+def test_exact_results_are_stored_once(per_unit, go):
+    def run(ensemble, drift):
+        return {
+            "x": noise_of(ensemble, 1)[:, 0],
+            "bound": exact(2 * drift),
+            "profile": exact(drift + jnp.arange(3.0), "cell"),
+            "constant": exact(np.float32(0.25)),
+            "cell": numbered([10, 20, 30], "cell"),
+        }
+
+    grid = {"drift": [0.0, 0.5, 1.0]}
+    results = go(grid, run, n_trajectories=M, trajectories=True, per_unit=per_unit)
+    assert results.bound.dims == ("drift",)
+    assert results.bound.values.tolist() == [0.0, 1.0, 2.0]
+    assert results.bound.attrs == {"units": "nat", "long_name": "exact number"}
+    assert results.profile.dims == ("drift", "cell")
+    assert results.profile.values.tolist() == [[d, d + 1, d + 2] for d in grid["drift"]]
+    assert results.constant.values.tolist() == [0.25] * 3
+    assert results.cell.values.tolist() == [10, 20, 30]
+    derived = {name for name in results if name.startswith(("bound", "profile", "constant"))}
+    blocks = {f"{name}_block_value" for name in ("bound", "profile", "constant")}
+    assert derived == {"bound", "profile", "constant"} | (blocks if per_unit < M else set())
+
+
+def test_the_stored_size_of_an_exact_result_does_not_grow_with_trajectories(go, tmp_path):
+    def run(ensemble, drift):
+        return {"x": rows(ensemble), "profile": exact(drift + jnp.arange(480.0), "cell")}
+
+    for count in (2, 200):
+        store = tmp_path / str(count)
+        results = go({"drift": [0.5]}, run, n_trajectories=count, trajectories=True, store=store)
+        assert sum(x.size for x in results.values() if "cell" in x.dims) == 480
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_an_exact_result_that_blocks_do_not_share_is_refused(lost, go, tmp_path):
+    """Seen red without the comparison, which stored the first block's value."""
+
+    def run(ensemble, drift):
+        wrong = jnp.where(ensemble["first_trajectory"] > 2, jnp.nan if lost else 1.001, 1.0)
+        return {"x": rows(ensemble), "bound": exact(drift * wrong)}
+
+    told = "the function's bound must be the same .* lack 'trajectory', but blocks of one point"
+    for resume in (False, True):
+        with pytest.raises(ValueError, match=told):
+            go({"drift": [0.5]}, run, n_trajectories=M, per_unit=3, resume=resume)
+    with pytest.raises(StoreError, match="did not finish"):
+        Store(tmp_path / "run").open()
+
+
+@pytest.mark.parametrize("value", [jnp.nan, jnp.inf, 0.0])
+def test_exact_results_agree_up_to_rounding(value, go):
+    def run(ensemble, drift):
+        rounded = jnp.where(ensemble["first_trajectory"] > 2, 1 + 1e-6, 1.0)
+        numbers = drift * rounded * jnp.asarray([1.0, 1e-9]) * jnp.asarray([1.0, value])
+        return {"x": rows(ensemble), "bound": exact(numbers, "n")}
+
+    results = go({"drift": [0.5]}, run, n_trajectories=M, per_unit=3)
+    np.testing.assert_allclose(results.bound[0], [0.5, 5e-10 * value], rtol=1e-6)
+
+
+def test_no_fraction_diverged_where_all_is_exact(go):
+    results = go({"drift": [0.5]}, lambda e, drift: {"bound": exact(drift)}, n_trajectories=M)
+    assert set(results) == {"bound"}
+
+
+def test_exact_results_that_are_not_finite_are_no_divergence(go):
+    def run(ensemble, drift):
+        return {"x": rows(ensemble), "bound": exact(drift * jnp.nan)}
+
+    results = go({"drift": [0.5]}, run, n_trajectories=M)
+    assert results.diverged.values.tolist() == [0]
+    assert results.bound.isnull().all()
+
+
+@pytest.mark.parametrize("per_unit", [14, 3], ids=["points", "blocks"])
+@pytest.mark.parametrize(
+    ("replicates", "single"),
+    [("resample", "x_resamples"), ("data_set", "x_data_sets"), ("refresh", "x_refreshes")],
+)
+def test_replicates_that_are_no_trajectories(replicates, single, per_unit, go, tmp_path):
+    def run(ensemble, drift):
+        noise = noise_of(ensemble, 1)[:, 0] + drift
+        return {"x": noise, "y": Labelled((replicates, "trajectory"), noise[:, None], "", "y")}
+
+    options = {"n_trajectories": M, "trajectories": True, "per_unit": per_unit}
+    grid = {"drift": [0.0, 1.0]}
+    results = go(grid, run, replicates=replicates, **options)
+    assert results[single].dims == ("drift", replicates)
+    assert results.y.dims == ("drift", "trajectory")
+    assert results.attrs["replicates"] == replicates
+    blocks = {f"{name}_block_mean" for name in ("x", "y", "diverged")} if per_unit < M else set()
+    means = {"x", "y", "diverged"}
+    assert set(results) == means | {f"{n}{single[1:]}" for n in means} | blocks
+    np.testing.assert_allclose(results.x, results[single].mean(replicates), rtol=1e-6)
+    words = f"fraction of the {single[2:].replace('_', ' ')} that turned non-finite"
+    assert results.diverged.attrs["long_name"] == words
+
+    def plain(ensemble, drift):
+        return {"x": noise_of(ensemble, 1)[:, 0] + drift}
+
+    named = go(
+        grid, plain, store=tmp_path / "a", replicates=replicates, standard_errors=True, **options
+    )
+    usual = go(grid, plain, store=tmp_path / "b", **options)
+    for name in ("x", "x_standard_error"):
+        np.testing.assert_array_equal(named[name], usual[name])
+    assert "x_standard_error" not in go(
+        grid, plain, store=tmp_path / "c", standard_errors=False, **options
+    )
+
+
+@pytest.mark.parametrize("per_unit", [14, 3], ids=["points", "blocks"])
+def test_a_variable_that_some_points_return_is_nan_at_the_others(per_unit, go, tmp_path):
+    def run(ensemble, n):
+        x = {"x": noise_of(ensemble, 1)[:, 0]}
+        if n < 2:
+            return x
+        return x | {
+            "more": Labelled(("trajectory", "site"), noise_of(ensemble, 2), "", "more"),
+            "bound": exact(jnp.asarray([1.0, 2.0]), "site"),
+            "site": numbered([3, 4]),
+        }
+
+    options = {"n_trajectories": M, "trajectories": True, "per_unit": per_unit}
+    results = go({"n": [1, 2, 3, 0]}, run, **options)
+    assert results.x.notnull().all()
+    assert results.site.values.tolist() == [3, 4]
+    for name in ("more", "more_standard_error", "more_trajectories", "bound"):
+        there = results[name].notnull().all([d for d in results[name].dims if d != "n"])
+        assert there.values.tolist() == [False, True, True, False]
+        assert results[name].isel(n=[0, 3]).isnull().all()
+    with counted_runs() as runs:
+        again = go({"n": [1, 2, 3, 0]}, run, resume=True, **options)
+    assert not runs
+    assert again.identical(results)
+
+
+def test_a_variable_that_no_point_returns_is_absent(go):
+    def run(ensemble, n):
+        return {"x": rows(ensemble)} | ({"more": rows(ensemble)} if n > 5 else {})
+
+    assert "more" not in go({"n": [1, 2]}, run, n_trajectories=3)
+
+
 def test_own_diverged(go):
     def run(ensemble, drift):
         mine = Labelled(("trajectory",), rows(ensemble) == 0, "", "mine")
@@ -318,15 +489,11 @@ def site(values, name="site"):
     return Labelled(("trajectory", name), values, "", "x")
 
 
-def numbered(values, name="site"):
-    return Labelled((name,), np.asarray(values), "", "")
-
-
 UNLIKE = {
     "shape": (lambda e, n: {"x": jnp.ones((4, n))}, r"x of shape \(1,\) and \(2,\)"),
-    "variables": (
-        lambda e, n: {"x": rows(e)} | ({"more": rows(e)} if n == 2 else {}),
-        r"more of shape None and \(\)",
+    "exact and not": (
+        lambda e, n: {"x": rows(e), "more": rows(e) if n == 1 else exact(1.0)},
+        "more of single replicates and exact",
     ),
     "values": (
         lambda e, n: {"x": site(jnp.ones((4, 2))), "site": numbered([0, n])},
@@ -370,23 +537,23 @@ REFUSED = {
         ValueError,
         r"total must have one row for each of the 4 trajectories, got shape \(3,\)",
     ),
-    "no trajectories": (
-        {"x": [0.5]},
-        lambda e, x: {"good": rows(e), "bias": numbered(np.zeros(3))},
-        ValueError,
-        "bias must have one row for each of the 4 trajectories",
-    ),
-    "no trajectories by name": (
-        {"x": [0.5]},
-        lambda e, x: {"good": rows(e), "bias": numbered(np.zeros(4))},
-        ValueError,
-        "bias must have one row for each of the 4 trajectories",
-    ),
     "dims and shape": (
         {"x": [0.5]},
         lambda e, x: {"bias": site(rows(e))},
         ValueError,
         "bias must have one row",
+    ),
+    "dims and shape of an exact one": (
+        {"x": [0.5]},
+        lambda e, x: {"bias": exact(rows(e))},
+        ValueError,
+        r"bias must have a dim for each axis, got \(\) and shape \(4,\)",
+    ),
+    "trajectories last": (
+        {"x": [0.5]},
+        lambda e, x: {"bias": Labelled(("site", "trajectory"), jnp.zeros((4, 4)), "", "")},
+        ValueError,
+        "bias must have one row .* if it is the same for all of them, .* lack 'trajectory'",
     ),
     "sizes": (
         {"x": [0.5]},
@@ -484,6 +651,8 @@ def test_other_errors_of_the_function_are_its_own(go, tmp_path):
         ({"static": ("dt",)}, ValueError, r"static must name .* \(drift, scale\), got dt"),
         ({"n_trajectories": 0}, ValueError, "n_trajectories must be at least 1, got 0"),
         ({"n_trajectories": 2.5}, TypeError, "n_trajectories must be a whole number, got 2.5"),
+        ({"replicates": "my sets"}, ValueError, "replicates must be a name .* got 'my sets'"),
+        ({"replicates": "block"}, ValueError, "and not 'block', which the store itself uses"),
         ({"per_unit": 0}, ValueError, "per_unit must be at least 1, got 0"),
         ({"memory": "lots"}, ValueError, "memory must be a size such as 500MB .* got 'lots'"),
         ({"grid": GRID.replace("scale", {})}, ValueError, "must have at least one point"),

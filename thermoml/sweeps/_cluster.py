@@ -3,7 +3,11 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from distributed import Client, WorkerPlugin
 
 _CONNECT_SECONDS = 10
 
@@ -12,7 +16,7 @@ class ClusterError(RuntimeError):
     """There is no cluster to run on; the message says why."""
 
 
-def _distributed() -> Any:
+def _distributed() -> ModuleType:
     try:
         import distributed
     except ImportError:
@@ -22,10 +26,10 @@ def _distributed() -> Any:
     return distributed
 
 
-def _own_default() -> Any:
-    """Dask's default scheduler as it was, afterwards.
+def _own_default() -> contextlib.AbstractContextManager:
+    """A context that leaves Dask's default scheduler as it was.
 
-    A client that lost its scheduler puts back, late, what it found here, so that must be harmless.
+    A client that lost its scheduler restores, late, the default that it found: a harmless one.
     """
     from dask import config
 
@@ -33,7 +37,7 @@ def _own_default() -> Any:
 
 
 @contextlib.contextmanager
-def connected(address: str) -> Iterator[Any]:
+def connected(address: str) -> "Iterator[Client]":
     """A client of the scheduler at `address`.
 
     Raises:
@@ -53,7 +57,7 @@ def connected(address: str) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def local_workers(count: int) -> Iterator[Any]:
+def local_workers(count: int) -> "Iterator[Client]":
     """A client of `count` worker processes, each with its own GPU or group of cores."""
     distributed = _distributed()
     cluster = distributed.LocalCluster(
@@ -69,7 +73,7 @@ def local_workers(count: int) -> Iterator[Any]:
         yield client
 
 
-def _placement(distributed: Any, count: int) -> Any:
+def _placement(distributed: ModuleType, count: int) -> "WorkerPlugin":
     """A plugin that gives each worker its own devices before JAX looks at them."""
 
     class Placement(distributed.WorkerPlugin):

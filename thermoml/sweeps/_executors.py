@@ -5,7 +5,7 @@ import functools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -13,9 +13,14 @@ from ._cluster import ClusterError
 from ._plan import Plan
 from ._provenance import versions
 from ._task import Task, UnitRunner
-from ._variables import unit_values
+from ._variables import Kept, unit_values
 
-# (unit's number, what it writes, seconds it took)
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+_T = TypeVar("_T")
+
+# (unit's number, the arrays it writes, seconds it took)
 Finished = tuple[int, dict[str, np.ndarray], float]
 
 
@@ -24,21 +29,21 @@ class SchedulerLost(RuntimeError):
 
 
 def run_here(
-    runner: UnitRunner, plan: Plan, numbers: Sequence[int], keep: bool
+    runner: UnitRunner, plan: Plan, numbers: Sequence[int], kept: Kept
 ) -> Iterator[Finished]:
     """Unit after unit in this process, on its local devices."""
     for number in numbers:
         began = time.perf_counter()
-        values = interruptible(lambda n=number: _run(runner, plan, n, keep))
+        values = interruptible(lambda n=number: _run(runner, plan, n, kept))
         yield number, values, time.perf_counter() - began
 
 
-def interruptible(call: Callable[[], Any]) -> Any:
+def interruptible(call: Callable[[], _T]) -> _T:
     """`call()` in a thread: compiled code does not heed signals, waiting for it does.
 
     After an interrupt the thread's work is lost, as it would be with the process.
     """
-    future: concurrent.futures.Future = concurrent.futures.Future()
+    future: concurrent.futures.Future[_T] = concurrent.futures.Future()
 
     def target():
         try:
@@ -50,13 +55,14 @@ def interruptible(call: Callable[[], Any]) -> Any:
     return future.result()
 
 
-def _run(runner: UnitRunner, plan: Plan, number: int, keep: bool) -> dict[str, np.ndarray]:
+def _run(runner: UnitRunner, plan: Plan, number: int, kept: Kept) -> dict[str, np.ndarray]:
     unit = plan.unit(number)
-    return unit_values(runner.run(unit, plan), unit, plan, keep)
+    results = runner.run(unit, plan)
+    return unit_values(results, runner.quantities(unit), unit, plan, kept)
 
 
 def run_on_dask(
-    client: Any, task: Task, plan: Plan, numbers: Sequence[int], keep: bool
+    client: "Client", task: Task, plan: Plan, numbers: Sequence[int], kept: Kept
 ) -> Iterator[Finished]:
     """Units as tasks of a `dask.distributed.Client`, in the order in which they finish.
 
@@ -71,7 +77,7 @@ def run_on_dask(
     import distributed
     from distributed.comm.core import CommClosedError
 
-    payload = cloudpickle.dumps((task, plan, keep))
+    payload = cloudpickle.dumps((task, plan, kept))
     here = versions()
     futures = {
         client.submit(_run_remotely, payload, number, pure=False): number for number in numbers
@@ -100,27 +106,29 @@ def run_on_dask(
         _cancel(client, list(futures))
 
 
-def _cancel(client: Any, futures: list[Any]) -> None:
-    """Take back what is still to run, unless the scheduler has gone."""
+def _cancel(client: "Client", futures: "list[Future]") -> None:
+    """Cancel the tasks that have not run, unless the scheduler has gone."""
     if futures and client.status == "running":
         client.cancel(futures, force=True)
 
 
 @functools.lru_cache(maxsize=4)
-def _runner(payload: bytes) -> tuple[UnitRunner, Plan, bool]:
+def _runner(payload: bytes) -> tuple[UnitRunner, Plan, Kept]:
     """The same runner for all units of a sweep that this worker gets, compiled once."""
     import cloudpickle
 
-    task, plan, keep = cloudpickle.loads(payload)
-    return UnitRunner(task), plan, keep
+    task, plan, kept = cloudpickle.loads(payload)
+    return UnitRunner(task), plan, kept
 
 
 _one_at_a_time = threading.Lock()  # the threads of a worker share its devices
 
 
-def _run_remotely(payload: bytes, number: int) -> tuple[dict[str, np.ndarray], float, Any]:
+def _run_remotely(
+    payload: bytes, number: int
+) -> tuple[dict[str, np.ndarray], float, dict[str, str]]:
     with _one_at_a_time:
         began = time.perf_counter()
-        runner, plan, keep = _runner(payload)
-        values = _run(runner, plan, number, keep)
+        runner, plan, kept = _runner(payload)
+        values = _run(runner, plan, number, kept)
         return values, time.perf_counter() - began, versions()

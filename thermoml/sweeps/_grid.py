@@ -2,7 +2,7 @@
 
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -133,7 +133,7 @@ def _values(name: str, given: Any) -> dict[str, Any]:
     """The values of one parameter by their labels."""
     if isinstance(given, Mapping):
         entry = dict(_range(name, given)) if set(given) & set(_RANGES) else dict(given)
-    elif isinstance(given, str) or not hasattr(given, "__len__") or getattr(given, "ndim", 1) != 1:
+    elif not _is_list(given):
         raise TypeError(
             f"{name} must be a list of values or a range such as {{linear: [0, 1, 5]}}, got "
             f"{given!r:.60}; what is the same everywhere does not belong in a grid"
@@ -152,6 +152,12 @@ def _values(name: str, given: Any) -> dict[str, Any]:
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"{name} must have finite values, got {value}")
     return entry
+
+
+def _is_list(given: Any) -> bool:
+    if isinstance(given, np.ndarray | jax.Array):
+        return given.ndim == 1
+    return isinstance(given, Collection) and not isinstance(given, str)
 
 
 def _range(name: str, given: Mapping[str, Any]) -> dict[str, float]:

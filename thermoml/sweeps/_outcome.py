@@ -1,119 +1,212 @@
-"""What the function of a sweep returns at a point, checked, and apart from the numbers."""
+"""Results of a sweep's function at a point: validated arrays with labels, and their shapes."""
 
 import dataclasses
 import functools
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Int
 
 from ..numerics.arrays import is_concrete
 from ..numerics.labels import Labelled
 
-# What the store makes of a variable, and the dims that it counts trajectories with.
-SUFFIXES = ("_standard_error", "_block_mean", "_block_square", "_trajectories")
-_RESERVED = ("trajectory", "block")
+# Suffixes of the arrays that the store derives from a variable, besides the replicates' own.
+_DERIVED = ("_standard_error", "_block_mean", "_block_square", "_block_value")
+BLOCK = "block"  # the store's dimension of blocks of replicates
 
 
-def describe(result: Any, n_trajectories: int) -> dict[str, Labelled]:
-    """The arrays of a result with their labels, and `diverged`.
+@runtime_checkable
+class SelfLabelled(Protocol):
+    """Results that carry their own labels, such as a `Solution` or a `LearningCurve`."""
+
+    @property
+    def diverged_step(self) -> Int[Array, " trajectory"]:
+        """The step at which a trajectory turned non-finite, -1 for none."""
+        ...
+
+    def labelled(self) -> dict[str, Labelled]:
+        """The arrays by name, with their dimensions, units and words."""
+        ...
+
+
+@runtime_checkable
+class Sheddable(Protocol):
+    """Results that can drop what no label needs, such as the weights of a `LearningCurve`."""
+
+    def light(self) -> Any:
+        """The same results in less memory."""
+        ...
+
+
+def each_name(name: str, replicates: str) -> str:
+    """The array of single replicates of a variable: `heat_trajectories`, `heat_refreshes`."""
+    return f"{name}_{_plural(replicates)}"
+
+
+def _plural(replicates: str) -> str:
+    if replicates.endswith("y"):
+        return f"{replicates[:-1]}ies"
+    return replicates + ("es" if replicates.endswith(("s", "x", "z", "sh", "ch")) else "s")
+
+
+def describe(result: Any, n_replicates: int, replicates: str) -> dict[str, Labelled]:
+    """The arrays of a result with their labels, and `diverged` of its replicates.
+
+    Args:
+        result: what the function returned.
+        n_replicates: rows that it must have.
+        replicates: the name of their dimension.
+
+    Returns:
+        Variables with dims `(replicates, ...)`; exact ones without that dimension; coordinates,
+        whose only dim is their own name.
 
     Raises:
-        TypeError, ValueError: no results, or one without a row for each trajectory.
+        TypeError, ValueError: there are no results, or one has another number of rows.
     """
-    if hasattr(result, "labelled"):
-        found = dict(result.labelled())
+    if isinstance(result, SelfLabelled):
+        labelled = dict(result.labelled())
     elif isinstance(result, Mapping) and result:
-        found = {name: _labelled(name, value) for name, value in result.items()}
+        labelled = {name: _labelled(name, value, replicates) for name, value in result.items()}
     else:
         raise (ValueError if isinstance(result, Mapping) else TypeError)(
             "the function of a sweep must return a LearningCurve, a Solution or a mapping from "
-            f"names to arrays with one row per trajectory, got {type(result).__name__}"
+            f"names to arrays with one row per {_words(replicates)}, got {type(result).__name__}"
             + (" with nothing in it" if isinstance(result, Mapping) else "")
         )
-    for name, (dims, values, _, _) in found.items():
-        shape = np.shape(values)
-        if dims == (name,) and name != "trajectory":
-            continue
-        if len(shape) != len(dims) or shape[:1] != (n_trajectories,) or dims[0] != "trajectory":
-            raise ValueError(
-                f"the function's {name} must have one row for each of the {n_trajectories} "
-                f"trajectories, got shape {shape}"
-            )
-    if "diverged" not in found:
-        words = "fraction of the trajectories that turned non-finite"
-        found["diverged"] = Labelled(("trajectory",), _diverged(result, found), "", words)
-    return found
+    for name, (dims, values, _, _) in labelled.items():
+        _check_rows(name, dims, np.shape(values), n_replicates, replicates)
+    if "diverged" not in labelled:
+        lost = _diverged(result, labelled, replicates)
+        if lost is not None:
+            words = f"fraction of the {_words(_plural(replicates))} that turned non-finite"
+            labelled["diverged"] = Labelled((replicates,), lost, "", words)
+    return labelled
 
 
-def _labelled(name: str, value: Any) -> Labelled:
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _labelled(name: str, value: Any, replicates: str) -> Labelled:
     if isinstance(value, Labelled):
         return value
     extra = tuple(f"{name}_dim_{i}" for i in range(np.ndim(value) - 1))
-    return Labelled(("trajectory", *extra), value, "", name.replace("_", " "))
+    return Labelled((replicates, *extra), value, "", _words(name))
 
 
-def _diverged(result: Any, found: Mapping[str, Labelled]) -> Any:
-    steps = getattr(result, "diverged_step", None)
-    if steps is not None:
-        return steps >= 0
-    rows = [jnp.asarray(v.values) for v in found.values() if v.dims[0] == "trajectory"]
-    good = [jnp.isfinite(x).reshape(len(x), -1).all(axis=1) for x in rows]
-    return ~functools.reduce(jnp.logical_and, good)
+def _check_rows(
+    name: str, dims: tuple[str, ...], shape: tuple[int, ...], n_replicates: int, replicates: str
+) -> None:
+    """ValueError unless dims and shape agree, with the replicates first where there are any."""
+    if replicates not in dims:
+        if len(dims) != len(shape):
+            raise ValueError(
+                f"the function's {name} must have a dim for each axis, got {dims} and shape {shape}"
+            )
+    elif len(shape) != len(dims) or dims[0] != replicates or shape[0] != n_replicates:
+        raise ValueError(
+            f"the function's {name} must have one row for each of the {n_replicates} "
+            f"{_words(_plural(replicates))}, got shape {shape}; if it is the same for all of them, "
+            f"return it as Labelled with dims that lack {replicates!r}"
+        )
+
+
+def _diverged(
+    result: Any, labelled: Mapping[str, Labelled], replicates: str
+) -> Bool[Array, " replicate"] | None:
+    """Whether a replicate turned non-finite; None where all results are exact."""
+    if isinstance(result, SelfLabelled):
+        return result.diverged_step >= 0
+    rows = [jnp.asarray(x.values) for x in labelled.values() if x.dims[:1] == (replicates,)]
+    finite = [jnp.isfinite(x).reshape(len(x), -1).all(axis=1) for x in rows]
+    return ~functools.reduce(jnp.logical_and, finite) if finite else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Quantity:
+    """A variable that the function returns: dims and shape without the replicates.
+
+    Attributes:
+        exact: whether it is the same for all replicates, and so has no such dimension.
+    """
+
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    units: str
+    long_name: str
+    exact: bool
+
+    @classmethod
+    def of(cls, labelled: Labelled, replicates: str) -> "Quantity":
+        """The quantity that a result holds."""
+        exact = replicates not in labelled.dims
+        start = 0 if exact else 1
+        shape = np.shape(labelled.values)[start:]
+        return cls(labelled.dims[start:], shape, labelled.units, labelled.long_name, exact)
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a described result consists of.
+    """Variables of a described result, and the coordinates of their dims."""
 
-    Attributes:
-        variables: of each its dims and shape after the trajectory axis, units and words.
-        coordinates: of these dims.
-    """
-
-    variables: dict[str, Labelled]
+    variables: dict[str, Quantity]
     coordinates: dict[str, Labelled]
 
     @classmethod
-    def of(cls, described: Mapping[str, Labelled], taken: Collection[str]) -> "Outcome":
-        """Checked against each other and against the names that the grid has taken.
+    def of(
+        cls, described: Mapping[str, Labelled], taken: Collection[str], replicates: str
+    ) -> "Outcome":
+        """The outcome, checked against itself and against the names of grid parameters, `taken`.
 
         Raises:
-            ValueError: a name that is taken or reserved, or dims of several lengths.
+            ValueError: a name is taken or reserved, or a dim has several lengths.
         """
         variables, coordinates, sizes = {}, {}, {}
-        for name, (dims, values, units, words) in described.items():
-            own = [f"{name}{suffix}" for suffix in SUFFIXES]
-            for used in (name, *dims[1:], *own):
+        for name, entry in described.items():
+            coordinate = entry.dims == (name,)
+            inner = [dim for dim in entry.dims if dim != replicates]
+            derived = [f"{name}{suffix}" for suffix in _DERIVED] + [each_name(name, replicates)]
+            for used in (name, *inner, *derived):
                 if used in taken:
                     raise ValueError(f"a result must not be called {used}: a grid parameter is")
-            clash = set(own) & set(described) or set(_RESERVED) & {name, *dims[1:], *taken}
+            reserved = {replicates, BLOCK} & {name, *inner, *taken}
+            clash = set(derived) & set(described) or reserved
             if clash:
                 raise ValueError(f"{clash.pop()} is a name that the store itself uses; rename it")
-            for dim, size in zip(dims, np.shape(values), strict=True):
+            for dim, size in zip(entry.dims, np.shape(entry.values), strict=True):
                 if sizes.setdefault(dim, size) != size:
                     raise ValueError(f"{dim} must have one length, got {sizes[dim]} and {size}")
-            if dims == (name,):
-                if is_concrete(values):
-                    coordinates[name] = Labelled(dims, np.asarray(values), units, words)
-            else:
-                variables[name] = Labelled(dims[1:], np.shape(values)[1:], units, words)
+            if not coordinate:
+                variables[name] = Quantity.of(entry, replicates)
+            elif is_concrete(entry.values):
+                coordinates[name] = entry._replace(values=np.asarray(entry.values))
         return cls(variables, coordinates)
 
     def difference(self, other: "Outcome") -> str:
-        """The first difference to the outcome at another point; "" for none."""
-        for name in self.variables | other.variables:
-            parts = [x.variables.get(name) for x in (self, other)]
-            shapes = [None if part is None else part.values for part in parts]
-            dims = [None if part is None else part.dims for part in parts]
-            if shapes[0] != shapes[1]:
-                return f"{name} of shape {shapes[0]} and {shapes[1]}"
-            if dims[0] != dims[1]:
-                return f"{name} along {dims[0]} and {dims[1]}"
-        for name in self.coordinates | other.coordinates:
-            parts = [x.coordinates.get(name) for x in (self, other)]
+        """The first contradiction to the outcome at another point; "" for none.
+
+        A variable or coordinate of only one of them is no contradiction, unless both use the dim.
+        """
+        for name in sorted(self.variables.keys() & other.variables.keys()):
+            one, two = self.variables[name], other.variables[name]
+            if one.exact != two.exact:
+                kinds = ["exact" if x.exact else "of single replicates" for x in (one, two)]
+                return f"{name} {kinds[0]} and {kinds[1]}"
+            if one.shape != two.shape:
+                return f"{name} of shape {one.shape} and {two.shape}"
+            if one.dims != two.dims:
+                return f"{name} along {one.dims} and {two.dims}"
+        dims, others = ({d for x in o.variables.values() for d in x.dims} for o in (self, other))
+        for name in sorted(dims & others | self.coordinates.keys() & other.coordinates.keys()):
+            parts = [outcome.coordinates.get(name) for outcome in (self, other)]
             values: list[Any] = [None if part is None else part.values for part in parts]
             if not np.array_equal(values[0], values[1]):
                 return f"different values of {name}: {values[0]} and {values[1]}"
         return ""
+
+    def union(self, other: "Outcome") -> "Outcome":
+        """The variables and coordinates of both."""
+        return Outcome(self.variables | other.variables, self.coordinates | other.coordinates)

@@ -46,12 +46,14 @@ class Plan:
         n_trajectories: at each point.
         points: how many points along each axis a unit holds.
         trajectories: how many trajectories of each point a unit holds.
+        replicates: name of the store's dimension of trajectories.
     """
 
     grid_shape: tuple[int, ...]
     n_trajectories: int
     points: tuple[int, ...]
     trajectories: int
+    replicates: str = "trajectory"
 
     @property
     def n_blocks(self) -> int:
@@ -102,6 +104,8 @@ def make_plan(
     per_unit: int,
     memory: int,
     estimate: Callable[[Plan, Sequence[int]], int],
+    *,
+    replicates: str = "trajectory",
 ) -> Plan:
     """The largest units with at most `per_unit` trajectories in all and at most `memory` bytes.
 
@@ -115,7 +119,7 @@ def make_plan(
     capacity = max(1, per_unit // n_trajectories)
     firsts = [np.unravel_index(i, groups.shape) for i in np.unique(groups, return_index=True)[1]]
     while True:
-        plan = Plan(groups.shape, n_trajectories, _fill(groups, capacity), block)
+        plan = Plan(groups.shape, n_trajectories, _fill(groups, capacity), block, replicates)
         needed = max(estimate(plan, point) for point in firsts)
         if needed <= memory:
             return plan
@@ -125,7 +129,8 @@ def make_plan(
                 f"{size_text(memory)}; raise memory"
             )
         capacity = max(1, plan.n_points // -(-needed // memory))
-        # A point needs its share at least, so that it need not be compiled to see what is too much.
+        # Memory scales at least in proportion to the block: sizes that are known to be too large
+        # are skipped, not compiled.
         block = _balanced(n_trajectories, max(1, block // -(-needed // (memory * plan.n_points))))
 
 

@@ -1,7 +1,7 @@
 """The progress of a sweep: a bar on stderr with rate and time left."""
 
 import sys
-from typing import Any
+from typing import SupportsFloat
 
 import diffrax
 import jax
@@ -23,8 +23,8 @@ class ProgressBar:
         )
 
     @property
-    def meter(self) -> Any:
-        """What a running unit reports to. False when silent: equal runs then share their code."""
+    def meter(self) -> diffrax.AbstractProgressMeter | bool:
+        """The meter of a running unit. False when silent: equal runs then share their code."""
         return False if self.bar.disable else _UnitMeter(self)
 
     def begin(self, n_units: int, n_done: int) -> None:
@@ -39,8 +39,8 @@ class ProgressBar:
         self.bar.set_description_str(f"{label} ", refresh=False)
         self.within(0.0)
 
-    def within(self, fraction: Any) -> None:
-        """The next unit has come so far."""
+    def within(self, fraction: SupportsFloat) -> None:
+        """Show the fraction of the next unit that is done."""
         self.bar.n = self.done + float(fraction)
         self.bar.refresh()
 

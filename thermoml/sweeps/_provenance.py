@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-STORE_VERSION = 1
+STORE_VERSION = 2  # 1: exact values once a replicate, replicates always called trajectories
 _PACKAGES = ("thermoml", "jax", "jaxlib", "equinox", "numpy")
 # What a run may change when it goes on elsewhere: it does not touch the numbers.
 _FREE = ("memory", "per_unit", "title")
@@ -37,8 +37,8 @@ def provenance() -> dict[str, Any]:
 
 
 def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """What differs between a store and a run that would go on with it, in words."""
-    expected = {**versions(), **wanted}
+    """The differences, in words, between a store and a run that would go on with it."""
+    expected = {"store_version": STORE_VERSION, **versions(), **wanted}
     return _compare("", {k: found.get(k) for k in expected}, expected)
 
 

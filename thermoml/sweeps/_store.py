@@ -8,7 +8,7 @@ import warnings
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -16,12 +16,22 @@ from ..numerics.labels import Labelled
 from ._group import coordinates_checksum, write_group
 from ._journal import Journal
 from ._lock import LockedError, locked
+from ._outcome import BLOCK
 from ._plan import Plan, Unit
 from ._provenance import STORE_VERSION, differences, provenance
-from ._variables import PARTIAL, Variable, combine, region
+from ._variables import (
+    BLOCK_MEAN,
+    BLOCK_SQUARE,
+    BLOCK_VALUE,
+    Variable,
+    agreed,
+    combine,
+    region,
+)
 
 if TYPE_CHECKING:
     import xarray
+    import zarr
 
 _OURS = (
     *("results.zarr", "results.part", "results.torn", "journal.jsonl", "lock"),
@@ -59,8 +69,9 @@ class Store:
         self.folder = Path(folder)
         self.journal = Journal(self.folder / "journal.jsonl")
         self.done: set[int] = set()
-        self._group: Any = None
-        self._opened: dict[str, tuple[Any, tuple[str, ...]]] = {}
+        self._group: zarr.Group | None = None
+        self._opened: dict[str, tuple[zarr.Array, tuple[str, ...]]] = {}
+        self._names: list[str] = []  # the arrays that hold results
 
     @property
     def results(self) -> Path:
@@ -156,9 +167,16 @@ class Store:
             self.journal.path.unlink(missing_ok=True)
             write_group(partial, variables=variables, coordinates=coordinates, attributes=told)
             partial.rename(self.results)
+        self._names = list(variables)
 
-    def resume(self, grid_shape: tuple[int, ...], n_trajectories: int, wanted: Any) -> Plan | None:
-        """How the store that is there was cut, with `done` its verified units; None to begin anew.
+    def resume(
+        self, grid_shape: tuple[int, ...], n_trajectories: int, wanted: Mapping[str, Any]
+    ) -> Plan | None:
+        """The plan of the store in place, with its verified units in `done`; None to begin anew.
+
+        Args:
+            grid_shape, n_trajectories: of the run.
+            wanted: the attributes that the store must have, `replicates` among them.
 
         Raises:
             StoreError: it is of another config or version; the message has the difference.
@@ -166,7 +184,7 @@ class Store:
         if not self.begun:
             return None
         try:
-            attributes = dict(self._open().attrs)
+            attributes: dict[str, Any] = dict(self._open().attrs)
             made_by = attributes["store_version"]
             cut = attributes["units"]
         except Exception as error:  # zarr raises many kinds for a torn store
@@ -184,14 +202,15 @@ class Store:
                 f"{self.folder} is not of this run: {'; '.join(told)}; choose another folder, or "
                 "--overwrite it"
             )
-        plan = Plan(grid_shape, n_trajectories, tuple(cut["points"]), cut["trajectories"])
+        points, block = tuple(cut["points"]), cut["trajectories"]
+        plan = Plan(grid_shape, n_trajectories, points, block, wanted["replicates"])
         try:
-            arrays = self._arrays(attributes["coordinates_checksum"])
+            self._names = self._result_names(attributes["coordinates_checksum"])
         except Exception as error:  # an array without readable metadata, a torn coordinate
             self._set_aside(error)
             return None
         with _told(self.folder, "what had finished is kept; make room and go on with --resume"):
-            self._verify(plan, arrays)
+            self._verify(plan)
             if attributes["complete"] and len(self.done) < len(plan):
                 self._mark(complete=False)
         return plan
@@ -212,7 +231,7 @@ class Store:
             stacklevel=4,
         )
 
-    def _open(self) -> Any:
+    def _open(self) -> "zarr.Group":
         import zarr
 
         if self._group is None:
@@ -225,37 +244,37 @@ class Store:
         self._group = None
         self._opened = {}
 
-    def _array(self, name: str) -> tuple[Any, tuple[str, ...]]:
+    def _array(self, name: str) -> "tuple[zarr.Array, tuple[str, ...]]":
         """An array and its dims, opened once. Chunks of nothing but NaN are written too."""
         import zarr
 
         if name not in self._opened:
             with zarr.config.set({"array.write_empty_chunks": True}):
-                array = self._open()[name]
-            self._opened[name] = array, tuple(array.attrs["_ARRAY_DIMENSIONS"])
+                array = cast("zarr.Array", self._open()[name])
+            self._opened[name] = array, tuple(cast("list[str]", array.attrs["_ARRAY_DIMENSIONS"]))
         return self._opened[name]
 
-    def _arrays(self, known: int) -> dict[str, tuple[Any, tuple[str, ...]]]:
-        """All arrays that hold results, with their dims, each opened from its own metadata.
+    def _result_names(self, checksum: int) -> list[str]:
+        """The arrays that hold results, each opened from its own metadata.
 
         Raises:
-            Exception: metadata is torn, or coordinates do not have the checksum `known`.
+            Exception: metadata is torn, or coordinates do not have this checksum.
         """
         import zarr
 
         listed = zarr.open_consolidated(self.results, zarr_format=2)
-        found, coordinates = {}, {}
+        names, coordinates = [], {}
         for name in sorted(listed.array_keys()):
             array, dims = self._array(name)
             if dims != (name,) and array.fill_value is not None:
-                found[name] = (array, dims)
+                names.append(name)
             else:
                 coordinates[name] = array[...]
-        if coordinates_checksum(coordinates) != known:
+        if coordinates_checksum(coordinates) != checksum:
             raise ValueError("coordinates are torn")
-        return found
+        return names
 
-    def _verify(self, plan: Plan, arrays: Mapping[str, tuple[Any, tuple[str, ...]]]) -> None:
+    def _verify(self, plan: Plan) -> None:
         """Put the units into `done` whose chunks are as the journal says."""
         for number, entry in self.journal.read().items():
             if not 0 <= number < len(plan):
@@ -263,40 +282,65 @@ class Store:
             unit = plan.unit(number)
             values = {}
             with contextlib.suppress(Exception):  # a chunk that is missing or does not decode
-                for name in _written(arrays, plan):
-                    array, dims = arrays[name]
-                    values[name] = array[region(dims, unit)]
+                for name in self._written(plan):
+                    array, dims = self._array(name)
+                    values[name] = np.asarray(array[region(dims, unit, plan)])
                 if _checksum(values) == entry["checksum"]:
                     self.done.add(number)
         for start in range(0, len(plan), plan.n_blocks):
-            self._combine(plan.unit(start), plan, list(arrays))
+            self._combine(plan.unit(start), plan)
+
+    def _written(self, plan: Plan) -> list[str]:
+        """The arrays that units write; those that are combined from others are left out."""
+        if plan.n_blocks == 1:
+            return self._names
+        own = {BLOCK, plan.replicates}
+        return [name for name in self._names if own & set(self._array(name)[1])]
 
     def write(
         self, unit: Unit, plan: Plan, values: Mapping[str, np.ndarray], label: str, seconds: float
     ) -> None:
-        """All arrays of one unit, then its journal line.
+        """All arrays of one unit, then its journal line; NaN where the unit has no values.
 
         Raises:
             StoreError: they cannot be written; what was written before is kept.
+            ValueError: blocks of one point differ in a value that is exact.
         """
         with _told(self.folder, "what had finished is kept; make room and go on with --resume"):
+            absent = [name for name in self._written(plan) if name not in values]
+            values = {**values, **{name: self._nothing(name, unit, plan) for name in absent}}
             for name, value in values.items():
                 array, dims = self._array(name)
-                array[region(dims, unit)] = value
+                array[region(dims, unit, plan)] = value
             self.done.add(unit.number)
-            self._combine(unit, plan, list(values))
+            self._combine(unit, plan)
             self.journal.add(unit.number, label, seconds, _checksum(values))
 
-    def _combine(self, unit: Unit, plan: Plan, names: list[str]) -> None:
-        """Where trajectories come in blocks: their statistics, once all blocks are there."""
+    def _nothing(self, name: str, unit: Unit, plan: Plan) -> np.ndarray:
+        """NaN in the shape of a unit's part of an array."""
+        array, dims = self._array(name)
+        place = region(dims, unit, plan)
+        shape = (*(part.stop - part.start for part in place), *array.shape[len(place) :])
+        return np.full(shape, np.nan, array.dtype)
+
+    def _combine(self, unit: Unit, plan: Plan) -> None:
+        """Combine the blocks of replicates of a unit's points, once all blocks are there."""
         if plan.n_blocks == 1 or not self.done.issuperset(plan.siblings(unit.number)):
             return
-        mean, square = PARTIAL
-        for name in [name.removesuffix(mean) for name in names if name.endswith(mean)]:
-            parts = [self._array(name + suffix)[0][unit.region] for suffix in (mean, square)]
-            found = combine(parts[0], parts[1], plan)
-            for target, value in zip((name, f"{name}_standard_error"), found, strict=True):
-                self._array(target)[0][unit.region] = value
+
+        def blocks(name: str) -> np.ndarray:
+            return np.asarray(self._array(name)[0][unit.region])
+
+        for name in self._names:
+            if name + BLOCK_VALUE in self._names:
+                self._array(name)[0][unit.region] = agreed(name, blocks(name + BLOCK_VALUE), plan)
+            if name + BLOCK_MEAN in self._names:
+                error, square = f"{name}_standard_error", name + BLOCK_SQUARE
+                squares = blocks(square) if square in self._names else None
+                estimate = combine(blocks(name + BLOCK_MEAN), squares, plan)
+                self._array(name)[0][unit.region] = estimate.mean
+                if squares is not None:
+                    self._array(error)[0][unit.region] = estimate.standard_error
 
     def finish(self, summary: Mapping[str, Any] | None = None) -> None:
         """Mark the store complete and write the headline numbers, where there are any."""
@@ -339,13 +383,6 @@ class Store:
         if not dataset.attrs.get("complete"):
             raise StoreError(f"the run in {self.folder} did not finish; go on with --resume")
         return dataset
-
-
-def _written(arrays: Mapping[str, Any], plan: Plan) -> list[str]:
-    """The arrays that units write; those that are combined from others are left out."""
-    if plan.n_blocks == 1:
-        return list(arrays)
-    return [name for name, (_, dims) in arrays.items() if {"block", "trajectory"} & set(dims)]
 
 
 def _checksum(values: Mapping[str, np.ndarray]) -> int:

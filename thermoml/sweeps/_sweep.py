@@ -19,12 +19,13 @@ from ._plan import Plan, make_plan, parse_size
 from ._progress import ProgressBar
 from ._store import Store
 from ._task import Task, UnitRunner
-from ._variables import store_variables
+from ._variables import Kept, store_variables
 
 if TYPE_CHECKING:
     import xarray
+    from distributed import Client
 
-# Trajectories of a unit unless told otherwise: a few times what the devices run side by side.
+# Default number of trajectories in a unit: a few times what the devices run side by side.
 _PER_UNIT = {"cpu": 1024, "other": 2**16}
 
 
@@ -37,9 +38,11 @@ def sweep(
     n_trajectories: int = 1,
     static: tuple[str, ...] = (),
     trajectories: bool = False,
+    replicates: str = "trajectory",
+    standard_errors: bool | None = None,
     memory: int | str = "1GB",
     per_unit: int | None = None,
-    executor: Any = None,
+    executor: "Client | None" = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: bool | None = None,
@@ -51,6 +54,9 @@ def sweep(
     $$\bar x = \frac1M\sum_i x_i, \qquad
       s_{\bar x}^2 = \frac{1}{M(M-1)}\sum_i (x_i-\bar x)^2.$$
 
+    A result without the dimension of trajectories is exact: it is stored once a point, as it is.
+    A variable that only some points return is NaN at the others.
+
     The grid is cut into units, blocks of points that differ in numbers only times blocks of
     trajectories. A unit is one compiled call, `vmap`ped over its points; its results are one chunk
     of each array, followed by a line in the journal. A sweep that was stopped, by whatever means,
@@ -59,18 +65,23 @@ def sweep(
     Args:
         grid: a `Grid`, or a mapping from parameters to values for `Grid(**mapping)`.
         function: `function(ensemble, **parameters)` returns a `LearningCurve`, a `Solution`, or a
-            mapping from names to arrays with one row per trajectory (`Labelled` ones may say dims,
-            units and words). `ensemble` has `key`, `n_trajectories`, `first_trajectory` and
-            `progress`: pass it on, `learn(problem, level, t1=..., **ensemble)`. Floats of the grid
-            arrive traced; integers, strings and what `static` names arrive as they are, and each
-            different one is compiled.
+            mapping from names to arrays with one row per trajectory. `Labelled` ones have dims,
+            units and words; their first dim is `replicates`, unless they are exact: the same
+            whatever part of the ensemble the function is called for. `ensemble` has `key`,
+            `n_trajectories`, `first_trajectory` and `progress`: pass it on, `learn(problem, level,
+            t1=..., **ensemble)`. Floats of the grid arrive traced; integers, strings and
+            parameters in `static` arrive as they are, and each different one is compiled.
         store: the results directory; `results.zarr` in it is an ordinary labelled Zarr store.
         key: `jax.random.key(...)`. Point p (row-major) draws from `fold_in(key, p)`.
         n_trajectories: M, at each point.
         static: names of floats that fix shapes, such as dt.
         trajectories: also keep every trajectory, as `<name>_trajectories`.
-        memory: what a unit may need on the devices, such as "500MB"; estimated from the compiled
-            code beforehand.
+        replicates: name of the store's dimension of the M rows, if they are no trajectories:
+            "resample" keeps them as `<name>_resamples`, and so on.
+        standard_errors: whether `<name>_standard_error` is stored. None: for trajectories only;
+            spread/√M is no standard error of bootstrap resamples, for example.
+        memory: bound on what a unit needs on the devices, such as "500MB"; the need is estimated
+            from the compiled code beforehand.
         per_unit: trajectories of a unit, all points together; by default 1024 on CPUs, else 65536.
         executor: None for this process and its local devices, or a `dask.distributed.Client`.
         resume: go on with the store; begin it where there is none or a torn one.
@@ -81,7 +92,8 @@ def sweep(
         The store as an xarray Dataset over the grid's axes, read from disk as it is used.
 
     Raises:
-        TypeError, ValueError: an argument or a result of the function that does not fit.
+        TypeError, ValueError: an argument or a result of the function that does not fit; an exact
+            result that differs between parts of the ensemble.
         MemoryError: one trajectory of one point needs more than `memory`.
         StoreError: the store is in use, of another run, not empty, or cannot be written; what had
             finished is kept.
@@ -93,10 +105,20 @@ def sweep(
     grid = grid if isinstance(grid, Grid) else Grid(**grid)
     n_trajectories = check_count("n_trajectories", n_trajectories)
     x64 = default_float() == np.float64
+    task = Task.of(
+        function,
+        grid,
+        n_trajectories=n_trajectories,
+        key=key,
+        x64=x64,
+        static=static,
+        replicates=replicates,
+    )
     sweep_of = Sweep(
-        Task.of(function, grid, static, n_trajectories, key, x64),
-        identity=_identity(function, grid, static, n_trajectories, trajectories),
+        task,
+        identity=_identity(task, trajectories),
         keep=trajectories,
+        standard_errors=standard_errors,
         memory=parse_size(memory),
         per_unit=per_unit,
     )
@@ -106,54 +128,63 @@ def sweep(
         return place.load()
 
 
-def _identity(
-    function: Any, grid: Grid, static: Any, n_trajectories: int, trajectories: bool
-) -> str:
-    """What a store must have in common with a sweep that goes on with it, as JSON."""
+def _identity(task: Task, trajectories: bool) -> str:
+    """The part of a sweep that its store must agree with to be continued, as JSON."""
+    function, grid = task.function, task.grid
     try:
         source = inspect.getsource(function)
     except (OSError, TypeError):  # typed at a prompt, or not a plain function
         source = getattr(function, "__qualname__", type(function).__qualname__)
     axes = {name: c.values.tolist() for name, c in grid.coordinates().items()}
-    told_by = {name: _fingerprint(values) for axis in grid.axes for name, values in axis.items()}
-    told = {
+    modules = {name: _fingerprint(values) for axis in grid.axes for name, values in axis.items()}
+    identity = {
         "grid": axes,
-        "modules": {name: told for name, told in told_by.items() if told},
+        "modules": {name: texts for name, texts in modules.items() if texts},
         "dims": list(grid.dims),
         "function": source,
-        "static": sorted(static),
-        "n_trajectories": n_trajectories,
+        "static": sorted(task.static),
+        "n_trajectories": task.n_trajectories,
         "trajectories": trajectories,
-        "x64": bool(default_float() == np.float64),
+        "x64": task.x64,
     }
-    return json.dumps(told, sort_keys=True, ensure_ascii=False)
+    return json.dumps(identity, sort_keys=True, ensure_ascii=False)
 
 
 def _fingerprint(values: list[Any]) -> list[str]:
-    """Modules in full, for their labels may say less."""
-    told = []
+    """Texts of modules in full; their labels may say less."""
+    texts = []
     for value in values:
         if isinstance(value, eqx.Module):
             leaves = [
                 np.asarray(x).tolist() if eqx.is_array_like(x) else getattr(x, "__qualname__", "")
                 for x in jax.tree.leaves(value)
             ]
-            told.append(f"{type(value).__qualname__} {leaves}")
-    return told
+            texts.append(f"{type(value).__qualname__} {leaves}")
+    return texts
 
 
 class Sweep:
-    """A task with what its store is to be like, ready to run into one.
+    """A task with the settings of its store, ready to run into one.
 
     Args:
-        task: what to compute.
-        identity: JSON that a store must agree with to be gone on with.
-        keep: whether single trajectories are kept.
+        task: the function over its grid.
+        identity: JSON that a store must agree with to be continued.
+        keep: whether single replicates are kept.
+        standard_errors: whether they are stored; None: if the replicates are trajectories.
         memory: bytes that a unit may need.
         per_unit: trajectories of a unit; None for the platform's default.
     """
 
-    def __init__(self, task: Task, *, identity: str, keep: bool, memory: int, per_unit: int | None):
+    def __init__(
+        self,
+        task: Task,
+        *,
+        identity: str,
+        keep: bool,
+        memory: int,
+        per_unit: int | None,
+        standard_errors: bool | None = None,
+    ):
         if task.grid.size == 0:
             raise ValueError("the grid must have at least one point")
         unknown = set(task.static) - set(task.grid.names)
@@ -163,7 +194,9 @@ class Sweep:
                 f"{', '.join(sorted(unknown))}"
             )
         self.task = task
-        self.keep = keep
+        if standard_errors is None:
+            standard_errors = task.replicates == "trajectory"
+        self.kept = Kept(single=keep, standard_errors=standard_errors)
         self.memory = memory
         if per_unit is None:
             per_unit = _PER_UNIT["cpu" if jax.default_backend() == "cpu" else "other"]
@@ -172,13 +205,15 @@ class Sweep:
             "config": identity,
             "key_data": task.key_data.tolist(),
             "key_implementation": task.key_implementation,
+            "replicates": task.replicates,
+            "standard_errors": standard_errors,
         }
 
     def run(
         self,
         store: Store,
         *,
-        executor: Any = None,
+        executor: "Client | None" = None,
         resume: bool = False,
         progress: bool | None = None,
     ) -> None:
@@ -212,23 +247,28 @@ class Sweep:
             bar.close()
 
     def _finished(
-        self, executor: Any, runner: UnitRunner, plan: Plan, left: list[int]
+        self, executor: "Client | None", runner: UnitRunner, plan: Plan, left: list[int]
     ) -> Iterator[Finished]:
         if executor is None:
-            return run_here(runner, plan, left, self.keep)
-        return run_on_dask(executor, self.task, plan, left, self.keep)
+            return run_here(runner, plan, left, self.kept)
+        return run_on_dask(executor, self.task, plan, left, self.kept)
 
     def _plan(self, runner: UnitRunner) -> Plan:
         """Cut the grid; this compiles."""
         return make_plan(
-            runner.groups, self.task.n_trajectories, self.per_unit, self.memory, runner.memory
+            runner.groups,
+            self.task.n_trajectories,
+            self.per_unit,
+            self.memory,
+            runner.memory,
+            replicates=self.task.replicates,
         )
 
     def _create(self, store: Store, plan: Plan, runner: UnitRunner) -> None:
         task, outcome = self.task, runner.outcome()
         with jax.enable_x64(task.x64):
             dtype = str(np.dtype(default_float()))
-        variables = store_variables(outcome, plan, task.grid.dims, self.keep, dtype)
+        variables = store_variables(outcome, plan, task.grid.dims, self.kept, dtype)
         coordinates = {**task.grid.coordinates(), **outcome.coordinates}
         store.create(
             plan=plan,

@@ -2,9 +2,12 @@
 
 import contextlib
 import dataclasses
+import functools
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -14,7 +17,7 @@ from jaxtyping import Array, Key
 from ..numerics.arrays import default_float, is_concrete
 from ..numerics.compile import compiler_options
 from ._grid import Grid
-from ._outcome import Outcome, describe
+from ._outcome import BLOCK, Outcome, Quantity, Sheddable, describe
 from ._plan import Plan, Unit
 
 
@@ -29,6 +32,7 @@ class Task:
         n_trajectories: at each point.
         key_data, key_implementation: the random key.
         x64: whether JAX's x64 mode is on.
+        replicates: name of the dimension of `n_trajectories`.
     """
 
     function: Callable[..., Any]
@@ -38,20 +42,34 @@ class Task:
     key_data: np.ndarray
     key_implementation: str
     x64: bool
+    replicates: str
 
     @classmethod
     def of(
         cls,
         function: Callable[..., Any],
         grid: Grid,
-        static: Sequence[str],
+        *,
         n_trajectories: int,
         key: Key[Array, ""],
         x64: bool,
+        static: Sequence[str] = (),
+        replicates: str = "trajectory",
     ) -> "Task":
-        """The task that draws from a typed key."""
+        """The task that draws from a typed key.
+
+        Raises:
+            ValueError: `replicates` is no name.
+        """
+        if not replicates.isidentifier() or replicates == BLOCK:
+            raise ValueError(
+                f"replicates must be a name such as 'resample', and not {BLOCK!r}, which the store "
+                f"itself uses; got {replicates!r}"
+            )
         data, implementation = np.asarray(jax.random.key_data(key)), str(jax.random.key_impl(key))
-        return cls(function, grid, tuple(static), n_trajectories, data, implementation, x64)
+        return cls(
+            function, grid, tuple(static), n_trajectories, data, implementation, x64, replicates
+        )
 
     @property
     def key(self) -> Key[Array, ""]:
@@ -117,7 +135,7 @@ def _advice_on_static() -> Iterator[None]:
 class UnitRunner:
     """Runs units of a task, compiling each code once."""
 
-    def __init__(self, task: Task, meter: Any = False):
+    def __init__(self, task: Task, meter: diffrax.AbstractProgressMeter | bool = False):
         self.task = task
         self.meter = meter
         self.outcomes: dict[int, Outcome] = {}
@@ -156,10 +174,10 @@ class UnitRunner:
                 "progress": self.meter,
             }
             result = task.function(ensemble, **eqx.combine(dynamic, static))
-            result = result.light() if hasattr(result, "light") else result
-            described = describe(result, n_trajectories)
-            self.outcomes[group] = Outcome.of(described, task.grid.names)
-            # What does not depend on the arguments, labels and times among it, stays here.
+            result = result.light() if isinstance(result, Sheddable) else result
+            described = describe(result, n_trajectories, task.replicates)
+            self.outcomes[group] = Outcome.of(described, task.grid.names, task.replicates)
+            # Leaves that do not depend on the arguments, labels and times among them, stay here.
             arrays, self._rest[group] = eqx.partition(result, lambda leaf: not is_concrete(leaf))
             return arrays
 
@@ -177,47 +195,48 @@ class UnitRunner:
         analysis = compiled.memory_analysis()
         if analysis is None:  # a backend that does not tell
             return 0
-        sizes = ("temp_size_in_bytes", "argument_size_in_bytes", "output_size_in_bytes")
+        size = analysis.temp_size_in_bytes + analysis.argument_size_in_bytes
         n_devices = len(compiled.runtime_executable().local_devices())  # sizes are of one of them
-        return n_devices * sum(getattr(analysis, name) for name in sizes)
+        return n_devices * (size + analysis.output_size_in_bytes)
 
     def outcome(self) -> Outcome:
-        """What every point returns.
+        """The variables and coordinates of all points; some points may lack a variable.
 
         Raises:
-            ValueError: points return different shapes or coordinates.
+            ValueError: a variable or coordinate differs between points.
         """
-        (group, first), *others = self.outcomes.items()
-        for other, outcome in others:
-            difference = first.difference(outcome)
+        for pair in itertools.combinations(self.outcomes, 2):
+            difference = self.outcomes[pair[0]].difference(self.outcomes[pair[1]])
             if difference:
-                labels = [
-                    self.task.grid.label(np.argwhere(self.groups == g)[0]) for g in (group, other)
-                ]
+                labels = [self.task.grid.label(np.argwhere(self.groups == g)[0]) for g in pair]
                 raise ValueError(
                     f"the function must return the same at every point, got {difference} at "
                     f"{labels[0]} and {labels[1]}; choose what is saved so that it agrees"
                 )
-        return first
+        return functools.reduce(Outcome.union, self.outcomes.values())
+
+    def quantities(self, unit: Unit) -> dict[str, Quantity]:
+        """The variables of a unit that has run."""
+        return self.outcomes[int(self.groups[unit.points[0]])].variables
 
     def run(self, unit: Unit, plan: Plan) -> dict[str, np.ndarray]:
-        """The results of one unit, `[point, trajectory, ...]`."""
+        """The results of one unit, `[point, replicate, ...]`; exact ones `[point, ...]`."""
         compiled = self._compile(unit, plan)
         group = int(self.groups[unit.points[0]])
         with self._mode():
             arrays = jax.tree.map(np.asarray, compiled(*self._arguments(unit)))
-            # What follows from the arrays is derived point by point, outside of the compiled code:
-            # there it would be rounded as the compiler pleases, for each number of devices anew.
+            # Labelled values are derived from the arrays point by point, outside of the compiled
+            # code: its rounding would depend on the number of devices.
             points = [self._derive(group, plan, arrays, i) for i in range(unit.n_points)]
             dtype = np.dtype(default_float())
-        return {
-            name: np.stack([point[name] for point in points])[:, : unit.n_trajectories].astype(
-                dtype
-            )
-            for name in self.outcomes[group].variables
-        }
+        results = {}
+        for name, quantity in self.quantities(unit).items():
+            values = np.stack([point[name] for point in points]).astype(dtype)
+            results[name] = values if quantity.exact else values[:, : unit.n_trajectories]
+        return results
 
     def _derive(self, group: int, plan: Plan, arrays: Any, i: int) -> dict[str, np.ndarray]:
         own = jax.tree.map(lambda stacked: jnp.asarray(stacked[i]), arrays)
-        labelled = describe(eqx.combine(own, self._rest[group]), plan.trajectories)
+        result = eqx.combine(own, self._rest[group])
+        labelled = describe(result, plan.trajectories, plan.replicates)
         return {name: np.asarray(labelled[name].values) for name in self.outcomes[group].variables}

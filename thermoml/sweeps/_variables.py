@@ -1,17 +1,22 @@
-"""What of a result goes to the store: means and standard errors, single trajectories if asked."""
+"""Arrays of a sweep's store: means, standard errors, exact values and single replicates."""
 
 import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
 
-from ..numerics.labels import Labelled
 from ..numerics.statistics import Estimate
-from ._outcome import Outcome
+from ._outcome import BLOCK, Outcome, Quantity, each_name
 from ._plan import Plan, Unit
 
-# Where trajectories come in several blocks, what each block adds to the statistics.
-PARTIAL = {"_block_mean": "mean over the block", "_block_square": "squared deviations in the block"}
+# What each of several blocks of replicates adds: to the mean, to its error, and if exact.
+BLOCK_MEAN, BLOCK_SQUARE, BLOCK_VALUE = "_block_mean", "_block_square", "_block_value"
+_MEANINGS = {
+    BLOCK_MEAN: "mean over the block",
+    BLOCK_SQUARE: "squared deviations in the block",
+    BLOCK_VALUE: "value that the block found",
+}
+_ROUNDING = 1e-5  # relative to the largest element: above rounding, below any sampling error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,71 +31,114 @@ class Variable:
     long_name: str
 
 
-def store_variables(
-    outcome: Outcome, plan: Plan, dims: tuple[str, ...], keep: bool, dtype: str
-) -> dict[str, Variable]:
-    """All arrays of the store by name; `keep` adds those of single trajectories."""
-    found = {}
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """What of the replicates goes to the store besides their mean.
 
-    def add(
-        name: str, inner: Labelled, along: Mapping[str, tuple[int, int]], words: str, kind: str
-    ):
-        found[name] = Variable(
+    Attributes:
+        single: the replicates themselves, as `heat_trajectories`.
+        standard_errors: the standard error of the mean, as `heat_standard_error`.
+    """
+
+    single: bool
+    standard_errors: bool
+
+    def suffixes(self) -> list[str]:
+        """The arrays that blocks of replicates write, combined once all are there."""
+        return [BLOCK_MEAN, BLOCK_SQUARE] if self.standard_errors else [BLOCK_MEAN]
+
+
+def store_variables(
+    outcome: Outcome, plan: Plan, dims: tuple[str, ...], kept: Kept, dtype: str
+) -> dict[str, Variable]:
+    """All arrays of the store by name, for a grid along `dims`; single replicates have `dtype`."""
+    variables = {}
+
+    def add(name: str, inner: Quantity, along: Mapping[str, tuple[int, int]], words: str) -> None:
+        variables[name] = Variable(
             (*dims, *along, *inner.dims),
-            (*plan.grid_shape, *(size for size, _ in along.values()), *inner.values),
-            (*plan.points, *(chunk for _, chunk in along.values()), *inner.values),
-            kind,
+            (*plan.grid_shape, *(size for size, _ in along.values()), *inner.shape),
+            (*plan.points, *(chunk for _, chunk in along.values()), *inner.shape),
+            dtype if plan.replicates in along else "float64",
             inner.units,
             words,
         )
 
     for name, inner in outcome.variables.items():
         words = inner.long_name
-        add(name, inner, {}, words, "float64")
-        add(f"{name}_standard_error", inner, {}, f"standard error of {words}", "float64")
+        add(name, inner, {}, words)
+        if kept.standard_errors and not inner.exact:
+            add(f"{name}_standard_error", inner, {}, f"standard error of {words}")
         if plan.n_blocks > 1:
-            for suffix, meaning in PARTIAL.items():
-                block = {"block": (plan.n_blocks, 1)}
-                add(name + suffix, inner, block, f"{meaning} of {words}", "float64")
-        if keep:
-            each = {"trajectory": (plan.n_trajectories, plan.trajectories)}
-            add(f"{name}_trajectories", inner, each, f"{words}, single trajectories", dtype)
-    return found
+            for suffix in [BLOCK_VALUE] if inner.exact else kept.suffixes():
+                block = {BLOCK: (plan.n_blocks, 1)}
+                add(name + suffix, inner, block, f"{_MEANINGS[suffix]} of {words}")
+        if kept.single and not inner.exact:
+            each = {plan.replicates: (plan.n_trajectories, plan.trajectories)}
+            several = each_name("", plan.replicates)[1:].replace("_", " ")
+            add(each_name(name, plan.replicates), inner, each, f"{words}, single {several}")
+    return variables
 
 
 def unit_values(
-    results: Mapping[str, np.ndarray], unit: Unit, plan: Plan, keep: bool
+    results: Mapping[str, np.ndarray],
+    quantities: Mapping[str, Quantity],
+    unit: Unit,
+    plan: Plan,
+    kept: Kept,
 ) -> dict[str, np.ndarray]:
-    """What a unit writes, from its results `[point, trajectory, ...]`."""
-    found = {}
+    """The arrays that a unit writes, from its results `[point, replicate, ...]` or `[point, ...]`.
+
+    Args:
+        results: by name; exact ones without the axis of replicates.
+        quantities: what these are.
+    """
+    written = {}
+    axis = len(unit.shape)
     for name, values in results.items():
         values = values.reshape(*unit.shape, *values.shape[1:])
-        axis = len(unit.shape)
+        if quantities[name].exact:
+            written |= _exact_values(name, values, plan, axis)
+            continue
         if plan.n_blocks == 1:
-            found[name], found[f"{name}_standard_error"] = Estimate.of(values, axis)
+            estimate = Estimate.of(values, axis)
+            written[name] = estimate.mean
+            if kept.standard_errors:
+                written[f"{name}_standard_error"] = estimate.standard_error
         else:
             wide = values.astype(float)
-            mean = wide.mean(axis, keepdims=True)
-            with np.errstate(invalid="ignore"):  # infinite values have no error
-                square = ((wide - mean) ** 2).sum(axis, keepdims=True)
-            found[f"{name}_block_mean"], found[f"{name}_block_square"] = mean, square
-        if keep:
-            found[f"{name}_trajectories"] = values
-    return found
+            mean = written[name + BLOCK_MEAN] = wide.mean(axis, keepdims=True)
+            if kept.standard_errors:
+                with np.errstate(invalid="ignore"):  # infinite values have no error
+                    square = ((wide - mean) ** 2).sum(axis, keepdims=True)
+                written[name + BLOCK_SQUARE] = square
+        if kept.single:
+            written[each_name(name, plan.replicates)] = values
+    return written
 
 
-def region(dims: tuple[str, ...], unit: Unit) -> tuple[slice, ...]:
-    """Where a unit's part of an array with these dims lies."""
-    if "block" in dims:
+def _exact_values(name: str, values: np.ndarray, plan: Plan, axis: int) -> dict[str, np.ndarray]:
+    if plan.n_blocks == 1:
+        return {name: values.astype(float)}
+    return {name + BLOCK_VALUE: np.expand_dims(values.astype(float), axis)}
+
+
+def region(dims: tuple[str, ...], unit: Unit, plan: Plan) -> tuple[slice, ...]:
+    """The place of a unit's part in an array with these dims."""
+    if BLOCK in dims:
         return (*unit.region, slice(unit.block, unit.block + 1))
-    if "trajectory" in dims:
+    if plan.replicates in dims:
         last = unit.first_trajectory + unit.n_trajectories
         return (*unit.region, slice(unit.first_trajectory, last))
     return unit.region
 
 
-def combine(means: np.ndarray, squares: np.ndarray, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard error of all trajectories from what their blocks wrote.
+def combine(means: np.ndarray, squares: np.ndarray | None, plan: Plan) -> Estimate:
+    """Mean of all replicates, and its standard error, from what their blocks wrote.
+
+    Args:
+        means, squares: `[..., block, ...]` with the blocks behind the grid's axes; without the
+            squared deviations the standard error is NaN.
 
     Source: Chan, Golub and LeVeque 1983, The American Statistician 37, 242.
     """
@@ -100,7 +148,35 @@ def combine(means: np.ndarray, squares: np.ndarray, plan: Plan) -> tuple[np.ndar
     weights = counts.reshape((-1,) + (1,) * (means.ndim - axis - 1))
     total = counts.sum()
     mean = (weights * means).sum(axis) / total
+    if squares is None:
+        return Estimate(mean, np.full_like(mean, np.nan))
     with np.errstate(invalid="ignore"):
         between = (weights * (means - np.expand_dims(mean, axis)) ** 2).sum(axis)
     variance = (squares.sum(axis) + between) / (total - 1)
-    return mean, np.sqrt(variance / total)
+    return Estimate(mean, np.sqrt(variance / total))
+
+
+def agreed(name: str, values: np.ndarray, plan: Plan) -> np.ndarray:
+    """The exact value that all blocks of a point found, that of the first block.
+
+    Args:
+        name: the variable's, for the error.
+        values: `[..., block, ...]` with the blocks behind the grid's axes.
+
+    Raises:
+        ValueError: blocks differ by more than rounding.
+    """
+    axis = len(plan.grid_shape)
+    first = values.take([0], axis)
+    inner = tuple(range(axis, values.ndim))
+    scale = np.max(np.abs(first), axis=inner, keepdims=True, initial=0, where=np.isfinite(first))
+    with np.errstate(invalid="ignore"):
+        close = np.abs(values - first) <= _ROUNDING * scale
+    same = close | (values == first) | (np.isnan(values) & np.isnan(first))
+    if not same.all():
+        raise ValueError(
+            f"the function's {name} must be the same whatever replicates it is called for, for its "
+            f"dims lack {plan.replicates!r}, but blocks of one point differ; give it one row for "
+            f"each {plan.replicates.replace('_', ' ')}"
+        )
+    return first.squeeze(axis)
