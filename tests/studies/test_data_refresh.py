@@ -52,7 +52,7 @@ def test_covariate_shift(shifted):
         made = entry["heat"]["mean"] / 0.01 - entry["entropy_drop"]["mean"]
         assert entry["entropy_production"]["mean"] == pytest.approx(made)
     for _, _, entry in study.points(results):
-        assert (entry.entropy_production_trajectories > 0).all()
+        assert (entry.entropy_production_refreshes > 0).all()
     # Data of one law: ΔS is 0 on average
     assert abs(same["entropy_drop"]["mean"]) < 4 * same["entropy_drop"]["standard_error"]
     assert "by Σ" in study.table(summary)

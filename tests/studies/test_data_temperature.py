@@ -34,7 +34,7 @@ def test_data_temperature(finished):
     for i, entry in enumerate(summary["points"]):
         for name in ("heat", "entropy_drop", "entropy_production", "temperature"):
             assert abs(entry[name]["deviation"]) < 4, name
-        q, s = (results[f"{name}_trajectories"].values[i] for name in ("heat", "entropy_drop"))
+        q, s = (results[f"{name}_data_sets"].values[i] for name in ("heat", "entropy_drop"))
         hot = entry["temperature"]
         assert hot["mean"] == pytest.approx(q.mean() / s.mean())
         again = [np.delete(q, j).mean() / np.delete(s, j).mean() for j in range(q.size)]

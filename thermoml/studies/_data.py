@@ -222,9 +222,11 @@ def classes_of_teachers(settings: _Teachers, n_classes: int, key: Key[Array, ""]
     )
 
 
-def transition_numbers(values: Mapping[str, Any]) -> dict[str, Labelled]:
+def transition_numbers(values: Mapping[str, Any], replicates: str) -> dict[str, Labelled]:
     """Heat, entropy drop and entropy production of transitions, one row for each."""
-    return {name: per_trajectory(values[name], *words) for name, words in NUMBERS.items()}
+    return {
+        name: per_trajectory(values[name], *words, replicates) for name, words in NUMBERS.items()
+    }
 
 
 def ratio(

@@ -14,9 +14,10 @@ from ..langevin import AbstractSystem, Heun, Solution, simulate
 from ..numerics.checks import count_steps
 from ..numerics.labels import Labelled
 from ..numerics.statistics import Estimate
+from ..sweeps import each_name
 from ..thermodynamics import Cycle, gaussian_entropy, settled_rounds
 from ._study import AbstractStudy
-from ._table import error_text, measured, per_trajectory
+from ._table import error_text, measured, once, per_trajectory
 
 if TYPE_CHECKING:
     import xarray
@@ -73,9 +74,11 @@ class ExperimentStudy(AbstractStudy):
         self.refuse_lost(results, "trajectories turned non-finite; use a smaller dt")
 
 
-def single(entry: "xarray.Dataset", name: str) -> Any:
-    """The values of single trajectories, `(trajectory, ...)`, for functions of any arrays."""
-    return np.asarray(entry[f"{name}_trajectories"].values, float)
+def single(entry: "xarray.Dataset", name: str, replicates: str = "trajectory") -> Any:
+    """The values of single trajectories, `(trajectory, ...)`, or of other replicates."""
+    # Stores of version 1 call all replicates trajectories.
+    names = (each_name(name, kind) for kind in (replicates, "trajectory"))
+    return np.asarray(entry[next(name for name in names if name in entry)].values, float)
 
 
 def diverged(runs: Solution) -> dict[str, Labelled]:
@@ -85,12 +88,10 @@ def diverged(runs: Solution) -> dict[str, Labelled]:
     return {"diverged": per_trajectory(lost, "", "fraction that turned non-finite")}
 
 
-def predicted(values: Mapping[str, Any], rows: int, units: str, words: str) -> dict[str, Labelled]:
-    """Numbers without noise, as `predicted_<name>`, once for each trajectory."""
+def predicted(values: Mapping[str, Any], units: str, words: str) -> dict[str, Labelled]:
+    """Numbers without noise, as `predicted_<name>`."""
     return {
-        f"predicted_{name}": per_trajectory(
-            jnp.broadcast_to(value, (rows,)), units, f"{name.replace('_', ' ')}, {words}"
-        )
+        f"predicted_{name}": once(value, units, f"{name.replace('_', ' ')}, {words}")
         for name, value in values.items()
     }
 

@@ -32,6 +32,7 @@ from ..sweeps import Grid, Store, Sweep, Task, parse_size
 
 if TYPE_CHECKING:
     import xarray
+    from distributed import Client
     from matplotlib.figure import Figure
 
 
@@ -98,15 +99,21 @@ class AbstractStudy(abc.ABC):
     ```
 
     A variable with the dimension `trajectory` is averaged in the store and gets a
-    `<name>_standard_error`. Instances travel to other processes as their config alone.
+    `<name>_standard_error`; one without it is exact and stored once a point. Instances travel to
+    other processes as their config alone.
 
     Attributes:
         config: checked settings, of the schema that a subclass annotates.
         static: floats of the grid that fix shapes, such as dt; see `sweep`.
+        replicates: name of the dimension of the n_trajectories rows, if they are no trajectories:
+            "resample", "data_set", …
+        standard_errors: whether means have standard errors; by default those of trajectories.
     """
 
     config: Any
     static: ClassVar[tuple[str, ...]] = ()
+    replicates: ClassVar[str] = "trajectory"
+    standard_errors: ClassVar[bool | None] = None
 
     def __init__(self, config: Any):
         self.config = config
@@ -265,7 +272,7 @@ def run_study(
     *,
     overwrite: bool = False,
     resume: bool = False,
-    executor: Any = None,
+    executor: "Client | None" = None,
 ) -> Mapping[str, Any]:
     """Run a study into `folder`, in this process or on a Dask client; returns the summary.
 
@@ -279,13 +286,15 @@ def run_study(
             Task.of(
                 study.point,
                 study.grid,
-                [name for name in study.static if name in study.grid.names],
-                config.n_trajectories,
-                jax.random.key(config.seed),
-                config.precision == "float64",
+                n_trajectories=config.n_trajectories,
+                key=jax.random.key(config.seed),
+                x64=config.precision == "float64",
+                static=[name for name in study.static if name in study.grid.names],
+                replicates=study.replicates,
             ),
             identity=config_json(config),
             keep=config.trajectories,
+            standard_errors=study.standard_errors,
             memory=parse_size(config.memory),
             per_unit=config.per_unit,
         )

@@ -12,9 +12,14 @@ if TYPE_CHECKING:
 _Summary = Mapping[str, Any]
 
 
-def per_trajectory(values: Any, units: str, words: str) -> Labelled:
-    """One number for each trajectory."""
-    return Labelled(("trajectory",), values, units, words)
+def per_trajectory(values: Any, units: str, words: str, replicates: str = "trajectory") -> Labelled:
+    """One number for each trajectory, or for each of other replicates."""
+    return Labelled((replicates,), values, units, words)
+
+
+def once(value: Any, units: str, words: str) -> Labelled:
+    """A number without noise, the same for all trajectories of a point."""
+    return Labelled((), value, units, words)
 
 
 def measured(entry: "xarray.Dataset", name: str) -> dict[str, Any]:

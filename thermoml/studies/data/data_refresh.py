@@ -96,6 +96,8 @@ class DataRefreshStudy(AbstractStudy):
     """One axis, the strength of the change."""
 
     config: DataRefresh
+    replicates = "refresh"
+    standard_errors = True
 
     @property
     def grid(self):
@@ -158,16 +160,15 @@ class DataRefreshStudy(AbstractStudy):
         moved, loss = jax.lax.map(
             lambda i: self.refreshed(jax.random.fold_in(ensemble["key"], i), strength), numbers
         )
-        return transition_numbers({name: getattr(moved, name) for name in NUMBERS}) | {
-            "work": per_trajectory(moved.work, "energy", "work of the refresh"),
-            "loss_increase": per_trajectory(
-                loss, "energy", "loss on the new data above that on the old"
-            ),
-            "withheld": per_trajectory(
-                jnp.isnan(moved.temperature).astype(moved.heat.dtype),
-                "",
-                "whether the temperature of the single refresh is noise",
-            ),
+        withheld = jnp.isnan(moved.temperature).astype(moved.heat.dtype)
+        variables = {
+            "work": (moved.work, "energy", "work of the refresh"),
+            "loss_increase": (loss, "energy", "loss on the new data above that on the old"),
+            "withheld": (withheld, "", "whether the temperature of the single refresh is noise"),
+        }
+        values = {name: getattr(moved, name) for name in NUMBERS}
+        return transition_numbers(values, self.replicates) | {
+            name: per_trajectory(*variable, self.replicates) for name, variable in variables.items()
         }
 
     def check(self, results):
@@ -178,7 +179,7 @@ class DataRefreshStudy(AbstractStudy):
         unchanged = _indicators(entries[0.0])
         points = []
         for strength, entry in entries.items():
-            heats, drops = single(entry, "heat"), single(entry, "entropy_drop")
+            heats, drops = _single(entry, "heat"), _single(entry, "entropy_drop")
             temperature, changed = ratio_of_means(heats, drops), _indicators(entry)
             points.append(
                 {"strength": strength}
@@ -242,10 +243,14 @@ class DataRefreshStudy(AbstractStudy):
         }
 
 
+def _single(entry: "xarray.Dataset", name: str) -> np.ndarray:
+    return single(entry, name, DataRefreshStudy.replicates)
+
+
 def _indicators(entry: "xarray.Dataset") -> dict[str, np.ndarray]:
     """Each indicator of single refreshes."""
-    indicators = {name: single(entry, name) for name in INDICATORS if name != "temperature"}
-    heat, drop = single(entry, "heat"), single(entry, "entropy_drop")
+    indicators = {name: _single(entry, name) for name in INDICATORS if name != "temperature"}
+    heat, drop = _single(entry, "heat"), _single(entry, "entropy_drop")
     return indicators | {"temperature": heat / drop}
 
 

@@ -125,6 +125,8 @@ class DataTemperatureStudy(AbstractStudy):
     """One axis: the config's setting with one number changed, for each value of each number."""
 
     config: DataTemperature
+    replicates = "data_set"
+    standard_errors = True
 
     @property
     def grid(self):
@@ -160,12 +162,11 @@ class DataTemperatureStudy(AbstractStudy):
             )
             return {name: getattr(transition, name) for name in NUMBERS}
 
-        rows = ensemble["n_trajectories"]
         values = jax.lax.map(
             lambda number: trained(
                 jax.random.fold_in(ensemble["key"], number), spectrum, noise, width, bath
             ),
-            ensemble["first_trajectory"] + jnp.arange(rows),
+            ensemble["first_trajectory"] + jnp.arange(ensemble["n_trajectories"]),
         )
         exact = expected_training(
             spectrum,
@@ -174,7 +175,8 @@ class DataTemperatureStudy(AbstractStudy):
             initial_std=width,
             bath_temperature=bath,
         )
-        return transition_numbers(values) | predicted(exact, rows, "", "mean over data")
+        exact_means = predicted(exact, "", "mean over data")
+        return transition_numbers(values, self.replicates) | exact_means
 
     def check(self, results):
         self.refuse_lost(results, UNTRAINED)
@@ -304,7 +306,7 @@ def _summary_of(entry: "xarray.Dataset", bath: float) -> dict[str, Any]:
 
 def _temperature(entry: "xarray.Dataset") -> dict[str, Any]:
     """Mean heat over mean entropy drop, its prediction, and the spread of single data sets."""
-    heats, drops = single(entry, "heat"), single(entry, "entropy_drop")
+    heats, drops = (single(entry, name, "data_set") for name in ("heat", "entropy_drop"))
     exact = float(entry.predicted_temperature)
     away = heats - exact * drops  # of mean 0 if the prediction is right, whatever ΔS
     return ratio_of_means(heats, drops) | {

@@ -23,7 +23,6 @@ from ...networks import (
     transition,
 )
 from ...networks.states import ENOUGH
-from ...numerics.labels import Labelled
 from ...numerics.statistics import Estimate
 from ...numerics.tables import table_text
 from ...plots import caption, legend_beside, new_figure
@@ -42,7 +41,7 @@ from .._data import (
 from .._experiment import single
 from .._figures import column, error_bars, fit_limits
 from .._study import AbstractStudy
-from .._table import error_text, per_trajectory
+from .._table import error_text, once, per_trajectory
 
 if TYPE_CHECKING:
     import xarray
@@ -75,6 +74,7 @@ class RealDataTemperatureStudy(AbstractStudy):
     """
 
     config: RealDataTemperature
+    replicates = "resample"
 
     @property
     def grid(self):
@@ -123,23 +123,21 @@ class RealDataTemperatureStudy(AbstractStudy):
         resampled, others = jax.tree.map(lambda x: x[:-1], every)
         values, samples = jax.tree.map(lambda x: x[-1], every)
 
-        def repeated(value: Array, units: str, words: str) -> Labelled:
-            return per_trajectory(jnp.broadcast_to(value, (rows,)), units, words)
-
         fewest = jnp.minimum(samples, others)
         return {
             **{
                 name: entry._replace(long_name=f"{entry.long_name}, examples resampled")
-                for name, entry in transition_numbers(resampled).items()
+                for name, entry in transition_numbers(resampled, self.replicates).items()
             },
             **{
-                f"data_{name}": repeated(values[name], units, f"{words}, data as they are")
+                f"data_{name}": once(values[name], units, f"{words}, data as they are")
                 for name, (units, words) in NUMBERS.items()
             },
             "effective_samples": per_trajectory(
                 jnp.where(jnp.isfinite(fewest), fewest, 0),
                 "",
                 "effective samples of importance sampling; 0 where none are needed",
+                self.replicates,
             ),
         }
 
@@ -147,7 +145,7 @@ class RealDataTemperatureStudy(AbstractStudy):
         """The fewest effective samples, None for a data set that needs none."""
         if not self._settings[str(entry.data.values)].classifies:
             return None
-        return float(single(entry, "effective_samples").min())
+        return float(single(entry, "effective_samples", self.replicates).min())
 
     def check(self, results):
         self.refuse_lost(results, UNTRAINED)
@@ -177,7 +175,7 @@ class RealDataTemperatureStudy(AbstractStudy):
     ) -> dict[str, Any]:
         """Sizes, heat, entropies and temperature of a data set at a bath temperature."""
         examples = self._data[data]
-        resamples = {name: single(entry, name) for name in NUMBERS}
+        resamples = {name: single(entry, name, self.replicates) for name in NUMBERS}
         values = {
             name: {
                 "mean": float(entry[f"data_{name}"]),

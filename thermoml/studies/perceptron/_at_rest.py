@@ -1,7 +1,7 @@
 """Studies of problems at chosen levels: settings, runs that begin at rest, predictions, labels."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -23,8 +23,11 @@ from ...perceptron import (
     warn_of_separation,
 )
 from .._study import AbstractStudy
-from .._table import per_trajectory
+from .._table import once, per_trajectory
 from ._learning import Level, OneSize, Perceptrons, Rule
+
+if TYPE_CHECKING:
+    import xarray
 
 LEVELS = {"reduced": Reduced, "microscopic": Microscopic}
 ERROR = r"generalization error $\varepsilon$"
@@ -89,20 +92,25 @@ class ProblemStudy(AbstractStudy):
         return LearningProblem(rule, learning_rate=learning_rate, **settings | changes)
 
     def check(self, results):
-        finite = [
-            (float(entry.scale_separation), label, parameters)
-            for label, parameters, entry in self.points(results)
-            if not float(entry.diverged) > 0
-        ]
-        if finite:
-            separation, label, parameters = max(finite, key=lambda point: point[0])
-            dt = parameters.get("dt", self.config.dt)
-            warn_of_separation(separation, dt, f"at {label}: ")
+        if "scale_separation" in results:
+            self._check_separation(results)
         self.refuse_lost(
             results,
             "trajectories turned non-finite; use a smaller dt or a rule with a steady state; all "
             "that is finite is in the store",
         )
+
+    def _check_separation(self, results: "xarray.Dataset") -> None:
+        """Warn of the point whose time scales are separated least."""
+        finite = [
+            (float(entry.scale_separation), label, parameters)
+            for label, parameters, entry in self.points(results)
+            if not float(entry.diverged) > 0 and float(entry.scale_separation) >= 0
+        ]
+        if finite:
+            separation, label, parameters = max(finite, key=lambda point: point[0])
+            dt = parameters.get("dt", self.config.dt)
+            warn_of_separation(separation, dt, f"at {label}: ")
 
 
 class RestStudy(ProblemStudy):
@@ -135,7 +143,7 @@ class RestStudy(ProblemStudy):
             ),
         }
 
-    def predict(self, problem: LearningProblem, rows: int, *, dt: float) -> dict[str, Labelled]:
+    def predict(self, problem: LearningProblem, *, dt: float) -> dict[str, Labelled]:
         """The same without noise, and without finite steps and sizes (`limit_<name>`).
 
         Steps are those of the mean field with finite steps. The part of a finite N is that of the
@@ -155,8 +163,7 @@ class RestStudy(ProblemStudy):
             values = {f"predicted_{name}": expected, f"limit_{name}": rest[name]}
             endings = ("predicted for these N, B and dt", "as N → ∞ and dt → 0")
             for (key, value), ending in zip(values.items(), endings, strict=True):
-                row = jnp.broadcast_to(value, (rows,))
-                labelled[key] = per_trajectory(row, units, f"{words}, {ending}")
+                labelled[key] = once(value, units, f"{words}, {ending}")
         return labelled
 
     def _run(

@@ -45,7 +45,7 @@ class AlphaSweepStudy(RestStudy):
         config = self.config
         problem = self.problem(rule_maker(config.rule)(alpha), learning_rate)
         measurement = self.measure(problem, ensemble, dt=config.dt, level=config.level)
-        return measurement | self.predict(problem, ensemble["n_trajectories"], dt=config.dt)
+        return measurement | self.predict(problem, dt=config.dt)
 
     def summary(self, results):
         points = [

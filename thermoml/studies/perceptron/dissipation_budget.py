@@ -18,7 +18,7 @@ from ...plots import caption, line_style, new_figure
 from ...sweeps import Grid
 from ...tuning import tune
 from .._figures import error_bars, stored
-from .._table import deviation, error_text, measured, per_trajectory, sample_text
+from .._table import deviation, error_text, measured, once, sample_text
 from ._at_rest import ERROR, MEASURED, OneLevel, RestStudy, check_family
 from ._learning import rule_maker
 
@@ -55,12 +55,12 @@ class DissipationBudgetStudy(RestStudy):
         return Grid(budget=self.config.dissipation, alpha=self.config.alpha)
 
     def point(self, ensemble, *, alpha, budget):
-        config, rows = self.config, ensemble["n_trajectories"]
+        config = self.config
         problem = dataclasses.replace(self._free(alpha, budget), n_inputs=config.n_inputs)
         return (
             self.measure(problem, ensemble, dt=config.dt, level=config.level)
-            | self.predict(problem, rows, dt=config.dt)
-            | self._search(alpha, budget, problem.learning_rate, rows)
+            | self.predict(problem, dt=config.dt)
+            | self._search(alpha, budget, problem.learning_rate)
         )
 
     def _free(self, alpha: Float[Array, ""], budget: Any) -> LearningProblem:
@@ -69,7 +69,7 @@ class DissipationBudgetStudy(RestStudy):
         return at_dissipation(self.problem(rule, 1.0, n_inputs=None), budget)
 
     def _search(
-        self, alpha: Float[Array, ""], budget: Float[Array, ""], rate: Float[Array, ""], rows: int
+        self, alpha: Float[Array, ""], budget: Float[Array, ""], rate: Float[Array, ""]
     ) -> dict[str, Labelled]:
         """The best α that a search from this one ends at, NaN unless it converges."""
         tuned = tune(lambda a: steady_state(self._free(a, budget)).error, alpha, max_steps=_STEPS)
@@ -84,10 +84,7 @@ class DissipationBudgetStudy(RestStudy):
                 "generalization error ε there, as N → ∞ and dt → 0",
             ),
         }
-        return {
-            name: per_trajectory(jnp.broadcast_to(value, (rows,)), "", words)
-            for name, (value, words) in best.items()
-        }
+        return {name: once(value, "", words) for name, (value, words) in best.items()}
 
     def summary(self, results):
         budgets = []

@@ -24,7 +24,7 @@ from ...plots import caption, line_style, new_figure
 from ...sweeps import Grid
 from ...tuning import tune
 from .._figures import error_bars, stored
-from .._table import error_text, measured, per_trajectory, sample_text
+from .._table import error_text, measured, once, sample_text
 from ._at_rest import DISSIPATION, ERROR, OneLevel, RestStudy
 from ._learning import Rule
 
@@ -116,7 +116,7 @@ class FrontierStudy(RestStudy):
         return problem(tuned.parameters)
 
     def point(self, ensemble, *, rule, budget):
-        config, rows = self.config, ensemble["n_trajectories"]
+        config = self.config
         if rule is None:
             free = self._learned(jnp.asarray(budget))
         else:
@@ -137,12 +137,9 @@ class FrontierStudy(RestStudy):
                 "least dissipation of any rule with this error over that of the rule",
             ),
         }
-        labelled = {
-            name: per_trajectory(jnp.broadcast_to(value, (rows,)), units, words)
-            for name, (value, units, words) in limits.items()
-        }
         problem = dataclasses.replace(free, n_inputs=config.n_inputs)
-        return labelled | self.measure(problem, ensemble, dt=config.dt, level=config.level)
+        measurement = self.measure(problem, ensemble, dt=config.dt, level=config.level)
+        return {name: once(*limit) for name, limit in limits.items()} | measurement
 
     def summary(self, results):
         points = [

@@ -64,7 +64,7 @@ class LearningEfficiencyStudy(ProblemStudy):
         return Grid(rule={rule.label: rule.build() for rule in self.config.rules})
 
     def point(self, ensemble, *, rule):
-        config, rows = self.config, ensemble["n_trajectories"]
+        config = self.config
         problem = self.problem(rule, config.learning_rate)
         save_every = config.steps(config.dt) // config.saves
         run = {"t1": config.t1, "save_every": save_every, "throw": False, "teachers": "ensemble"}
@@ -78,9 +78,7 @@ class LearningEfficiencyStudy(ProblemStudy):
         for name in BOUNDS:
             ratio = _ratio(reference["information"], reference[name])
             words = f"mean-field information over {name.replace('_', ' ')}"
-            labelled[f"predicted_{name}_ratio"] = Labelled(
-                along, jnp.repeat(ratio, rows, axis=0), "", words
-            )
+            labelled[f"predicted_{name}_ratio"] = Labelled(("time",), ratio[0], "", words)
             # To leading order the rest has the noise of a ratio of means.
             rest = gained["information"] - ratio * gained[name]
             words = "information less its mean-field prediction"

@@ -15,7 +15,7 @@ from ...plots import MARKERS, caption, legend_beside, line_style, new_figure
 from ...sweeps import Grid
 from ...tuning import tune
 from .._figures import error_bars, stored
-from .._table import error_text, measured, per_trajectory, sample_text
+from .._table import error_text, measured, once, per_trajectory, sample_text
 from ._at_rest import LEVELS, OneLevel, ProblemStudy, check_family
 from ._learning import rule_maker
 
@@ -103,14 +103,16 @@ class TuneAlphaStudy(ProblemStudy):
         variables = {
             "error": (values, "generalization error ε at the end"),
             "slope": (slopes[:, 0], "derivative of the error in α"),
-            "best_alpha": (best, "α at the end of tuning from here"),
-            "best_error": (value, "generalization error ε there"),
-            "best_error_uncertainty": (error, "its standard error in the run that tuned"),
             "diverged": (~jnp.isfinite(values), "fraction of trajectories that are not finite"),
         }
         return {
-            name: per_trajectory(jnp.broadcast_to(x, (rows,)), "", words)
-            for name, (x, words) in variables.items()
+            "best_alpha": once(best, "", "α at the end of tuning from here"),
+            "best_error": once(value, "", "generalization error ε there"),
+            "best_error_uncertainty": once(error, "", "its standard error in the run that tuned"),
+            **{
+                name: per_trajectory(jnp.broadcast_to(x, (rows,)), "", words)
+                for name, (x, words) in variables.items()
+            },
         }
 
     def summary(self, results):

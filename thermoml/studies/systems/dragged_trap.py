@@ -91,7 +91,6 @@ class DraggedTrapStudy(ExperimentStudy):
             },
             **predicted(
                 dict.fromkeys(WORKS, jnp.asarray(mean)),
-                ensemble["n_trajectories"],
                 "energy",
                 "mean for dt → 0",
             ),

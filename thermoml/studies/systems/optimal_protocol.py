@@ -142,7 +142,6 @@ class OptimalProtocolStudy(ExperimentStudy):
 
         runs = jax.vmap(measured)(both)
         means = jax.vmap(lambda inside: self._mean_work(inside, duration))(both)
-        rows = ensemble["n_trajectories"]
         exact = {
             "work": means[0],
             "ramp_work": means[1],
@@ -152,10 +151,10 @@ class OptimalProtocolStudy(ExperimentStudy):
         return {
             "work": per_trajectory(runs.work[0, :, -1], "energy", "work of the tuned protocol"),
             "ramp_work": per_trajectory(runs.work[1, :, -1], "energy", "work of a ramp"),
-            **predicted(exact, rows, "energy", "exact"),
+            **predicted(exact, "energy", "exact"),
             "protocol": Labelled(
-                ("trajectory", "knot"),
-                jnp.broadcast_to(tuned.parameters, (rows, config.knots)),
+                ("knot",),
+                tuned.parameters,
                 "",
                 "control of the tuned protocol between its jumps",
             ),

@@ -79,7 +79,7 @@ class TiltedRingStudy(ExperimentStudy):
         )
 
     def point(self, ensemble, *, force):
-        config, rows = self.config, ensemble["n_trajectories"]
+        config = self.config
         system = self._system(force)
         ring = Axis(0.0, 2 * np.pi, config.cells, boundary="periodic")
         equation = FokkerPlanck(system, ring)
@@ -102,7 +102,7 @@ class TiltedRingStudy(ExperimentStudy):
         bins = jnp.arange(_BINS)[None] == jnp.floor(place * _BINS).astype(int)[:, None]
         return {
             **{name: per_trajectory(x, *_UNITS[name]) for name, x in values.items()},
-            **predicted(exact, rows, "", "Fokker-Planck equation"),
+            **predicted(exact, "", "Fokker-Planck equation"),
             "density": Labelled(
                 ("trajectory", "bin"),
                 bins.astype(place.dtype) * _BINS / (2 * np.pi),
@@ -110,10 +110,7 @@ class TiltedRingStudy(ExperimentStudy):
                 "density",
             ),
             "predicted_density": Labelled(
-                ("trajectory", "cell"),
-                jnp.broadcast_to(density, (rows, *density.shape)),
-                "1/length",
-                "density, Fokker-Planck equation",
+                ("cell",), density, "1/length", "density, Fokker-Planck equation"
             ),
             **diverged(run),
         }

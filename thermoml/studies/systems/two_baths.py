@@ -102,7 +102,7 @@ class TwoBathsStudy(ExperimentStudy):
                 name: per_trajectory(value, _UNITS[name], name.replace("_", " "))
                 for name, value in values.items()
             },
-            **predicted(exact, ensemble["n_trajectories"], "", "exact"),
+            **predicted(exact, "", "exact"),
             **diverged(run),
         }
 
