@@ -192,7 +192,7 @@ def bench(
         Path | None, typer.Option(help="Such a file of an earlier run, to compare with.")
     ] = None,
 ) -> None:
-    """Time the microscopic level beside NumPy, ordinary JAX, diffrax and PyTorch."""
+    """Compare the speed of the microscopic level with NumPy, plain JAX, diffrax and PyTorch."""
     with _plain_errors():
         from . import bench as benchmarks
 

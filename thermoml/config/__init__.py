@@ -1,4 +1,4 @@
-"""Configs: mappings from YAML files, checked by schemas; every mistake is told with its remedy."""
+"""Configs: mappings from YAML files, checked by schemas; every mistake is reported with its remedy."""
 
 from ..numerics.public import publish as _publish
 from .errors import (

@@ -1,4 +1,4 @@
-"""Mistakes in configs, each told in one line that names the key, its value and the remedy."""
+"""Mistakes in configs, each in one line that names the key, its value and the remedy."""
 
 import inspect
 from collections.abc import Sequence

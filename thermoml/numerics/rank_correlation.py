@@ -23,7 +23,7 @@ class RankCorrelation(NamedTuple):
 def rank_correlation(
     quantity: Float[np.ndarray, " item"], samples: Float[np.ndarray, "item sample"], seed: int = 0
 ) -> RankCorrelation:
-    """Spearman's ρ of a known quantity of some items and the mean of what was sampled of each.
+    """Spearman's ρ between a quantity of items and the mean of samples of each item.
 
     The interval holds 95 % of 2000 bootstraps over the items, and over the samples of each; the
     p-value is that of 5000 permutations of the items.

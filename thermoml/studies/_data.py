@@ -25,7 +25,7 @@ from ..networks import (
 from ..numerics.labels import Labelled
 from ._table import per_trajectory
 
-# Features that vary, also among the first two classes, and classes: known without loading the data.
+# Numbers of features that vary (also among the first two classes) and of classes; loading is slow
 _SHIPPED = {"diabetes": (10, 0), "breast_cancer": (30, 2), "digits": (52, 10)}
 
 NUMBERS = {

@@ -1,4 +1,4 @@
-"""What a study is, where it is found, and how it is run and drawn."""
+"""Studies: the base class, the shipped ones and a user's own by name, running and drawing."""
 
 import abc
 import ast
@@ -6,12 +6,11 @@ import contextlib
 import importlib
 import inspect
 import json
-import typing
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
 import jax
 import numpy as np
@@ -42,7 +41,7 @@ class AbstractStudy(abc.ABC):
     A study is a subclass whose `config` is annotated with its schema. A shipped one is the only
     subclass in its file `studies/<topic>/<name>.py`, and configs name it by `study: <name>`; any
     other is named by `study: path/to/file.py:Class`, relative to the config, or by
-    `study: module:Class`. `thermoml run` and `thermoml plot` treat all alike. A whole study:
+    `study: module:Class`. `thermoml run` and `thermoml plot` do not tell them apart. A whole study:
 
     ```python
     import jax
@@ -230,7 +229,7 @@ def schema_of(study: type[AbstractStudy]) -> type[Ensemble]:
     Raises:
         ConfigError: there is no such annotation, or it is not a subclass of `Ensemble`.
     """
-    schema = typing.get_type_hints(study)["config"]
+    schema = get_type_hints(study)["config"]
     if not (inspect.isclass(schema) and issubclass(schema, Ensemble)):
         raise ConfigError(
             f"study: {study.__qualname__} must annotate its settings, such as config: Settings "

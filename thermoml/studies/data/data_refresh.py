@@ -168,7 +168,8 @@ class DataRefreshStudy(AbstractStudy):
         }
         values = {name: getattr(moved, name) for name in NUMBERS}
         return transition_numbers(values, self.replicates) | {
-            name: per_trajectory(*variable, self.replicates) for name, variable in variables.items()
+            name: per_trajectory(x, units, words, self.replicates)
+            for name, (x, units, words) in variables.items()
         }
 
     def check(self, results):

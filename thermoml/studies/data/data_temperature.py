@@ -88,7 +88,7 @@ def _by_knob(settings: Any) -> Any:
 
 
 class DataTemperature(SyntheticSetting, Kept):
-    """A setting, and the values of some of its numbers, one of which is varied at a time.
+    """A setting, and values of its numbers, one of which is varied at a time.
 
     The trajectories are data sets.
     """

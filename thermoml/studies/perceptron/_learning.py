@@ -94,14 +94,14 @@ class Rule(BaseModel):
 
     @model_validator(mode="after")
     def _check_parameters(self):
-        known = rule_parameters(self.name)
+        parameters = rule_parameters(self.name)
         for key, value in self.parameters.items():
-            if key not in known:
-                remedy = nearest(key, known) if known else "; remove it"
+            if key not in parameters:
+                remedy = nearest(key, parameters) if parameters else "; remove it"
                 raise ValueError(f"{self.name} takes no {key}{remedy}")
             if isinstance(value, list | dict):
                 raise ValueError(f"{key} must be a number, got {value!r:.60}")
-        for key, needed in known.items():
+        for key, needed in parameters.items():
             if needed and key not in self.parameters:
                 raise ValueError(
                     f"{self.name} needs {key}, such as {{name: {self.name}, {key}: 0.5}}"

@@ -77,11 +77,11 @@ class DissipationBudgetStudy(RestStudy):
             "learning_rate": (rate, "learning rate ν̃ of this dissipation"),
             "best_alpha": (
                 jnp.where(tuned.converged, tuned.parameters, jnp.nan),
-                "α of least error, found by gradient from this α",
+                "α of least error by gradient from this α",
             ),
             "best_error": (
                 jnp.where(tuned.converged, tuned.value, jnp.nan),
-                "generalization error ε there, as N → ∞ and dt → 0",
+                "generalization error ε at that α, as N → ∞ and dt → 0",
             ),
         }
         return {name: once(value, "", words) for name, (value, words) in best.items()}

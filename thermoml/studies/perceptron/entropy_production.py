@@ -173,16 +173,16 @@ def extrapolated(steps: np.ndarray, powers: Sequence[float], rates: Estimate) ->
 
     Args:
         steps: dt, `(step,)`.
-        powers: exponents of dt beside the constant.
+        powers: exponents of dt in addition to the constant.
         rates: measurements, `(step,)`; without errors all weigh the same, and the result has none.
     """
     error = rates.standard_error
-    known = np.isfinite(error).all() and (error > 0).all()
-    weights = 1 / error if known else np.ones_like(error)
+    weighted = np.isfinite(error).all() and (error > 0).all()
+    weights = 1 / error if weighted else np.ones_like(error)
     design = np.stack([steps**power for power in (0.0, *powers)], axis=1) * weights[:, None]
     inverse = np.linalg.pinv(design)[0]
     value = float(inverse @ (rates.mean * weights))
-    return Estimate(value, float(np.linalg.norm(inverse)) if known else float("nan"))
+    return Estimate(value, float(np.linalg.norm(inverse)) if weighted else float("nan"))
 
 
 def _figure(rows: Sequence[dict[str, Any]], title: str) -> "Figure":

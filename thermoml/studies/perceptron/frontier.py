@@ -182,7 +182,7 @@ class FrontierStudy(RestStudy):
 def _figure(
     results: "xarray.Dataset", errors: np.ndarray, least: np.ndarray, title: str
 ) -> "Figure":
-    """Error against dissipation for every rule, and the least dissipation of some errors."""
+    """Error against dissipation for every rule, and the least dissipation at each error."""
     figure, (left, right) = new_figure(11.4, 4.8, columns=2)
     left.plot(least, errors, color="black", linewidth=2.2, label=r"bound $D_{\min}(\varepsilon)$")
     left.fill_between(least, 0, errors, color="0.93", linewidth=0)

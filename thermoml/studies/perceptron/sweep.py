@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import xarray
     from matplotlib.figure import Figure
 
-# Settings that may be in a grid, beside parameters of the rule; t1, n_trajectories and saves may
+# Settings that may be in a grid, as well as parameters of the rule; t1, n_trajectories and saves may
 # not, because they give every point the same axes.
 SWEPT = (
     "batch",
@@ -61,7 +61,7 @@ def _named(setting: Any) -> Any:
 
 
 class ParameterSweep(Learning):
-    """A rule, some parameters of which the grid may hold, and the grid."""
+    """A rule and a grid, which may hold parameters of the rule."""
 
     rule: Annotated[dict[str, Any], BeforeValidator(_named)] = Field(
         default_factory=lambda: {"name": "alpha_tron"}

@@ -107,7 +107,7 @@ class TuneAlphaStudy(ProblemStudy):
         }
         return {
             "best_alpha": once(best, "", "α at the end of tuning from here"),
-            "best_error": once(value, "", "generalization error ε there"),
+            "best_error": once(value, "", "generalization error ε at that α"),
             "best_error_uncertainty": once(error, "", "its standard error in the run that tuned"),
             **{
                 name: per_trajectory(jnp.broadcast_to(x, (rows,)), "", words)
