@@ -1,4 +1,4 @@
-"""Configs: mappings from YAML files, checked by schemas; every mistake is reported with its remedy."""
+"""Configs: mappings from YAML files, checked by schemas; mistakes come with their remedy."""
 
 from ..numerics.public import publish as _publish
 from .errors import (

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import xarray
     from matplotlib.figure import Figure
 
-# Settings that may be in a grid, as well as parameters of the rule; t1, n_trajectories and saves may
-# not, because they give every point the same axes.
+# Settings that may be in a grid, as parameters of the rule may; t1, n_trajectories and saves give
+# every point the same axes.
 SWEPT = (
     "batch",
     "dt",
