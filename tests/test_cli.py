@@ -77,11 +77,11 @@ BAD_KEYS = {
     "no rules": ({"rules": None}, ["rules", "missing"]),
     "empty rules": ({"rules": []}, ["rules"]),
     "rules a string": ({"rules": "hebbian"}, ["rules"]),
-    "unknown rule": ({"rules": ["hebian"]}, ["rules.0.name", "hebian", '"hebbian"']),
+    "unknown rule": ({"rules": ["hebian"]}, ["rules.0", "hebian", '"hebbian"']),
     "rule a number": ({"rules": [3]}, ["rules.0", "3"]),
     "unknown rule key": (
         {"rules": [{"name": "alpha_tron", "alpah": 0.5}]},
-        ["rules.0.alpah", '"alpha"'],
+        ["rules.0: alpha_tron takes no alpah", '"alpha"'],
     ),
     "alpha missing": ({"rules": ["alpha_tron"]}, ["rules.0", "needs alpha"]),
     "alpha where none belongs": (
@@ -208,7 +208,7 @@ BAD_SWEEPS = {
     ),
     "unknown rule key": (
         {"rule": {"name": "alpha_tron", "alpah": 0.5}, "grid": {"learning_rate": [1]}},
-        ["rule.alpah", '"alpha"'],
+        ["alpha_tron takes no alpah", '"alpha"'],
     ),
     "saves do not divide": ({"saves": 7}, ["saves must divide the 40 steps", "nearest", "8"]),
     "save_every": ({"save_every": 10}, ["unknown key save_every", '"saves"']),

@@ -1,17 +1,18 @@
-"""Configs of the studies at rest: shipped ones are right, and every mistake is named."""
+"""Configs: shipped ones fit their studies, and every mistake is told in one line."""
 
 import pytest
+import yaml
 
-from thermoml.config import (
-    SCHEMAS,
-    ConfigError,
-    config_from_json,
-    config_json,
-    load_config,
-    parse_config,
-    shipped_configs,
+from thermoml.config import ConfigError, config_json, read_config, shipped_configs
+from thermoml.studies import (
+    descriptions,
+    load_study,
+    schema_of,
+    shipped_studies,
+    study_class,
+    study_from_json,
+    study_of,
 )
-from thermoml.studies import STUDIES, study_of
 
 SMALL = {"t1": 0.4, "dt": 0.01, "saves": 4}
 CONFIGS = {
@@ -30,20 +31,37 @@ CONFIGS = {
 
 def config(study, **changes):
     content = {"study": study} | SMALL | CONFIGS[study] | changes
-    return parse_config({key: value for key, value in content.items() if value is not ...})
+    return study_of({key: value for key, value in content.items() if value is not ...}).config
 
 
 @pytest.mark.parametrize("quick", [False, True])
 @pytest.mark.parametrize("name", shipped_configs())
 def test_shipped_configs_are_read_and_written(name, quick):
-    found = load_config(name, quick=quick)
-    assert config_from_json(config_json(found)) == found
-    assert study_of(found).config == found
+    study = load_study(name, quick=quick)
+    assert study_from_json(config_json(study.config)).config == study.config
+    assert type(study.config) is schema_of(type(study))
 
 
-def test_every_study_has_a_schema_and_a_config():
-    shipped = {load_config(name).study for name in shipped_configs()}
-    assert set(STUDIES) == set(SCHEMAS) == shipped
+@pytest.mark.parametrize("name", shipped_studies())
+def test_each_file_of_the_folders_holds_a_study_with_a_config(name):
+    """The class named for the file, complete, with a schema of its own and a shipped config."""
+    study = study_class(name)
+    assert study.__name__.removesuffix("Study").lower() in (
+        name.replace("_", ""),
+        "parametersweep",
+    )
+    assert schema_of(study).__module__ == study.__module__
+    assert name in {read_config(source)["study"] for source in shipped_configs()}
+
+
+def test_descriptions_are_the_first_lines_of_the_files():
+    lines = dict(zip(shipped_studies(), descriptions(), strict=True))
+    assert lines["learning_rules"][0] == ["learning_rules", "essay"]
+    assert lines["stirling"][1].startswith("The harmonic Stirling engine")
+    for _, words in lines.values():
+        assert words.endswith(".")
+        assert len(words) < 100
+    assert {name for names, _ in lines.values() for name in names} == set(shipped_configs())
 
 
 def test_ranges_and_numbers():
@@ -63,6 +81,8 @@ BAD = [
     ("alpha_sweep", {"alpha": {"linear": [0, 1]}}, "alpha: a range is"),
     ("alpha_sweep", {"alpha": ["half"]}, "alpha: could not convert"),
     ("alpha_sweep", {"alpha": ...}, "alpha is missing"),
+    ("alpha_sweep", {"rule": "hebbian"}, "hebbian takes no alpha"),
+    ("alpha_sweep", {"rule": "alpha"}, "there is no rule 'alpha'; did you mean \"alpha_tron\"?"),
     ("alpha_sweep", {"learning_rate": [0.0]}, "learning_rate.0 must be greater than 0"),
     ("alpha_sweep", {"n_inputs": 3}, "n_inputs must be at least 4 for the reduced level"),
     ("alpha_sweep", {"saves": 7}, "saves must divide the 40 steps"),
@@ -90,5 +110,87 @@ BAD = [
 def test_a_mistake_is_named(study, changes, words):
     with pytest.raises(ConfigError) as raised:
         config(study, **changes)
+    assert words in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+RULES = '''
+"""Rules of a user."""
+import jax.numpy as jnp
+
+from thermoml import AbstractRule
+
+
+class Gain(AbstractRule):
+    gain: float = 1.0
+    """F(s) = g."""
+
+    def __call__(self, s):
+        return self.gain * jnp.ones_like(s)
+
+    def potential(self, s):
+        return self.gain * s
+
+    @property
+    def smooth(self):
+        return True
+
+
+def only_wrong(s):
+    return jnp.where(s < 0, 1.0, 0.0)
+
+
+number = 3
+'''
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "rules.py").write_text(RULES)
+    return tmp_path
+
+
+def written(folder, **content):
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(SMALL | content))
+    return str(path)
+
+
+def test_rules_of_a_file_beside_the_config(folder, monkeypatch):
+    rules = ["hebbian", {"name": "rules.py:Gain", "gain": 2}, "rules.py:only_wrong"]
+    path = written(folder, study="learning_efficiency", rules=rules)
+    monkeypatch.chdir("/")
+    study = load_study(path)
+    assert [rule.label for rule in study.config.rules] == [
+        "Hebbian",
+        "Gain, gain = 2",
+        "only_wrong",
+    ]
+    gain, wrong = (rule.build() for rule in study.config.rules[1:])
+    assert (float(gain(3.0)), float(wrong(3.0)), float(wrong(-3.0))) == (2.0, 0.0, 1.0)
+    again = study_from_json(config_json(study.config))
+    assert again.config == study.config
+
+
+def test_parameters_of_a_users_rule_may_be_in_a_grid(folder):
+    content = {"study": "sweep", "rule": "rules.py:Gain", "grid": {"gain": [1, 2]}}
+    study = load_study(written(folder, **content))
+    assert [float(study.rule(study.grid.point((i,))).gain) for i in range(2)] == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("rules.py:Gian", 'rules.py defines no Gian; did you mean "Gain"?'),
+        ("rules.py:number", "must be a subclass of AbstractRule or a function F(s), got 3"),
+        ("ruels.py:Gain", "ruels.py; a relative path begins at the folder of the config"),
+        ("no_such_module:Gain", "there is no module no_such_module; install it"),
+        ({"name": "rules.py:Gain", "gian": 2}, 'takes no gian; did you mean "gain"?'),
+        ({"name": "rules.py:only_wrong", "gain": 2}, "takes no gain; remove it"),
+    ],
+)
+def test_mistakes_in_a_users_rule_are_named(folder, rule, words):
+    with pytest.raises(ConfigError) as raised:
+        load_study(written(folder, study="learning_efficiency", rules=[rule]))
     assert words in str(raised.value)
     assert "\n" not in str(raised.value)

@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from thermoml.config import load_config
+from thermoml.studies import load_study
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -29,4 +29,4 @@ def test_python_blocks_run(monkeypatch, capsys, tmp_path):
 def test_printed_table_is_of_the_shipped_config():
     table = re.search(r"It prints\n\n```text\n(.*?)```", README, re.DOTALL).group(1)
     labels = [line.split("  ")[0] for line in table.splitlines()[2:-1]]
-    assert labels == [rule.label for rule in load_config("learning_rules").rules]
+    assert labels == [rule.label for rule in load_study("learning_rules").config.rules]

@@ -15,8 +15,9 @@ from typing import Annotated, Any
 import jax
 import typer
 
-from .config import ConfigError, config_from_json, load_config, shipped_configs
+from .config import ConfigError
 from .langevin import SimulationDiverged
+from .numerics.tables import table_text
 from .sweeps import ClusterError, SchedulerLost, Store, StoreError, connected, local_workers
 
 app = typer.Typer(
@@ -30,12 +31,12 @@ app = typer.Typer(
 
 @contextlib.contextmanager
 def _plain_errors() -> Iterator[None]:
-    """One clear line on stderr and exit code 2 for what a user can mend; warnings as lines too."""
-    told = set()
+    """One line on stderr and exit code 2 for errors that a user can mend; warnings as lines too."""
+    printed = set()
 
     def show(message, category, filename, lineno, file=None, line=None):
-        if str(message) not in told:
-            told.add(str(message))
+        if str(message) not in printed:
+            printed.add(str(message))
             typer.echo(f"warning: {message}", err=True)
 
     with warnings.catch_warnings():
@@ -61,7 +62,7 @@ _MENDABLE = (
 
 @contextlib.contextmanager
 def _stoppable(folder: Path) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end a run with one line; what had finished is in the store."""
+    """Ctrl-C and SIGTERM end a run with one line; its finished units are in the store."""
 
     def terminate(number, frame):
         raise KeyboardInterrupt(number)
@@ -73,7 +74,7 @@ def _stoppable(folder: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt as stop:
         number = stop.args[0] if stop.args else signal.SIGINT
-        typer.echo(f"stopped; --resume goes on with what had finished in {folder}", err=True)
+        typer.echo(f"stopped; --resume goes on from the finished units in {folder}", err=True)
         raise typer.Exit(128 + number) from None
     finally:
         if earlier is not None:
@@ -118,10 +119,10 @@ def run(
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Run on so many processes of this machine, by Dask."),
+        typer.Option(min=1, help="Number of local worker processes (Dask)."),
     ] = None,
 ) -> None:
-    """Run a study: leaves results.zarr, summary.json and figures, and prints a table."""
+    """Run a study: writes results.zarr, summary.json and figures, and prints a table."""
     with _plain_errors():
         for one, other, names in (
             (resume, overwrite, "--resume and --overwrite"),
@@ -129,16 +130,11 @@ def run(
         ):
             if one and other:
                 raise ConfigError(f"{names} exclude each other; give one of them")
-        checked = load_config(config, overrides=set_, quick=quick)
-        folder = out or Path("results") / Path(config).stem
-        with (
-            _stoppable(folder),
-            _executor(scheduler, workers) as executor,
-            jax.enable_x64(checked.precision == "float64"),
-        ):
-            from .studies import run_study, study_of
+        from .studies import load_study, run_study
 
-            study = study_of(checked)
+        study = load_study(config, overrides=set_ or (), quick=quick)
+        folder = out or Path("results") / Path(config).stem
+        with _stoppable(folder), _executor(scheduler, workers) as executor:
             summary = run_study(
                 study, folder, overwrite=overwrite, resume=resume, executor=executor
             )
@@ -153,23 +149,25 @@ def plot(
 ) -> None:
     """Draw the figures of a finished run again."""
     with _plain_errors():
-        results = Store(folder).open()
-        from .studies import redraw, study_of
+        from .studies import redraw
 
-        for file in redraw(study_of(config_from_json(results.attrs["config"])), folder):
+        for file in redraw(folder):
             typer.echo(str(file))
 
 
 @app.command()
 def info() -> None:
-    """Print versions, devices and the shipped configs."""
+    """Print versions, devices, and the shipped configs with their studies."""
     typer.echo(f"python      {platform.python_version()} on {platform.platform()}")
     for name in ("thermoml", "jax", "jaxlib", "equinox", "diffrax", "xarray", "zarr"):
         typer.echo(f"{name:<11} {version(name)}")
     typer.echo(f"backend     {jax.default_backend()}")
     for device in jax.devices():
         typer.echo(f"device      {device.id}: {device.device_kind}")
-    typer.echo(f"configs     {', '.join(shipped_configs())}")
+    from .studies import descriptions
+
+    rows = [[", ".join(names), line] for names, line in descriptions()]
+    typer.echo(f"\n{table_text([['config', 'study'], *rows])}")
 
 
 @app.command()
@@ -194,7 +192,7 @@ def bench(
         Path | None, typer.Option(help="Such a file of an earlier run, to compare with.")
     ] = None,
 ) -> None:
-    """Time the microscopic level beside NumPy, ordinary JAX, diffrax and PyTorch."""
+    """Compare the speed of the microscopic level with NumPy, plain JAX, diffrax and PyTorch."""
     with _plain_errors():
         from . import bench as benchmarks
 

@@ -31,7 +31,7 @@ def test_limits_are_those_of_steady_states(swept):
         np.testing.assert_allclose(entry.limit_error, state.error, rtol=1e-9)
         # What a batch costs beside, at N = 100
         np.testing.assert_allclose(entry.limit_dissipation, state.dissipation, rtol=0.05)
-        assert entry.limit_error_standard_error < 1e-12
+        assert "limit_error_standard_error" not in entry
 
 
 def test_table_and_figure(swept):

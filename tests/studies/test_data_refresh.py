@@ -4,8 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from thermoml.config import ConfigError, load_config
-from thermoml.studies._data_refresh import told_apart
+from thermoml.config import ConfigError
+from thermoml.studies import load_study
+from thermoml.studies.data.data_refresh import area_under_curve
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def test_covariate_shift(shifted):
         made = entry["heat"]["mean"] / 0.01 - entry["entropy_drop"]["mean"]
         assert entry["entropy_production"]["mean"] == pytest.approx(made)
     for _, _, entry in study.points(results):
-        assert (entry.entropy_production_trajectories > 0).all()
+        assert (entry.entropy_production_refreshes > 0).all()
     # Data of one law: ΔS is 0 on average
     assert abs(same["entropy_drop"]["mean"]) < 4 * same["entropy_drop"]["standard_error"]
     assert "by Σ" in study.table(summary)
@@ -62,7 +63,7 @@ def test_shifted_inputs_are_drawn_by_their_weight(shifted):
     study, _, _ = shifted
     with jax.enable_x64(True):
         chosen = np.asarray(study.data.features)[:, study.data.feature_names.index("bmi")]
-        old, new = (np.asarray(w) for w in study._weights(0.7))
+        old, new = (np.asarray(w) for w in study.weights(0.7))
     assert (old == 1).all()
     np.testing.assert_allclose(new / new[0], np.exp(0.7 * (chosen - chosen[0])), rtol=1e-10)
 
@@ -72,7 +73,7 @@ def test_new_class(finished):
     with jax.enable_x64(True):
         labels = np.asarray(study.data.targets)
         for share in (0.2, 1.0):
-            old, new = (np.asarray(w) for w in study._weights(np.float64(share)))
+            old, new = (np.asarray(w) for w in study.weights(np.float64(share)))
             assert (old[labels == 2] == 0).all()
             assert new[labels == 2].sum() / new.sum() == pytest.approx(share)
     changed = summary["points"][1]
@@ -82,11 +83,11 @@ def test_new_class(finished):
 
 def test_areas_under_the_curve():
     rng = np.random.default_rng(0)
-    apart = told_apart(np.arange(5.0), np.arange(10.0, 14.0))
+    apart = area_under_curve(np.arange(5.0), np.arange(10.0, 14.0))
     assert apart == {"mean": 1.0, "standard_error": 0.0}
-    assert told_apart(np.arange(10.0, 14.0), np.arange(5.0))["mean"] == 1.0
+    assert area_under_curve(np.arange(10.0, 14.0), np.arange(5.0))["mean"] == 1.0
     # Normal numbers a distance of √2 apart: Φ(1). 40 of them spread as their errors say.
-    areas = [told_apart(rng.normal(size=80), rng.normal(2**0.5, size=60)) for _ in range(40)]
+    areas = [area_under_curve(rng.normal(size=80), rng.normal(2**0.5, size=60)) for _ in range(40)]
     means = np.asarray([x["mean"] for x in areas])
     error = np.mean([x["standard_error"] for x in areas])
     assert abs(means.mean() - 0.8413447) < 4 * error / 40**0.5
@@ -107,4 +108,4 @@ def test_areas_under_the_curve():
 )
 def test_bad_settings_are_named(name, override, message):
     with pytest.raises(ConfigError, match=message):
-        load_config(name, overrides=[override])
+        load_study(name, overrides=[override])

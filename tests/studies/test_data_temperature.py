@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 from scipy.special import digamma
 
-from thermoml.config import ConfigError, load_config, parse_config
-from thermoml.config._real_data import RealData
+from thermoml.config import ConfigError
 from thermoml.networks import asymptotic_temperature, synthetic_data
-from thermoml.studies import study_of
-from thermoml.studies._data_temperature import expected_training, log_spectrum
-from thermoml.studies._real_data_temperature import prepared
-from thermoml.studies._temperatures import case_of, ratio, unavoidable_fraction
+from thermoml.studies import load_study, study_of
+from thermoml.studies.data.data_temperature import expected_training, log_spectrum
+from thermoml.studies.data.real_data_temperature import (
+    RealData,
+    case_of,
+    prepared,
+    ratio,
+    unavoidable_fraction,
+)
 
 
 def least_squares(x, y, start, bath):
@@ -30,7 +34,7 @@ def test_data_temperature(finished):
     for i, entry in enumerate(summary["points"]):
         for name in ("heat", "entropy_drop", "entropy_production", "temperature"):
             assert abs(entry[name]["deviation"]) < 4, name
-        q, s = (results[f"{name}_trajectories"].values[i] for name in ("heat", "entropy_drop"))
+        q, s = (results[f"{name}_data_sets"].values[i] for name in ("heat", "entropy_drop"))
         hot = entry["temperature"]
         assert hot["mean"] == pytest.approx(q.mean() / s.mean())
         again = [np.delete(q, j).mean() / np.delete(s, j).mean() for j in range(q.size)]
@@ -52,8 +56,7 @@ def test_data_temperature(finished):
 
 
 def test_one_data_set_by_least_squares(x64):
-    config = load_config("data_temperature", quick=True, overrides=["n_trajectories=10"])
-    study = study_of(config)
+    study = load_study("data_temperature", quick=True, overrides=["n_trajectories=10"])
     setting = study.grid.point((1,))["setting"]  # anisotropic
     key = jax.random.key(3)
     ensemble = {"key": key, "n_trajectories": 2, "first_trajectory": 5}
@@ -192,7 +195,7 @@ REAL = {
 )
 def test_synthetic_mistakes(changes, words):
     with pytest.raises(ConfigError) as raised:
-        parse_config(SYNTHETIC | changes)
+        study_of(SYNTHETIC | changes)
     assert words in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -214,6 +217,6 @@ def test_synthetic_mistakes(changes, words):
 )
 def test_real_mistakes(changes, words):
     with pytest.raises(ConfigError) as raised:
-        parse_config(REAL | changes)
+        study_of(REAL | changes)
     assert words in str(raised.value)
     assert "\n" not in str(raised.value)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from thermoml.studies._entropy_production import _at_zero
+from thermoml.numerics.statistics import Estimate
+from thermoml.studies.perceptron.entropy_production import extrapolated
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +31,12 @@ def test_limits_are_as_predicted(measured):
 def test_extrapolation_is_exact_for_what_it_fits():
     steps = np.asarray([0.02, 0.005, 0.00125])
     values = 3 - 2 * np.sqrt(steps) + 5 * steps
-    value, error = _at_zero(steps, [0.5, 1.0], values, np.asarray([0.1, 0.2, 0.3]))
+    rates = Estimate(values, np.asarray([0.1, 0.2, 0.3]))
+    value, error = extrapolated(steps, [0.5, 1.0], rates)
     assert value == pytest.approx(3)
     assert error > 0.3
-    value, error = _at_zero(steps[:2], [1.0], 3 + steps[:2], np.asarray([np.nan, np.nan]))
+    unknown = Estimate(3 + steps[:2], np.asarray([np.nan, np.nan]))
+    value, error = extrapolated(steps[:2], [1.0], unknown)
     assert value == pytest.approx(3)
     assert np.isnan(error)
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from thermoml.config import ConfigError, load_config
-from thermoml.studies._optimal_protocol import least_work
+from thermoml.config import ConfigError
+from thermoml.studies import load_study
+from thermoml.studies.systems.optimal_protocol import least_work
 
 
 def close(entry, errors=4.0):
@@ -104,4 +105,4 @@ def test_optimal_protocol(finished):
 )
 def test_refusals(name, override, words):
     with pytest.raises(ConfigError, match=words):
-        load_config(name, overrides=[override])
+        load_study(name, overrides=[override])

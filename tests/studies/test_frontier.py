@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from thermoml.studies._frontier import NETWORK
+from thermoml.studies.perceptron.frontier import NETWORK
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from thermoml.config import ACTIVATIONS, ConfigError, load_config
-from thermoml.studies._rank_correlation import rank_correlation
+from thermoml.config import ConfigError
+from thermoml.networks import ACTIVATIONS
+from thermoml.numerics.rank_correlation import rank_correlation
+from thermoml.studies import load_study
 
 close = np.testing.assert_allclose
 RELU, TANH = "relu", "tanh"
@@ -133,24 +135,24 @@ def test_the_table_tells_the_correlations(ran):
 
 def test_rank_correlations_are_spearmans():
     generator = np.random.default_rng(4)
-    known = generator.normal(size=9)
-    values = known[:, None] + 2 * generator.normal(size=(9, 4))
-    found = rank_correlation(known, values)
-    statistic, by_chance = stats.spearmanr(known, values.mean(axis=1))
-    close(found["rank_correlation"], statistic)
-    assert abs(found["p_value"] - by_chance) < 0.03
-    low, high = found["interval"]
-    assert -1 <= low < found["rank_correlation"] < high <= 1
-    sure = rank_correlation(known, known[:, None] ** 3 + 1e-6 * generator.normal(size=(9, 4)))
-    close(sure["rank_correlation"], 1)
-    close(sure["interval"], [1, 1], atol=0.1)
-    assert sure["p_value"] < 1e-3
+    quantity = generator.normal(size=9)
+    values = quantity[:, None] + 2 * generator.normal(size=(9, 4))
+    rho = rank_correlation(quantity, values)
+    statistic, by_chance = stats.spearmanr(quantity, values.mean(axis=1))
+    close(rho.rank_correlation, statistic)
+    assert abs(rho.p_value - by_chance) < 0.03
+    low, high = rho.interval
+    assert -1 <= low < rho.rank_correlation < high <= 1
+    sure = rank_correlation(quantity, quantity[:, None] ** 3 + 1e-6 * generator.normal(size=(9, 4)))
+    close(sure.rank_correlation, 1)
+    close(sure.interval, [1, 1], atol=0.1)
+    assert sure.p_value < 1e-3
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("activation=[relu, swoosh]", "'swoosh' is unknown; there are identity"),
+        ("activation=[relu, swoosh]", "there is no activation 'swoosh'"),
         ("activation=[relu]", "activation"),
         ("activation=[relu, relu]", "differ from one another"),
         ("data=[{name: diabetes}]", "diabetes is a regression"),
@@ -161,12 +163,12 @@ def test_rank_correlations_are_spearmans():
 )
 def test_bad_settings_are_named(override, message):
     with pytest.raises(ConfigError, match=message):
-        load_config("heat_engines", overrides=[override])
+        load_study("heat_engines", overrides=[override])
 
 
 def test_more_examples_than_there_are_is_named():
     with pytest.raises(ConfigError, match="n_train"):
-        load_config("heat_engines", overrides=["n_train=1500", "n_test=400"])
+        load_study("heat_engines", overrides=["n_train=1500", "n_test=400"])
 
 
 def test_activations_are_functions_of_elements():

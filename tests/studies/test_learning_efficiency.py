@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from thermoml.studies._learning_efficiency import BOUNDS
+from thermoml.studies.perceptron.learning_efficiency import BOUNDS
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from thermoml.config import load_config
 from thermoml.numerics.statistics import text_with_error
-from thermoml.studies import run_study, study_of
-from thermoml.studies._learning_rules import hebbian_limit
+from thermoml.studies import load_study, run_study
+from thermoml.studies.perceptron.learning_rules import hebbian_limit
 from thermoml.sweeps import Store
 
 
@@ -14,8 +13,9 @@ from thermoml.sweeps import Store
 def finals(tmp_path_factory):
     """Final error, its standard error and scale separation of the shipped config's rules."""
     folder = tmp_path_factory.mktemp("rules") / "run"
-    config = load_config("learning_rules", overrides=["n_trajectories=300", "save_every=500"])
-    run_study(study_of(config), folder)
+    run_study(
+        load_study("learning_rules", overrides=["n_trajectories=300", "save_every=500"]), folder
+    )
     results = Store(folder).open().load()
     last = results.isel(time=-1)
     return {
@@ -46,7 +46,7 @@ def test_time_scales_are_separated(finals):
 
 def test_hebbian_ends_at_the_exact_limit(finals):
     error, standard_error, _ = finals["Hebbian"]
-    limit = hebbian_limit(load_config("learning_rules"))
+    limit = hebbian_limit(load_study("learning_rules").config)
     assert limit == pytest.approx(np.arctan(np.sqrt(np.pi / 2)) / np.pi)
     assert abs(error - limit) < 4 * standard_error + 0.003  # O(1/N) and O(dt)
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import thermoml as tml
-from thermoml.config import ConfigError, config_from_json, config_json, parse_config
-from thermoml.studies import run_study, study_of
+from thermoml.config import ConfigError, config_json
+from thermoml.studies import run_study, study_from_json, study_of
 
 RNG = np.random.default_rng(0)
 FEATURES = RNG.normal(size=(40, 2)) * [10, 5] + [170, 70]
@@ -27,8 +27,8 @@ def file(tmp_path):
     return path
 
 
-def config(**data):
-    return parse_config(
+def study(**data):
+    return study_of(
         {
             "study": "real_data_temperature",
             "data": [data],
@@ -43,11 +43,9 @@ def config(**data):
 def test_a_file_gives_the_numbers_of_its_arrays(file, tmp_path, target):
     regression = target == "score"
     prior = 0.0 if regression else 0.2
-    chosen = config(
-        file=str(file), target=target, features=["height", "weight"], prior_stiffness=prior
-    )
+    own = study(file=str(file), target=target, features=["height", "weight"], prior_stiffness=prior)
+    summary = run_study(own, tmp_path / "out")
     with jax.enable_x64(True):
-        summary = run_study(study_of(chosen), tmp_path / "out")
         x = (FEATURES - FEATURES.mean(0)) / FEATURES.std(0)
         y = (VALUES - VALUES.mean()) / VALUES.std()
         exact = tml.linear_temperature(
@@ -67,21 +65,21 @@ def test_a_file_gives_the_numbers_of_its_arrays(file, tmp_path, target):
 
 
 def test_a_file_that_has_changed_is_not_the_same_config(file):
-    before = config(file=str(file), target="score", features=["height"])
-    text = config_json(before)
-    assert config_from_json(text) == before
+    before = study(file=str(file), target="score", features=["height"])
+    text = config_json(before.config)
+    assert study_from_json(text).config == before.config
     file.write_text(file.read_text() + "170,70,1,tall\n")
-    with pytest.raises(ConfigError, match=r"data\.0: file .*people.csv is no longer what it was"):
-        config_from_json(text)
-    after = config(file=str(file), target="score", features=["height"])
-    digests = [json.loads(config_json(c))["data"][0]["sha256"] for c in (before, after)]
+    with pytest.raises(ConfigError, match=r"data\.0: file .*people.csv has changed"):
+        study_from_json(text)
+    after = study(file=str(file), target="score", features=["height"])
+    digests = [json.loads(config_json(s.config))["data"][0]["sha256"] for s in (before, after)]
     assert digests[0] != digests[1]
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({}, r"target must name the column of .*people.csv that is to be learned"),
+        ({}, r"target must name the column of .*people.csv to learn"),
         ({"target": "age"}, "target must name columns of .*, got 'age'"),
         ({"target": "score"}, 'features must be numbers, got "tall" in column "size"'),
         ({"target": "size", "features": ["height"]}, "people: size needs prior_stiffness > 0"),
@@ -100,4 +98,4 @@ def test_a_file_that_has_changed_is_not_the_same_config(file):
 )
 def test_mistakes_are_named(file, data, message):
     with pytest.raises(ConfigError, match=rf"data\.0: {message}"):
-        config(**({"file": str(file)} | data))
+        study(**({"file": str(file)} | data))

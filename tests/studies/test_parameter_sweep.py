@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from thermoml.config import ConfigError, parse_config
+from thermoml.config import ConfigError
 from thermoml.numerics.labels import to_dataset
 from thermoml.studies import run_study, study_of
-from thermoml.studies._learning_rules import hebbian_limit
+from thermoml.studies.perceptron.learning_rules import hebbian_limit
 from thermoml.sweeps import Store
 
 BASE = {"study": "sweep", "rule": "alpha_tron", "dt": 0.01, "t1": 0.4, "saves": 4, "batch": 3}
@@ -16,7 +16,7 @@ BASE = {"study": "sweep", "rule": "alpha_tron", "dt": 0.01, "t1": 0.4, "saves": 
 
 def study(**changes):
     content = {key: value for key, value in (BASE | changes).items() if value is not None}
-    return study_of(parse_config(content))
+    return study_of(content)
 
 
 AXES = {

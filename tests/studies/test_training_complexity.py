@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy import integrate, optimize, special
 
-from thermoml.config import ConfigError, load_config
-from thermoml.studies import study_of
+from thermoml.config import ConfigError
+from thermoml.studies import load_study
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def test_heat_of_training_three_classes(ran):
     flat = lambda theta: energies(system, theta.reshape(1, 3, 4), 3)[0]
     lowest = optimize.minimize(flat, np.zeros(12)).fun
     equipartition = 12 * study.config.bath_temperature / 2
-    excess = start.mean() - known["heat"][0] - lowest
+    excess = start.mean() - known["heat"].mean - lowest
     error = 4 * start.std() / 100_000**0.5
     assert 0.8 * equipartition - error < excess < 1.2 * equipartition + error
     assert error < 0.5 * equipartition
@@ -47,7 +47,7 @@ def test_runs_end_where_training_does(ran):
     for entry in summary["points"]:
         for name in ("heat", "entropy_drop"):
             part = entry[name]
-            errors = [known[name][1] for known in study.trained[entry["n_classes"]]]
+            errors = [known[name].standard_error for known in study.trained[entry["n_classes"]]]
             error = np.hypot(part["simulated"]["standard_error"], np.linalg.norm(errors) / 3)
             assert abs(part["simulated"]["mean"] - part["mean"]) < 4 * error, name
 
@@ -73,7 +73,7 @@ def test_temperature_so_far_is_a_ratio_of_means(ran):
 def test_two_classes_by_quadrature():
     """Heat and entropy drop of one data set of one feature, exactly."""
     overrides = ["n_features=1", "n_classes=[2]", "precision=float64", "n_samples=20000"]
-    study = study_of(load_config("training_complexity", quick=True, overrides=overrides))
+    study = load_study("training_complexity", quick=True, overrides=overrides)
     with jax.enable_x64(True):
         system = study.system(2, 1)
         known = study.trained[2][1]
@@ -113,4 +113,4 @@ def test_table_and_figure(ran):
 )
 def test_bad_settings_are_named(override, message):
     with pytest.raises(ConfigError, match=message):
-        load_config("training_complexity", overrides=[override])
+        load_study("training_complexity", overrides=[override])

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import thermoml as tml
-from thermoml.config import ConfigError, load_config
+from thermoml.config import ConfigError
+from thermoml.studies import load_study
 
 close = np.testing.assert_allclose
 RNG = np.random.default_rng(2)
@@ -165,4 +166,4 @@ def test_networks_go_round_in_a_cycle_of_the_users_own(x64):
 )
 def test_bad_settings_are_named(override, message):
     with pytest.raises(ConfigError, match=message):
-        load_config("training_engine", overrides=[override])
+        load_study("training_engine", overrides=[override])

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from thermoml.config import ConfigError, load_config
+from thermoml.config import ConfigError
+from thermoml.studies import load_study
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +14,7 @@ def ran(finished):
 
 def test_heat_and_entropy_drop_are_those_of_two_normal_states(ran):
     study, summary, _ = ran
-    x, y = study._drawn
+    x, y = (np.asarray(z) for z in (study.data.features, study.data.targets))
     n, d = x.shape
     bath = summary["bath_temperature"]
     moments = x.T @ x / n
@@ -36,10 +37,10 @@ def test_trajectories_agree_with_the_exact_path(ran):
             away = entry[name]["mean"] - entry[name]["predicted"]
             assert abs(away) < 4 * entry[name]["standard_error"], name
     for (_, _, entry), exact in zip(study.points(results), study.exact, strict=True):
-        found = study.simulated(entry)
+        simulated = study.simulated(entry)
         for name in ("energy", "entropy"):
-            away = found[name] - exact[name].values
-            assert (abs(away) < 4.5 * found[f"{name}_error"]).all(), name
+            away = simulated[name].mean - exact[name].values
+            assert (abs(away) < 4.5 * simulated[name].standard_error).all(), name
     assert [entry["case"] for entry in summary["points"]] == ["inverted", "releasing"]
 
 
@@ -75,4 +76,4 @@ def test_table_and_figures(ran):
 )
 def test_bad_settings_are_named(override, message):
     with pytest.raises(ConfigError, match=message):
-        load_config("training_transition", overrides=[override])
+        load_study("training_transition", overrides=[override])

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ..studies._table import table_text
+from ..numerics.tables import table_text
 from ._programs import PROGRAMS
 from ._workload import Workload
 

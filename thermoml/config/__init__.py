@@ -1,63 +1,25 @@
-"""The schema of the YAML configs: every mistake is named with its field, value and remedy."""
+"""Configs: mappings from YAML files, checked by schemas; mistakes come with their remedy."""
 
 from ..numerics.public import publish as _publish
-from ._at_rest import AlphaSweep, DissipationBudget, EntropyProduction, Frontier
-from ._data_refresh import DataRefresh
-from ._data_temperature import DataTemperature, RealDataTemperature
-from ._heat_engines import ACTIVATIONS, HeatEngines
-from ._learning_efficiency import LearningEfficiency
-from ._learning_rules import LearningRules
-from ._parameter_sweep import ParameterSweep
-from ._parts import RULES, ConfigError, Setting
-from ._read import (
-    SCHEMAS,
-    apply_override,
-    config_from_json,
-    config_json,
-    load_config,
-    parse_config,
-    read_config,
-    shipped_configs,
+from .errors import (
+    ConfigError as ConfigError,
+    check_different as check_different,
+    first_mistake as first_mistake,
 )
-from ._thermodynamics import DraggedTrap, OptimalProtocol, Stirling, TiltedRing, TwoBaths
-from ._training_complexity import TrainingComplexity
-from ._training_engine import TrainingEngine
-from ._training_transition import TrainingTransition
-from ._tune_alpha import TuneAlpha
-
-__all__ = [
-    "ACTIVATIONS",
-    "RULES",
-    "SCHEMAS",
-    "AlphaSweep",
-    "ConfigError",
-    "DataRefresh",
-    "DataTemperature",
-    "DissipationBudget",
-    "DraggedTrap",
-    "EntropyProduction",
-    "Frontier",
-    "HeatEngines",
-    "LearningEfficiency",
-    "LearningRules",
-    "OptimalProtocol",
-    "ParameterSweep",
-    "RealDataTemperature",
-    "Setting",
-    "Stirling",
-    "TiltedRing",
-    "TrainingComplexity",
-    "TrainingEngine",
-    "TrainingTransition",
-    "TuneAlpha",
-    "TwoBaths",
-    "apply_override",
-    "config_from_json",
-    "config_json",
-    "load_config",
-    "parse_config",
-    "read_config",
-    "shipped_configs",
-]
+from .read import (
+    apply_override as apply_override,
+    checked as checked,
+    config_json as config_json,
+    object_named as object_named,
+    read_config as read_config,
+    shipped_configs as shipped_configs,
+)
+from .settings import (
+    Ensemble as Ensemble,
+    Kept as Kept,
+    Numbers as Numbers,
+    Positive as Positive,
+    Strict as Strict,
+)
 
 _publish(globals())

@@ -15,6 +15,9 @@ from ._executors import (
 from ._grid import (
     Grid as Grid,
 )
+from ._outcome import (
+    each_name as each_name,
+)
 from ._plan import (
     parse_size as parse_size,
 )
