@@ -123,21 +123,13 @@ def score_of_learning(
     def learning(vector: Array) -> Learning:
         return Learning(made(vector), shared, None, key, dt, level.generator)
 
-    zeros = jnp.zeros(indices.shape, dtype)
-    students = Students(
-        weights=weights,
-        work=CompensatedSum.zeros(indices.shape, dtype),
-        drive_square=zeros,
-        diverged_step=jnp.full(indices.shape, -1),
-    )
-    saves = Saves(1, count_steps(0.0, t1, level.dt, dtype))
     outcome = run(
         ScoredLearning(learning, parameters),
-        ScoredStudents(students, _initial_score(made, parameters, weights)),
+        _at_start(weights, _initial_score(made, parameters, weights)),
         None if teachers == "single" else teacher.T,
         step=jnp.zeros((), default_int()),
         first_trajectory=first,
-        saves=saves,
+        saves=Saves(1, count_steps(0.0, t1, level.dt, dtype)),
         adjoint=Direct(),
         meter=progress_meter(False),
         layout=layout,
@@ -153,6 +145,20 @@ def score_of_learning(
         diverged_step=outcome.walkers.diverged_step,
     )
     return curve, outcome.walkers.score
+
+
+def _at_start(
+    weights: Float[Array, "trajectory N"], score: Float[Array, "trajectory k"]
+) -> ScoredStudents:
+    """Students who have made no step, with the score of their weights."""
+    n_trajectories, dtype = weights.shape[0], weights.dtype
+    students = Students(
+        weights=weights,
+        work=CompensatedSum.zeros((n_trajectories,), dtype),
+        drive_square=jnp.zeros((n_trajectories,), dtype),
+        diverged_step=jnp.full((n_trajectories,), -1),
+    )
+    return ScoredStudents(students, score)
 
 
 def _initial_score(
