@@ -120,3 +120,35 @@ def within():
         )
 
     return check
+
+
+class Traces(list):
+    """One entry for each time that a function is traced; it may be part of a program."""
+
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+
+class TracedRule(tml.AbstractRule):
+    """The α-tron, which notes how often it is traced."""
+
+    alpha: jax.Array = eqx.field(converter=jnp.asarray)
+    traces: Traces = eqx.field(static=True)
+
+    def __call__(self, s):
+        self.traces.append(1)
+        return alpha_tron(self.alpha)(s)
+
+    def potential(self, s):
+        return alpha_tron(self.alpha).potential(s)
+
+    @property
+    def smooth(self):
+        return False
+
+
+@pytest.fixture
+def traced_rule():
+    """(alpha -> rule, its traces)."""
+    traces = Traces()
+    return (lambda alpha: TracedRule(jnp.asarray(alpha, float), traces)), traces

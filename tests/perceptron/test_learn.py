@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import thermoml as tml
-from thermoml.perceptron.levels._microscopic import Learning
 
 KEY = jax.random.key(9)
 LEVEL = tml.Microscopic(0.01)
@@ -96,20 +95,12 @@ def test_vmap_over_learning_rates():
         )
 
 
-@pytest.fixture
-def traces(monkeypatch):
-    """Counts how often a run is traced."""
-    count = []
-    original = Learning.run
-    monkeypatch.setattr(Learning, "run", lambda *args: count.append(1) or original(*args))
-    return count
+def test_values_do_not_recompile(traced_rule):
+    make, traces = traced_rule
 
-
-def test_values_do_not_recompile(traces):
     def go(value, t1=0.26, dt=0.02):
-        rule = tml.AlphaTron(value)
-        problem = problem_of(rule, learning_rate=value, temperature=value, stiffness=value)
-        run(problem, t1=t1, level=tml.Microscopic(dt))
+        settings = {"learning_rate": value, "temperature": value, "stiffness": value}
+        run(problem_of(make(value), **settings), t1=t1, level=tml.Microscopic(dt))
 
     go(0.5)
     first = len(traces)

@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 
 import thermoml as tml
-from thermoml.numerics.arrays import cast_floats
+from thermoml.ensembles import INPUTS as DRAWN_INPUTS, NOISE
 from thermoml.numerics.random import row_numbers, trajectory_streams
-from thermoml.numerics.sums import CompensatedSum
-from thermoml.perceptron.levels._microscopic import Learning, Students
 
 N, B, M = 6, 4, 3
 INPUTS = {
@@ -63,21 +61,19 @@ def test_one_step(generator, dtype, name, kind):
         batch=B,
         inputs=INPUTS[kind](),
     )
-    problem = cast_floats(problem, dtype)
     weights, teachers = np.random.default_rng(0).normal(size=(2, N, M)).astype(dtype)
-    key, indices = jax.random.key(1), jnp.arange(M)
-    streams = [trajectory_streams(key, indices, purpose, generator) for purpose in (0, 1)]
-    learning = Learning(problem, jnp.asarray(teachers), None, *streams, jnp.asarray(dt, dtype))
-    zeros = jnp.zeros(M, dtype)
-    students = Students(
-        weights=jnp.asarray(weights),
-        work=CompensatedSum.zeros((M,), dtype),
-        drive_square=zeros,
-        diverged_step=jnp.full(M, -1),
+    key, indices, step = jax.random.key(1), jnp.arange(M), jnp.asarray(0)
+    moved = tml.learn(
+        problem,
+        tml.Microscopic(dt, generator=generator),
+        t1=dt,
+        key=key,
+        n_trajectories=M,
+        weights=jnp.asarray(weights.T),
+        teacher=jnp.asarray(teachers.T),
+        throw=False,
     )
-    step = jnp.asarray(11)
-    moved = jax.jit(lambda s: learning.step(s, step))(students)
-
+    streams = [trajectory_streams(key, indices, use, generator) for use in (DRAWN_INPUTS, NOISE)]
     batch = problem.inputs.draw(streams[0].at(step), batch=B, n_inputs=N, dtype=dtype)
     inputs = np.asarray(batch.unpack(), float)
     noise = np.asarray(streams[1].at(step).normals(row_numbers(N), dtype), float)
@@ -88,10 +84,10 @@ def test_one_step(generator, dtype, name, kind):
         after = numpy_drive(force, rate, new, teachers[:, m], xi)
         work = (before + after) @ (new - w) / 2
         close = lambda a, b: np.testing.assert_allclose(a, b, atol=30 * np.finfo(dtype).eps)
-        close(moved.weights[:, m], new)
-        close(moved.work.value[m], work / N)
-        close(moved.drive_square[m], before @ before / N)
-    assert moved.weights.dtype == moved.work.total.dtype == dtype
+        close(moved.weights[m], new)
+        close(moved.work[m, -1], work / N)
+        close(moved.scale_separation[m, -1], dt / (2 * temperature) * (before @ before) / N)
+    assert moved.weights.dtype == moved.work.dtype == dtype
     assert (moved.diverged_step == -1).all()
 
 

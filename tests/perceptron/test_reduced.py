@@ -8,7 +8,6 @@ import pytest
 from scipy import stats
 
 import thermoml as tml
-from thermoml.perceptron.levels._reduced import ReducedLearning
 
 pytestmark = pytest.mark.filterwarnings("ignore::thermoml.perceptron.ScaleSeparationWarning")
 
@@ -244,19 +243,24 @@ def test_the_number_of_inputs_is_a_leaf():
         np.testing.assert_allclose(found, outside, rtol=2e-5, atol=2e-6)
 
 
-def test_values_do_not_recompile(monkeypatch):
-    count, original = [], ReducedLearning.run
-    monkeypatch.setattr(ReducedLearning, "run", lambda *a: count.append(1) or original(*a))
-    for value, n_inputs in zip(
-        (0.3, np.float64(0.4), jnp.asarray(0.5), 0.6),
-        (5, np.int64(50), jnp.asarray(40.0), 10**6),
-        strict=True,
-    ):
+def test_values_do_not_recompile(traced_rule):
+    make, traces = traced_rule
+
+    def go(value, n_inputs, **options):
         settings = {"learning_rate": value, "temperature": value, "stiffness": value}
-        problem = problem_of(tml.AlphaTron(value), n_inputs=n_inputs, **settings)
-        run(problem, n_trajectories=5)
-    run(level=tml.Reduced(0.02), t1=0.4, n_trajectories=5)
-    assert len(count) <= 1
+        run(problem_of(make(value), n_inputs=n_inputs, **settings), n_trajectories=5, **options)
+
+    go(0.3, 5)
+    first = len(traces)
+    assert first > 0
+    for value, n_inputs in (
+        (np.float64(0.4), np.int64(50)),
+        (jnp.asarray(0.5), jnp.asarray(40.0)),
+        (0.6, 10**6),
+    ):
+        go(value, n_inputs)
+    go(0.3, 5, level=tml.Reduced(0.02), t1=0.4)
+    assert len(traces) == first
 
 
 @pytest.fixture(scope="module")

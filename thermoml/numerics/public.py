@@ -1,5 +1,6 @@
 """Public names: what a room exports carries the room's own path, wherever its code lies."""
 
+import inspect
 from types import FunctionType
 from typing import Any
 
@@ -13,7 +14,7 @@ def publish(room: dict[str, Any]) -> None:
     """
     path = room["__name__"]
     for name, thing in room.items():
-        if name.startswith("_") or not isinstance(thing, type | FunctionType):
-            continue
-        if thing.__module__.startswith(f"{path}."):
-            thing.__module__ = path
+        if not name.startswith("_") and callable(thing):
+            thing = inspect.unwrap(thing)  # a compiled function tells the module of what it wraps
+            if isinstance(thing, type | FunctionType) and thing.__module__.startswith(f"{path}."):
+                thing.__module__ = path
