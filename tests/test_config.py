@@ -1,5 +1,7 @@
 """Configs: shipped ones fit their studies, and every mistake is told in one line."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -194,3 +196,12 @@ def test_mistakes_in_a_users_rule_are_named(folder, rule, words):
         load_study(written(folder, study="learning_efficiency", rules=[rule]))
     assert words in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_the_readme_has_the_table_of_studies():
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    rows = [
+        f"| {', '.join(f'`{name}`' for name in names)} | {words} |"
+        for names, words in descriptions()
+    ]
+    assert "\n".join(rows) in readme

@@ -171,6 +171,13 @@ def test_more_examples_than_there_are_is_named():
         load_study("heat_engines", overrides=["n_train=1500", "n_test=400"])
 
 
+def test_activations_of_other_modules():
+    """By `module:name`; called by the name alone."""
+    study = load_study("heat_engines", overrides=["activation=[relu, jax.nn:log_sigmoid]"])
+    assert list(study.config.activations) == ["relu", "log_sigmoid"]
+    assert study.config.activations["log_sigmoid"].function is jax.nn.log_sigmoid
+
+
 def test_activations_are_functions_of_elements():
     z = jnp.linspace(-3, 3, 13)
     for name, (function, kinks) in ACTIVATIONS.items():

@@ -2,9 +2,9 @@
 
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import jax.numpy as jnp
 import numpy as np
@@ -24,6 +24,9 @@ from ..networks import (
 )
 from ..numerics.labels import Labelled
 from ._table import per_trajectory
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # Numbers of features that vary (also among the first two classes) and of classes; loading is slow
 _SHIPPED = {"diabetes": (10, 0), "breast_cancer": (30, 2), "digits": (52, 10)}
@@ -272,3 +275,14 @@ def case_of(heat: float, temperature: Mapping[str, Any]) -> str:
     if temperature["mean"] < 0:
         return "inverted"
     return "releasing" if heat > 0 else "absorbing"
+
+
+def fit_limits(ax: "Axes", values: Sequence[float]) -> None:
+    """Horizontal limits that hold all values, also those without a point."""
+    low, high = min(values), max(values)
+    if ax.get_xscale() == "log":
+        room = max((high / low) ** 0.05, 1.1)
+        ax.set_xlim(low / room, high * room)
+    else:
+        room = 0.05 * (high - low) or 0.5
+        ax.set_xlim(low - room, high + room)

@@ -1,12 +1,13 @@
 """Studies of simulated systems whose trajectories are all kept: runs, kept states, engines."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
+from numpy.typing import ArrayLike
 from pydantic import Field, model_validator
 
 from ..config import Kept, Positive
@@ -14,13 +15,17 @@ from ..langevin import AbstractSystem, Heun, Solution, simulate
 from ..numerics.checks import count_steps
 from ..numerics.labels import Labelled
 from ..numerics.statistics import Estimate
+from ..plots import COLOURS, error_bars
 from ..sweeps import each_name
 from ..thermodynamics import Cycle, gaussian_entropy, settled_rounds
 from ._study import AbstractStudy
-from ._table import error_text, measured, once, per_trajectory
+from ._table import column, error_text, measured, numbers, once, per_trajectory
 
 if TYPE_CHECKING:
     import xarray
+    from matplotlib.axes import Axes
+
+BARS = "bars: 2 standard errors"
 
 
 class Experiment(Kept):
@@ -94,6 +99,15 @@ def predicted(values: Mapping[str, Any], units: str, words: str) -> dict[str, La
         f"predicted_{name}": once(value, units, f"{name.replace('_', ' ')}, {words}")
         for name, value in values.items()
     }
+
+
+def curve_and_points(
+    ax: "Axes", x: ArrayLike, entries: Sequence[Mapping[str, Any]], label: str, index: int = 0
+) -> None:
+    """Draw measurements with bars of two standard errors, and the line of their predictions."""
+    color = COLOURS[index % len(COLOURS)]
+    ax.plot(x, numbers([entry["predicted"] for entry in entries]), color=color, linewidth=1.4)
+    error_bars(ax, x, column(entries), index, label=label)
 
 
 def run_and_keep(

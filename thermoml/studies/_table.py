@@ -1,7 +1,9 @@
-"""From results to numbers: labelled variables, entries of a summary, words of a table."""
+"""Numbers of a study: labelled variables, entries of a summary, columns of them, table cells."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..numerics.labels import Labelled
 from ..numerics.statistics import Estimate, text_with_error
@@ -39,6 +41,22 @@ def compared(entry: "xarray.Dataset", name: str) -> dict[str, Any]:
         "predicted": float(entry[f"predicted_{name}"]),
         "deviation": deviation(entry, name),
     }
+
+
+def numbers(values: Iterable[float | None]) -> np.ndarray:
+    """The values as an array, NaN for None."""
+    return np.asarray([np.nan if value is None else value for value in values], float)
+
+
+def column(entries: Sequence[_Summary]) -> Estimate:
+    """Means and standard errors of entries of a summary, NaN for None."""
+    names = ("mean", "standard_error")
+    return Estimate(*(numbers([entry[name] for entry in entries]) for name in names))
+
+
+def stored(results: "xarray.Dataset", name: str) -> Estimate:
+    """Means and standard errors of a variable of the store, over all points."""
+    return Estimate(results[name].values, results[f"{name}_standard_error"].values)
 
 
 def error_text(estimate: _Summary) -> str:

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from ...config import Kept, Numbers
 from ...networks import Data, Harmonic, Laplace, Trained, Transition, TypeII, transition
 from ...numerics.tables import table_text
-from ...plots import MARKERS, caption, line_style, new_figure
+from ...plots import MARKERS, caption, error_bars, histogram, line_style, new_figure
 from ...sweeps import Grid
 from .._data import (
     NUMBERS,
@@ -26,9 +26,8 @@ from .._data import (
     transition_numbers,
 )
 from .._experiment import single
-from .._figures import column, error_bars, histogram
 from .._study import AbstractStudy
-from .._table import error_text, measured, per_trajectory
+from .._table import column, error_text, measured, per_trajectory
 
 if TYPE_CHECKING:
     import xarray

@@ -15,20 +15,20 @@ from ...config import Kept, Numbers, Strict, first_mistake
 from ...networks import linear_temperature, log_determinant_density, synthetic_data
 from ...numerics.choices import nearest
 from ...numerics.tables import table_text
-from ...plots import COLOURS, MARKERS, caption, new_figure
+from ...plots import COLOURS, MARKERS, caption, error_bars, new_figure
 from ...sweeps import Grid
 from .._data import (
     NUMBERS,
     UNTRAINED,
     case_of,
+    fit_limits,
     ratio_of_means,
     transition_numbers,
     unavoidable_fraction,
 )
 from .._experiment import predicted, single
-from .._figures import column, error_bars, fit_limits, numbers
 from .._study import AbstractStudy
-from .._table import compared, error_text
+from .._table import column, compared, error_text, numbers
 
 if TYPE_CHECKING:
     import xarray

@@ -25,13 +25,14 @@ from ...networks import (
 from ...networks.states import ENOUGH
 from ...numerics.statistics import Estimate
 from ...numerics.tables import table_text
-from ...plots import caption, legend_beside, new_figure
+from ...plots import caption, error_bars, legend_beside, new_figure
 from ...sweeps import Grid
 from .._data import (
     NUMBERS,
     UNTRAINED,
     RealData,
     case_of,
+    fit_limits,
     learning,
     prepared,
     ratio,
@@ -39,9 +40,8 @@ from .._data import (
     unavoidable_fraction,
 )
 from .._experiment import single
-from .._figures import column, error_bars, fit_limits
 from .._study import AbstractStudy
-from .._table import error_text, once, per_trajectory
+from .._table import column, error_text, once, per_trajectory
 
 if TYPE_CHECKING:
     import xarray

@@ -10,10 +10,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 
 from ...numerics.statistics import Estimate
-from ...plots import COLOURS, MARKERS, caption, legend_beside, line_style, new_figure
+from ...plots import COLOURS, MARKERS, caption, error_bars, legend_beside, line_style, new_figure
 from ...thermodynamics import gaussian_entropy
 from .._experiment import single
-from .._figures import error_bars
 
 if TYPE_CHECKING:
     import xarray

@@ -22,12 +22,11 @@ from ...networks import (
 from ...numerics.checks import count_steps, divide_steps
 from ...numerics.statistics import Estimate
 from ...numerics.tables import table_text
-from ...plots import COLOURS, caption, legend_beside, new_figure
+from ...plots import COLOURS, caption, error_bars, legend_beside, new_figure
 from ...sweeps import Grid
 from .._data import case_of, classes_of_teachers, ratio_of_means, unavoidable_fraction
 from .._experiment import Experiment, ExperimentStudy, energy_and_entropy, run_and_keep
-from .._figures import column, error_bars
-from .._table import error_text
+from .._table import column, error_text
 
 if TYPE_CHECKING:
     import xarray

@@ -21,7 +21,7 @@ from ...networks import (
     synthetic_data,
 )
 from ...numerics.tables import table_text
-from ...plots import MARKERS, caption, legend_beside, line_style, new_figure
+from ...plots import MARKERS, caption, error_bars, legend_beside, line_style, new_figure
 from ...sweeps import Grid
 from ...thermodynamics import Cycle, CycleResult, Stroke
 from .._experiment import (
@@ -31,8 +31,7 @@ from .._experiment import (
     engine_rounds,
     work_and_efficiency,
 )
-from .._figures import column, error_bars, numbers
-from .._table import error_text, sample_text
+from .._table import column, error_text, numbers, sample_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

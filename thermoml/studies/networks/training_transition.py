@@ -29,10 +29,9 @@ from ...networks import (
 from ...numerics.checks import count_steps, divide_steps
 from ...numerics.statistics import Estimate
 from ...numerics.tables import table_text
-from ...plots import COLOURS, MARKERS, caption, legend_beside, new_figure
+from ...plots import COLOURS, MARKERS, caption, error_bars, legend_beside, new_figure
 from ...sweeps import Grid
 from .._experiment import Experiment, ExperimentStudy, energy_and_entropy, run_and_keep
-from .._figures import error_bars
 from .._table import error_text, measured, sample_text
 
 if TYPE_CHECKING:

@@ -7,10 +7,9 @@ from pydantic import Field, model_validator
 
 from ...config import Numbers, Positive
 from ...numerics.tables import table_text
-from ...plots import caption, legend_beside, line_style, new_figure
+from ...plots import caption, error_bars, legend_beside, line_style, new_figure
 from ...sweeps import Grid
-from .._figures import error_bars, stored
-from .._table import compared, error_text, sample_text
+from .._table import compared, error_text, sample_text, stored
 from ._at_rest import DISSIPATION, ERROR, MEASURED, OneLevel, RestStudy, check_family
 from ._learning import rule_maker
 

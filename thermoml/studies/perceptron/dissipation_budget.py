@@ -14,11 +14,10 @@ from ...config import Numbers, Positive
 from ...numerics.labels import Labelled
 from ...numerics.tables import table_text
 from ...perceptron import LearningProblem, at_dissipation, dissipation_bound, steady_state
-from ...plots import caption, line_style, new_figure
+from ...plots import caption, error_bars, line_style, new_figure
 from ...sweeps import Grid
 from ...tuning import tune
-from .._figures import error_bars, stored
-from .._table import deviation, error_text, measured, once, sample_text
+from .._table import deviation, error_text, measured, once, sample_text, stored
 from ._at_rest import ERROR, MEASURED, OneLevel, RestStudy, check_family
 from ._learning import rule_maker
 

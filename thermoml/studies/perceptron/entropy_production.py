@@ -14,10 +14,9 @@ from ...numerics.statistics import Estimate
 from ...numerics.tables import table_text
 from ...perceptron import AbstractRule, LearningProblem, SteadyState, steady_state
 from ...perceptron.theory import force_jump
-from ...plots import MARKERS, caption, legend_beside, new_figure
+from ...plots import MARKERS, caption, error_bars, legend_beside, new_figure
 from ...sweeps import Grid
-from .._figures import column, error_bars
-from .._table import error_text, measured, per_trajectory, sample_text
+from .._table import column, error_text, measured, per_trajectory, sample_text
 from ._at_rest import AtRest, RestStudy, check_width
 from ._learning import Level, Rule
 

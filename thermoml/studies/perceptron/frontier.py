@@ -20,11 +20,10 @@ from ...perceptron import (
     dissipation_bound,
     steady_state,
 )
-from ...plots import caption, line_style, new_figure
+from ...plots import caption, error_bars, line_style, new_figure
 from ...sweeps import Grid
 from ...tuning import tune
-from .._figures import error_bars, stored
-from .._table import error_text, measured, once, sample_text
+from .._table import error_text, measured, once, sample_text, stored
 from ._at_rest import DISSIPATION, ERROR, OneLevel, RestStudy
 from ._learning import Rule
 

@@ -9,10 +9,9 @@ from pydantic import Field, model_validator
 from ...config import check_different
 from ...numerics.tables import table_text
 from ...perceptron import QUANTITIES
-from ...plots import band, caption, legend_beside, new_figure
+from ...plots import band, caption, error_bars, legend_beside, new_figure
 from ...sweeps import Grid
-from .._figures import error_bars, stored
-from .._table import error_text, measured, sample_text
+from .._table import error_text, measured, sample_text, stored
 from ._at_rest import ERROR
 from ._learning import Learning, LearningStudy, Rule, Run, shared
 

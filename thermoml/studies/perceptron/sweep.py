@@ -11,10 +11,9 @@ from ...config import first_mistake
 from ...numerics.checks import divide_steps
 from ...numerics.choices import nearest
 from ...numerics.tables import table_text
-from ...plots import MARKERS, caption, legend_beside, line_style, new_figure
+from ...plots import MARKERS, caption, error_bars, legend_beside, line_style, new_figure
 from ...sweeps import Grid
-from .._figures import error_bars, stored
-from .._table import error_text, measured, sample_text
+from .._table import error_text, measured, sample_text, stored
 from ._learning import Learning, LearningStudy, Run, rule_maker, rule_parameters, shared
 
 if TYPE_CHECKING:

@@ -11,11 +11,10 @@ from pydantic import Field, model_validator
 from ...config import Numbers, Strict, check_different
 from ...numerics.tables import table_text
 from ...perceptron import LearningObjective, LearningProblem, MeanField, at_dissipation
-from ...plots import MARKERS, caption, legend_beside, line_style, new_figure
+from ...plots import MARKERS, caption, error_bars, legend_beside, line_style, new_figure
 from ...sweeps import Grid
 from ...tuning import tune
-from .._figures import error_bars, stored
-from .._table import error_text, measured, once, per_trajectory, sample_text
+from .._table import error_text, measured, once, per_trajectory, sample_text, stored
 from ._at_rest import LEVELS, OneLevel, ProblemStudy, check_family
 from ._learning import rule_maker
 

@@ -13,12 +13,11 @@ from pydantic import Field, model_validator
 from ...config import Positive
 from ...langevin import ExactLinear, Langevin, Ramp
 from ...numerics.tables import table_text
-from ...plots import COLOURS, MARKERS, caption, legend_beside, new_figure
+from ...plots import COLOURS, MARKERS, caption, error_bars, histogram, legend_beside, new_figure
 from ...sweeps import Grid
 from ...thermodynamics import FreeEnergyWarning, bennett, crooks, jarzynski
-from .._experiment import Experiment, ExperimentStudy, diverged, predicted, single
-from .._figures import BARS, column, error_bars, histogram
-from .._table import compared, error_text, per_trajectory, sample_text
+from .._experiment import BARS, Experiment, ExperimentStudy, diverged, predicted, single
+from .._table import column, compared, error_text, per_trajectory, sample_text
 
 if TYPE_CHECKING:
     import xarray

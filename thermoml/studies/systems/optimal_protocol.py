@@ -18,8 +18,7 @@ from ...plots import MARKERS, caption, legend_beside, line_style, new_figure
 from ...sweeps import Grid
 from ...thermodynamics import NormalState, moment_equations
 from ...tuning import Tuned, tune
-from .._experiment import Experiment, ExperimentStudy, diverged, predicted
-from .._figures import curve_and_points
+from .._experiment import Experiment, ExperimentStudy, curve_and_points, diverged, predicted
 from .._table import compared, error_text, per_trajectory, sample_text
 
 if TYPE_CHECKING:

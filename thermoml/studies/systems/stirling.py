@@ -12,17 +12,18 @@ from pydantic import Field
 
 from ...langevin import ExactLinear, Ramp
 from ...numerics.tables import table_text
-from ...plots import COLOURS, caption, line_style, new_figure
+from ...plots import COLOURS, caption, cycle, new_figure
 from ...sweeps import Grid
 from ...thermodynamics import Cycle, CycleResult, Stroke
 from .._experiment import (
+    BARS,
     ExperimentStudy,
     StirlingEngine,
+    curve_and_points,
     efficiency_text,
     engine_rounds,
     work_and_efficiency,
 )
-from .._figures import BARS, curve_and_points
 from .._table import error_text, sample_text
 
 if TYPE_CHECKING:
@@ -200,16 +201,10 @@ def _against_duration(summary: Mapping[str, Any], title: str) -> "Figure":
 def _diagrams(rounds: Mapping[float, CycleResult], title: str) -> "Figure":
     """Rounds in the planes of stiffness and ⟨x²⟩/2, and of entropy and bath temperature."""
     figure, (left, right) = new_figure(11.4, 4.4, columns=2)
-    for i, (duration, exact) in enumerate(rounds.items()):
-        style = line_style(i)
-        left.plot(exact.control, exact.conjugate, label=rf"$\tau = {duration:g}$", **style)
-        # A change of bath is a step at constant entropy.
-        right.plot(exact.entropy, exact.temperature, drawstyle="steps-pre", **style)
+    labelled = {rf"$\tau = {duration:g}$": exact for duration, exact in rounds.items()}
+    cycle(labelled, axes=(left, right))
     left.set_xlabel("stiffness $k$  [energy/length²]")
     left.set_ylabel(r"$\langle\partial U/\partial k\rangle = \langle x^2\rangle/2$  [length²]")
-    right.set_xlabel("entropy of the system $S$  [nat]")
-    right.set_ylabel("temperature of the bath $T$  [energy]")
     caption(left, title, "the area inside is the work gained")
     caption(right, "", "the area inside is an upper bound of it")
-    left.legend(frameon=False, fontsize=9)
     return figure

@@ -16,12 +16,19 @@ from ...langevin import Heun, Langevin, Solution
 from ...numerics.labels import Labelled
 from ...numerics.statistics import Estimate
 from ...numerics.tables import table_text
-from ...plots import COLOURS, caption, legend_beside, new_figure
+from ...plots import COLOURS, caption, error_bars, legend_beside, new_figure
 from ...sweeps import Grid
 from ...thermodynamics import Axis, FokkerPlanck, uncertainty_product
-from .._experiment import Experiment, ExperimentStudy, diverged, predicted, single
-from .._figures import BARS, curve_and_points, error_bars, stored
-from .._table import compared, error_text, per_trajectory, sample_text
+from .._experiment import (
+    BARS,
+    Experiment,
+    ExperimentStudy,
+    curve_and_points,
+    diverged,
+    predicted,
+    single,
+)
+from .._table import compared, error_text, per_trajectory, sample_text, stored
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,11 +12,18 @@ from ...config import Positive
 from ...langevin import Heun, Langevin
 from ...numerics.statistics import Estimate
 from ...numerics.tables import table_text
-from ...plots import caption, legend_beside, line_style, new_figure
+from ...plots import caption, error_bars, histogram, legend_beside, line_style, new_figure
 from ...sweeps import Grid
 from ...thermodynamics import LinearSystem, integral_fluctuation
-from .._experiment import Experiment, ExperimentStudy, diverged, predicted, single
-from .._figures import BARS, curve_and_points, error_bars, histogram
+from .._experiment import (
+    BARS,
+    Experiment,
+    ExperimentStudy,
+    curve_and_points,
+    diverged,
+    predicted,
+    single,
+)
 from .._table import compared, error_text, per_trajectory, sample_text
 
 if TYPE_CHECKING:
