@@ -31,6 +31,8 @@ import numpy as np
 from jax.core import Tracer
 from jax.tree_util import DictKey, GetAttrKey, SequenceKey, tree_flatten_with_path
 
+from .numerics.statistics import Estimate
+
 _VERSION = 1
 _START = b'{"format": "thermoml"'
 _PACKAGES = ("thermoml", "equinox")
@@ -39,6 +41,8 @@ _RETIRED_FILES = re.compile(r"thermoml\.(langevin|networks|perceptron|thermodyna
 _RETIRED = {
     "thermoml.numerics._sums:CompensatedSum": "thermoml.numerics:CompensatedSum",
 }
+# Fields of 0.1 that have other names now, by class.
+_RETIRED_FIELDS = {"thermoml.networks:Trained": {"found": "distribution"}}
 
 
 class _Leaf(NamedTuple):
@@ -127,6 +131,9 @@ def _describe(node: Any, path: tuple, indices: dict[tuple, int]) -> Any:
     if kind in (list, tuple):
         items = [inner(SequenceKey(i), item) for i, item in enumerate(node)]
         return items if kind is list else {"tuple": items}
+    if kind is Estimate:
+        pair = node._asdict().items()
+        return {"estimate": [inner(GetAttrKey(name), item) for name, item in pair]}
     if kind is dict and all(type(key) is str for key in node):
         return {"dict": {key: inner(DictKey(key), item) for key, item in node.items()}}
     # Attributes beside the fields are those of a wrapped function.
@@ -134,6 +141,15 @@ def _describe(node: Any, path: tuple, indices: dict[tuple, int]) -> Any:
         fields = {name: inner(GetAttrKey(name), item) for name, item in vars(node).items()}
         return {"module": _name(kind), "fields": fields}
     return {"opaque": _name(node), "at": _at(path)}
+
+
+def _as_estimates(value: Any, declared: Any) -> Any:
+    """The value of a field; pairs that 0.1 wrote are the estimates that are declared now."""
+    if declared is Estimate and type(value) is tuple:
+        return Estimate(*value)
+    if declared == dict[str, Estimate]:
+        return {key: _as_estimates(item, Estimate) for key, item in value.items()}
+    return value
 
 
 def _rebuild(node: Any, leaves: Sequence, path: Any) -> Any:
@@ -153,10 +169,14 @@ def _rebuild(node: Any, leaves: Sequence, path: Any) -> Any:
                 return complex(text)
         case {"tuple": list(items)}:
             return tuple(_rebuild(item, leaves, path) for item in items)
+        case {"estimate": [mean, error]}:
+            return Estimate(_rebuild(mean, leaves, path), _rebuild(error, leaves, path))
         case {"dict": dict(items)}:
             return {key: _rebuild(item, leaves, path) for key, item in items.items()}
         case {"module": str(name), "fields": dict(fields)}:
             cls = _module_class(name)
+            for old, new in _RETIRED_FIELDS.get(_current(name), {}).items():
+                fields = {new if field == old else field: x for field, x in fields.items()}
             if cls is None or not fields.keys() <= _fields(cls):
                 raise ValueError(
                     f"{path} holds a {name} of {', '.join(fields) or 'no fields'}: there is no "
@@ -164,8 +184,10 @@ def _rebuild(node: Any, leaves: Sequence, path: Any) -> Any:
                 )
             # As Equinox unflattens: neither __init__ nor converters nor checks run again.
             module = object.__new__(cls)
+            types = {field.name: field.type for field in dataclasses.fields(cls)}
             for field, item in fields.items():
-                object.__setattr__(module, field, _rebuild(item, leaves, path))
+                value = _as_estimates(_rebuild(item, leaves, path), types[field])
+                object.__setattr__(module, field, value)
             return module
         case {"opaque": str(thing), "at": str(at)}:
             raise ValueError(
