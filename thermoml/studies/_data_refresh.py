@@ -76,8 +76,8 @@ class DataRefreshStudy(TemperatureStudy):
     def refreshed(self, key: Key[Array, ""], strength: Any) -> tuple[Transition, Array]:
         """One refresh, and how much more is lost on the new data at the old minimum."""
         before, after = (self._trained(data) for data in self.drawn(key, strength))
-        found = transition(TypeII(before), after)
-        normal = before.found.normal
+        found = transition(TypeII(before, key=jax.random.key(0)), after)
+        normal = before.distribution.normal
         assert normal is not None
         best = normal.mean.reshape(before.system.like.shape)
         loss = after.system.data_energy(best) - before.system.data_energy(best)

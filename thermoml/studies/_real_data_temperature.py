@@ -43,8 +43,8 @@ def prepared(chosen: RealData) -> Data:
 def learning(data: Data, chosen: RealData, bath_temperature: Any) -> LinearLearning:
     """The linear model that learns a prepared data set."""
     return LinearLearning(
-        data,
         CrossEntropy() if chosen.classifies else MeanSquaredError(),
+        data,
         prior_stiffness=chosen.prior_stiffness,
         temperature=bath_temperature,
     )
@@ -83,9 +83,9 @@ class RealDataTemperatureStudy(TemperatureStudy):
     ) -> tuple[dict[str, Any], Any]:
         """The numbers of a transition, and on how many samples it rests."""
         system = learning(data, chosen, bath)
-        route = Importance(self.config.n_samples, key) if chosen.classifies else Harmonic()
+        route = Importance(self.config.n_samples, key=key) if chosen.classifies else Harmonic()
         after = Trained(system, route)
-        weighted = after.found.weighted
+        weighted = after.distribution.weighted
         samples = jnp.inf if weighted is None else 1 / jnp.sum(weighted.weights**2)
         found = transition(TypeI(Normal(self.config.initial_std)), after)
         numbers = {name: getattr(found, name) for name in NUMBERS}
