@@ -32,7 +32,7 @@ def _estimates(node: Any) -> Any:
     """A pair of value and standard error is an `Estimate`, in dictionaries too."""
     match node:
         case {"tuple": [mean, error]}:
-            return {"named": "thermoml.numerics:Estimate", "items": [mean, error]}
+            return {"estimate": [mean, error]}
         case {"dict": dict(items)}:
             return {"dict": {key: _estimates(item) for key, item in items.items()}}
     return node
@@ -54,6 +54,9 @@ _CHANGED: dict[str, Callable[[Fields], tuple[str, Fields]]] = {
     "thermoml.networks:LayerTransition": _with_estimates("thermoml.networks:LayerTransition"),
     "thermoml.networks:LocalTemperatures": _with_estimates("thermoml.networks:LocalTemperatures"),
     "thermoml.networks:MeasuredEngine": _with_estimates("thermoml.networks:MeasuredEngine"),
+    "thermoml.networks:Trained": _with_estimates(
+        "thermoml.networks:Trained", {"found": "distribution"}
+    ),
     "thermoml.networks:Boltzmann": _with_estimates("thermoml.networks:Boltzmann"),
 }
 

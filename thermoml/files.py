@@ -36,7 +36,6 @@ from .numerics import Estimate
 _VERSION = 1
 _START = b'{"format": "thermoml"'
 _PACKAGES = ("thermoml", "equinox")
-_NAMED = {"thermoml.numerics:Estimate": Estimate}  # tuples with names that files may hold
 
 
 class _Leaf(NamedTuple):
@@ -116,8 +115,8 @@ def _describe(node: Any, path: tuple, indices: dict[tuple, int]) -> Any:
     if kind in (bool, int, float, complex, str, type(None)):
         return _plain(node)
     if kind is Estimate:
-        items = [inner(GetAttrKey(name), item) for name, item in node._asdict().items()]
-        return {"named": _name(kind), "items": items}
+        pair = node._asdict().items()
+        return {"estimate": [inner(GetAttrKey(name), item) for name, item in pair]}
     if kind in (list, tuple):
         items = [inner(SequenceKey(i), item) for i, item in enumerate(node)]
         return items if kind is list else {"tuple": items}
@@ -147,8 +146,8 @@ def _rebuild(node: Any, leaves: Sequence, path: Any) -> Any:
                 return complex(text)
         case {"tuple": list(items)}:
             return tuple(_rebuild(item, leaves, path) for item in items)
-        case {"named": str(name), "items": [mean, error]} if name in _NAMED:
-            return _NAMED[name](*(_rebuild(item, leaves, path) for item in (mean, error)))
+        case {"estimate": [mean, error]}:
+            return Estimate(_rebuild(mean, leaves, path), _rebuild(error, leaves, path))
         case {"dict": dict(items)}:
             return {key: _rebuild(item, leaves, path) for key, item in items.items()}
         case {"module": str(written), "fields": dict(fields)}:

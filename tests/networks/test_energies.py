@@ -153,14 +153,14 @@ def test_traced_labels_are_checked_by_their_kind():
 @pytest.mark.parametrize("labels", [[1.0, 2.0, 0.5], [-1, 1, 1], [0.0, -1.0, 1.0]])
 def test_learning_refuses_the_same_labels(labels):
     with pytest.raises(ValueError, match="labels"):
-        tml.LinearLearning((np.eye(3), np.array(labels)), CROSS)
+        tml.LinearLearning(CROSS, (np.eye(3), np.array(labels)))
 
 
 def test_learning_inside_a_trace_knows_its_classes():
     """Labels that are known there count; traced ones would be taken for two classes."""
 
     def shape(labels):
-        return tml.LinearLearning((np.eye(3), labels), CROSS).like.shape
+        return tml.LinearLearning(CROSS, (np.eye(3), labels)).like.shape
 
     seen = []
     for labels in (np.array([0, 1, 2]), jnp.array([0, 1, 2]), [0.0, 2.0, 1.0], [0, 1, 1]):
@@ -170,6 +170,6 @@ def test_learning_inside_a_trace_knows_its_classes():
         jax.eval_shape(shape, np.array([0, 1, 2]))
     jax.eval_shape(lambda labels: seen.append(shape(labels)), np.array([True, False, True]))
     named = lambda labels: tml.Data(np.eye(3), labels, class_names=("a", "b", "c"))
-    learning = lambda labels: tml.LinearLearning(named(labels), CROSS).like.shape
+    learning = lambda labels: tml.LinearLearning(CROSS, named(labels)).like.shape
     jax.eval_shape(lambda labels: seen.append(learning(labels)), np.array([0, 0, 1]))
     assert seen[4:] == [(3,), (3, 3)]

@@ -10,13 +10,13 @@ import pytest
 from scipy import integrate, special, stats
 
 import thermoml as tml
-from thermoml.networks.learning._expectations import (
+from thermoml.networks import Widths
+from thermoml.numerics.normal_uniform import (
     expected_absolute,
     expected_log_cosh,
     expected_log_sum_exp,
     normal_log_cosh,
 )
-from thermoml.networks.learning._initialisations import Widths
 
 HOW = {"epsabs": 1e-14, "epsrel": 1e-12, "limit": 300}
 absolute = jax.jit(jax.vmap(lambda m, n, u: expected_absolute(m, Widths(n, u))))
@@ -218,7 +218,7 @@ def samples():
 
 def learn(form, features=X, **changed):
     energy, targets = TARGETS[form]
-    return tml.LinearLearning((features, targets), energy, **({"prior_stiffness": 0.3} | changed))
+    return tml.LinearLearning(energy, (features, targets), **({"prior_stiffness": 0.3} | changed))
 
 
 def loss(form, outputs):
@@ -243,7 +243,7 @@ def test_means_over_samples_of_all_initialisations(samples, form):
         theta = samples[name][:, :rows]
         energies = loss(form, X @ theta.swapaxes(1, 2)) + 0.15 * (theta**2).sum((1, 2))
         error = energies.std(ddof=1) / 200
-        found, uncertain = tml.networks.expected_energy(make(rows), system)
+        found, uncertain = tml.networks.expected_energy(system, make(rows))
         assert abs(energies.mean() - found) < 4 * error < 0.05 * found
         assert uncertain == 0
 
@@ -251,9 +251,9 @@ def test_means_over_samples_of_all_initialisations(samples, form):
 def test_one_width_for_all_and_names_are_initialisations_too(x64):
     """A scalar width lets classes share; LeCun's variance of 3 inputs is 1/3."""
     system = learn("softmax")
-    each, _ = tml.networks.expected_energy(tml.networks.Normal(np.full((3, 3), 3**-0.5)), system)
+    each, _ = tml.networks.expected_energy(system, tml.networks.Normal(np.full((3, 3), 3**-0.5)))
     for start in (tml.networks.Normal(3**-0.5), "lecun_normal"):
-        np.testing.assert_allclose(tml.networks.expected_energy(start, system)[0], each, rtol=1e-12)
+        np.testing.assert_allclose(tml.networks.expected_energy(system, start)[0], each, rtol=1e-12)
 
 
 def test_squared_errors_and_two_examples_by_hand(dtype):
@@ -261,7 +261,7 @@ def test_squared_errors_and_two_examples_by_hand(dtype):
     features, y = np.array([[0.0, 0.0], [2.0, 1.0]]), np.array([3.0, -1.0])
     start = tml.networks.Mixed([(tml.networks.Normal(0.5), 1), (tml.networks.Uniform(0.6), 1)])
     energy = lambda form: tml.networks.expected_energy(
-        start, tml.LinearLearning((features, y), form)
+        tml.LinearLearning(form, (features, y)), start
     )[0]
     variance = 4 * 0.25 + 0.36 / 3
     squared = energy(tml.MeanSquaredError())
@@ -279,7 +279,7 @@ def test_gradients_in_widths_and_data_are_finite_differences(x64, form):
         start = tml.networks.Mixed(
             [(tml.networks.Uniform(at[0]), 2), (tml.networks.Normal(at[1]), 1)]
         )
-        return tml.networks.expected_energy(start, learn(form, at[2:].reshape(4, 3)))[0]
+        return tml.networks.expected_energy(learn(form, at[2:].reshape(4, 3)), start)[0]
 
     at = np.concatenate([[1.1, 0.4], X.ravel()])
     along = np.concatenate([np.eye(14)[:2], np.random.default_rng(6).normal(size=(2, 14))])
@@ -304,6 +304,8 @@ def test_small_features_keep_their_derivatives(dtype):
 
 
 class Fourth(tml.networks.AbstractEnergy):
+    classifies = False
+
     def loss(self, output, target):
         return (output - target) ** 4
 
@@ -317,22 +319,27 @@ class Hidden(tml.networks.AbstractInitialisation):
     def entropy(self, shape):
         return tml.networks.Normal(0.7).entropy(shape)
 
+    def widths(self, shape):
+        return None
+
 
 def test_energies_and_distributions_of_ones_own_are_means_of_samples():
     """Within 4 of their own standard errors (false alarms 2e-4), whose size is right."""
     y = np.array([0.5, -0.3, 0.1, 2.0])
     variance = 0.49 * (X**2).sum(1)
-    system = tml.LinearLearning((X, y), tml.MeanSquaredError())
+    system = tml.LinearLearning(tml.MeanSquaredError(), (X, y))
     found, error = tml.networks.expected_energy(
-        Hidden(), system, n_samples=4096, key=jax.random.key(2)
+        system, Hidden(), n_samples=4096, key=jax.random.key(2)
     )
     assert abs(found - (variance + y**2).mean() / 2) < 4 * error
     # Var θᵀAθ = 2 tr (AΣ)², and the targets' part
     a, b = X.T @ X / 8, X.T @ y / 4
     spread = np.sqrt(2 * 0.49**2 * np.trace(a @ a) + 0.49 * b @ b)
     np.testing.assert_allclose(error, spread / 4096**0.5, rtol=0.1)
-    system = tml.LinearLearning((X, y), Fourth())
-    found, error = tml.networks.expected_energy(tml.networks.Normal(0.7), system, n_samples=4096)
+    system = tml.LinearLearning(Fourth(), (X, y))
+    found, error = tml.networks.expected_energy(
+        system, tml.networks.Normal(0.7), n_samples=4096, key=jax.random.key(0)
+    )
     exact = (3 * variance**2 + 6 * variance * y**2 + y**4).mean()
     assert abs(found - exact) < 4 * error < 0.3 * exact
 
@@ -343,19 +350,23 @@ def test_a_linear_network_is_a_linear_model():
     network = eqx.nn.Linear(3, 2, key=jax.random.key(0))
     system = tml.NetworkLearning(network, energy, (X, y), prior_stiffness=0.3)
     start = tml.networks.Mixed({"bias": tml.networks.Uniform(0.9), "*": tml.networks.Normal(0.4)})
-    found, error = tml.networks.expected_energy(start, system, n_samples=4096)
+    found, error = tml.networks.expected_energy(
+        system, start, n_samples=4096, key=jax.random.key(0)
+    )
     with_ones = learn("squared", np.concatenate([X, np.ones((4, 1))], axis=1))
     blocks = tml.networks.Mixed([(tml.networks.Normal(0.4), 3), (tml.networks.Uniform(0.9), 1)])
-    exact, _ = tml.networks.expected_energy(blocks, with_ones)
+    exact, _ = tml.networks.expected_energy(with_ones, blocks)
     assert abs(found - exact) < 4 * error < 0.1 * exact
     with pytest.raises(ValueError, match=r"He sets the width of weights .* leaves biases at 0"):
-        tml.networks.expected_energy("he_normal", system, n_samples=2)
+        tml.networks.expected_energy(system, "he_normal", n_samples=2, key=jax.random.key(0))
+    with pytest.raises(TypeError, match="key is needed to draw parameters: pass key="):
+        tml.networks.expected_energy(system, start)
 
 
 def test_a_pattern_fits_the_one_leaf_of_a_linear_model():
     system = learn("binary")
     by_pattern, plain = (
-        tml.networks.expected_energy(start, system)
+        tml.networks.expected_energy(system, start)
         for start in (
             tml.networks.Mixed({"*": tml.networks.Uniform(0.7)}),
             tml.networks.Uniform(0.7),
@@ -389,4 +400,4 @@ def test_a_pattern_fits_the_one_leaf_of_a_linear_model():
 )
 def test_initialisations_that_do_not_fit_are_refused(start, error, words):
     with pytest.raises(error, match=words):
-        tml.networks.expected_energy(start, learn("binary"))
+        tml.networks.expected_energy(learn("binary"), start)

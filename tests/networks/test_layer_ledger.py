@@ -186,4 +186,4 @@ def test_thermometers_are_for_learning_systems():
     with pytest.raises(TypeError, match="learning system"):
         tml.Thermometer(tml.Langevin(lambda x, _: x**2))  # pyright: ignore
     with pytest.raises(ValueError, match="n_probes"):
-        tml.Thermometer(tml.LinearLearning((FEATURES, VALUES), tml.MeanSquaredError()), n_probes=0)
+        tml.Thermometer(tml.LinearLearning(tml.MeanSquaredError(), (FEATURES, VALUES)), n_probes=0)

@@ -25,10 +25,10 @@ def trained():
             prior_stiffness=0.1,
             temperature=BATH,
         )
-        start = tml.TypeI(tml.networks.Normal(STD), n_samples=20_000)
+        start = tml.TypeI(tml.networks.Normal(STD), n_samples=20_000, key=jax.random.key(0))
         path = tml.networks.simulated_training_path(
-            start,
             system,
+            start,
             t1=20.0,
             dt=0.02,
             n_trajectories=4000,

@@ -59,7 +59,7 @@ def network(net=None, energy=None, data=None, **options):
 @pytest.mark.parametrize("form", FORMS)
 def test_a_linear_model_has_the_energy_of_its_loss_and_prior(dtype, form):
     energy, targets, by_hand = FORMS[form]
-    system = tml.LinearLearning((FEATURES, targets), energy, prior_stiffness=0.7)
+    system = tml.LinearLearning(energy, (FEATURES, targets), prior_stiffness=0.7)
     theta = np.random.default_rng(2).normal(size=system.like.shape)
     assert system.n_parameters == theta.size == 3 * max(1, len(theta) if theta.ndim == 2 else 1)
     exact = 1e-12 if dtype == jnp.float64 else 1e-5
@@ -127,7 +127,7 @@ def test_simulations_balance_their_ledger(kind, mode):
     }[mode]
     if kind == "linear":
         form = tml.CrossEntropy()
-        system = tml.LinearLearning((FEATURES, CLASSES), form, prior_stiffness=0.7, **options)
+        system = tml.LinearLearning(form, (FEATURES, CLASSES), prior_stiffness=0.7, **options)
         start = jnp.ones((3, 3))
     else:
         system = network(temperature=0.3, **options)
@@ -147,7 +147,7 @@ def test_work_of_the_control_is_the_energy_of_the_data_it_switches_on():
     """At rest (mobility and noise next to nothing), W is the whole data energy."""
     control = tml.Ramp(0.0, 1.0, t1=0.5)
     system = tml.LinearLearning(
-        (FEATURES, VALUES), tml.MeanAbsoluteError(), mobility=1e-9, control=control
+        tml.MeanAbsoluteError(), (FEATURES, VALUES), mobility=1e-9, control=control
     )
     start = jnp.asarray([1.0, 2.0, -1.0])
     found = tml.simulate(system, start, t1=0.5, dt=0.05, key=KEY)
@@ -179,16 +179,16 @@ def test_labels_may_be_floats_booleans_or_lists_and_values_may_be_whole():
     form = tml.CrossEntropy()
     theta = jnp.asarray([0.5, 1.0, -1.0])
     ways = [LABELS, LABELS.astype(float), LABELS > 0, LABELS.tolist(), jnp.asarray(LABELS)]
-    found = [tml.LinearLearning((FEATURES, y), form).total_energy(theta) for y in ways]
+    found = [tml.LinearLearning(form, (FEATURES, y)).total_energy(theta) for y in ways]
     assert all(energy == found[0] for energy in found)
-    squares = [tml.LinearLearning((FEATURES, y), tml.MeanSquaredError()) for y in (LABELS, ways[1])]
+    squares = [tml.LinearLearning(tml.MeanSquaredError(), (FEATURES, y)) for y in (LABELS, ways[1])]
     assert squares[0].total_energy(theta) == squares[1].total_energy(theta)
     named = tml.Data(FEATURES, LABELS, class_names=("a", "b", "c"))
-    assert tml.LinearLearning(named, form).like.shape == (3, 3)  # one that no example has
+    assert tml.LinearLearning(form, named).like.shape == (3, 3)  # one that no example has
 
 
 def linear(targets, energy=None, **options):
-    return lambda: tml.LinearLearning((FEATURES, targets), energy or tml.CrossEntropy(), **options)
+    return lambda: tml.LinearLearning(energy or tml.CrossEntropy(), (FEATURES, targets), **options)
 
 
 def stateful(layer):
@@ -215,7 +215,7 @@ REFUSED = {
         "0 … 1 .*, got 2 in row 2; give the model one output for each class",
     ),
     "NaN feature": (
-        lambda: tml.LinearLearning((FEATURES * np.nan, VALUES), tml.MeanSquaredError()),
+        lambda: tml.LinearLearning(tml.MeanSquaredError(), (FEATURES * np.nan, VALUES)),
         ValueError,
         "features must be finite .* row 0, column 0",
     ),
@@ -275,7 +275,9 @@ def test_frozen_leaves_stay_and_are_no_parameters(x64):
     moved = system.network(jax.tree.map(lambda leaf: leaf[1], run.final_state))
     np.testing.assert_array_equal(moved.layers[0].weight, network.layers[0].weight)
     assert not np.allclose(moved.layers[1].weight, network.layers[1].weight)
-    with pytest.raises(ValueError, match="frozen: 'none' fits no leaf of the network; there are"):
+    with pytest.raises(
+        ValueError, match="frozen: 'none' fits no leaf of the network, whose leaves are"
+    ):
         tml.NetworkLearning(network, tml.MeanSquaredError(), (FEATURES, FEATURES[:, 0]),
                             prior_stiffness=1.0, frozen=["none"])  # fmt: skip
     with pytest.raises(TypeError, match="as parameters that evolve"):

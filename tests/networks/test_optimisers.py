@@ -17,7 +17,7 @@ VALUES = FEATURES @ [1.0, -0.5, 0.2] + 0.5 * RNG.normal(size=20)
 
 def linear(**options):
     return tml.LinearLearning(
-        (FEATURES, VALUES), tml.MeanSquaredError(), prior_stiffness=0.1, **options
+        tml.MeanSquaredError(), (FEATURES, VALUES), prior_stiffness=0.1, **options
     )
 
 
@@ -30,7 +30,7 @@ def mlp(**options):
 
 def test_full_batches_are_a_power_of_a_matrix(x64):
     run = tml.networks.optimise(
-        linear(), optax.sgd(0.2), jnp.zeros(3), steps=30, save_every=10, key=jax.random.key(0)
+        linear(), jnp.zeros(3), optax.sgd(0.2), steps=30, save_every=10, key=jax.random.key(0)
     )
     stiffness = FEATURES.T @ FEATURES / 20 + 0.1 * np.eye(3)
     lowest = np.linalg.solve(stiffness, FEATURES.T @ VALUES / 20)
@@ -44,10 +44,10 @@ def test_full_batches_are_a_power_of_a_matrix(x64):
 @pytest.mark.parametrize("optimiser", [optax.adam(0.01), optax.sgd(0.05, momentum=0.9)])
 def test_any_optimiser_of_optax(x64, optimiser):
     system = mlp(batch=5)
-    run = tml.networks.optimise(system, optimiser, tml.networks.Normal(0.5), steps=7,
+    run = tml.networks.optimise(system, tml.networks.Normal(0.5), optimiser, steps=7,
                        key=jax.random.key(3), n_trajectories=2)  # fmt: skip
     own = jax.random.split(jax.random.fold_in(jax.random.key(3), 1))[1]  # of minibatches
-    zero = tml.networks.optimise(system, optax.sgd(0.0), tml.networks.Normal(0.5), steps=1,
+    zero = tml.networks.optimise(system, tml.networks.Normal(0.5), optax.sgd(0.0), steps=1,
                         key=jax.random.key(3), n_trajectories=2)  # fmt: skip
     state = jax.tree.map(lambda leaf: leaf[1], zero.final_state)
     memory = optimiser.init(state)
@@ -72,7 +72,7 @@ def rested():
     with jax.enable_x64(True):
         system = mlp(batch=4)
         return system, tml.networks.optimise(
-            system, optax.sgd(0.1), tml.networks.Normal(0.5), steps=4000, key=jax.random.key(1),
+            system, tml.networks.Normal(0.5), optax.sgd(0.1), steps=4000, key=jax.random.key(1),
             n_trajectories=200, measure_from=1500,
         )  # fmt: skip
 
@@ -89,7 +89,7 @@ def test_yaidas_relation_holds_in_each_layer_at_rest(x64, rested):
 
 def test_before_rest_it_does_not_hold(x64):
     system = mlp(batch=4)
-    run = tml.networks.optimise(system, optax.sgd(0.1), tml.networks.Normal(2.0), steps=20,
+    run = tml.networks.optimise(system, tml.networks.Normal(2.0), optax.sgd(0.1), steps=20,
                        measure_from=0, key=jax.random.key(1), n_trajectories=200)  # fmt: skip
     assert max(abs(v) / e for v, e in run.stationarity(0.1).values()) > 10
 
@@ -116,8 +116,8 @@ def test_trajectories_do_not_depend_on_their_number(x64):
     few, many = (
         tml.networks.optimise(
             mlp(batch=3),
-            optax.sgd(0.1),
             tml.networks.Normal(0.5),
+            optax.sgd(0.1),
             steps=5,
             key=jax.random.key(2),
             n_trajectories=n,
@@ -144,4 +144,4 @@ def test_refusals(options, error, message):
     options = {"optimiser": optax.sgd(0.1), "start": tml.networks.Normal(), "steps": 10} | options
     optimiser, start = options.pop("optimiser"), options.pop("start")
     with pytest.raises(error, match=message):
-        tml.networks.optimise(mlp(), optimiser, start, key=jax.random.key(0), **options)
+        tml.networks.optimise(mlp(), start, optimiser, key=jax.random.key(0), **options)

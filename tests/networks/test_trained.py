@@ -27,7 +27,7 @@ FORMS = {
 def problem(form, *, temperature=TEMPERATURE, prior=PRIOR):
     form, targets, d = FORMS[form]
     return tml.LinearLearning(
-        (FEATURES[:, :d], targets), form, prior_stiffness=prior, temperature=temperature
+        form, (FEATURES[:, :d], targets), prior_stiffness=prior, temperature=temperature
     )
 
 
@@ -77,7 +77,7 @@ def scores(state, exact):
 def sampled():
     """Each form by importance sampling."""
     with jax.enable_x64(True):
-        route = tml.networks.Importance(20_000, jax.random.key(5))
+        route = tml.networks.Importance(20_000, key=jax.random.key(5))
         return {form: tml.Trained(problem(form), route) for form in FORMS}
 
 
@@ -85,7 +85,7 @@ def sampled():
 def test_harmonic_states_are_the_normal_ones_of_linear_algebra(dtype, outputs):
     targets = VALUES if outputs == 1 else np.stack([VALUES, 1 + VALUES**2], axis=1)
     k, tau = 0.2, 0.7
-    system = tml.LinearLearning((FEATURES, targets), SQUARED, prior_stiffness=k, temperature=tau)
+    system = tml.LinearLearning(SQUARED, (FEATURES, targets), prior_stiffness=k, temperature=tau)
     found = tml.Trained(system)
     stiffness = np.kron(np.eye(outputs), FEATURES.T @ FEATURES / 30 + k * np.eye(2))
     centre = np.linalg.solve(stiffness, np.ravel(targets.T @ FEATURES) / 30)
@@ -96,8 +96,8 @@ def test_harmonic_states_are_the_normal_ones_of_linear_algebra(dtype, outputs):
     close(found.entropy, law.entropy(), rtol=exact)
     close(found.energy, lowest + outputs * tau, rtol=exact)
     close(found.free_energy, lowest + outputs * tau - tau * law.entropy(), rtol=10 * exact)
-    close(found.found.normal.mean, centre, rtol=10 * exact, atol=exact)
-    close(found.found.normal.matrix, law.cov, rtol=10 * exact, atol=exact)
+    close(found.distribution.normal.mean, centre, rtol=10 * exact, atol=exact)
+    close(found.distribution.normal.matrix, law.cov, rtol=10 * exact, atol=exact)
     close(found.heat_capacity, outputs)
     close(found.virial_temperature, tau, rtol=exact)
     assert found.entropy.dtype == dtype
@@ -116,8 +116,8 @@ def test_the_divergence_between_harmonic_states_is_that_of_normal_laws(x64):
     before = tml.Trained(problem("squared", temperature=0.9, prior=1.0))
     system = problem("squared")
     after = tml.Trained(system)
-    found = (before.energy_in(system)[0] - after.free_energy) / TEMPERATURE - before.entropy
-    p, q = before.found.normal, after.found.normal
+    found = (before.mean_energy(system).mean - after.free_energy) / TEMPERATURE - before.entropy
+    p, q = before.distribution.normal, after.distribution.normal
     ratio = np.linalg.solve(q.matrix, p.matrix)
     away = np.asarray(q.mean - p.mean)
     expected = np.trace(ratio) - 2 + away @ np.linalg.solve(q.matrix, away)
@@ -129,15 +129,15 @@ def test_the_divergence_between_harmonic_states_is_that_of_normal_laws(x64):
 def test_harmonic_entropy_in_float32_bears_features_far_from_their_mean():
     """The normal equations missed it by 0.05 and more, and the energy of new data too."""
     features = np.stack([np.ones(30), 2000 + FEATURES[:, 0]], axis=1).astype(np.float32)
-    found = tml.Trained(tml.LinearLearning((features, VALUES), SQUARED))
+    found = tml.Trained(tml.LinearLearning(SQUARED, (features, VALUES)))
     moments = features.astype(float).T @ features.astype(float) / 30
     close(found.entropy, np.log(2 * np.pi * np.e) - np.linalg.slogdet(moments)[1] / 2, atol=2e-3)
-    new = tml.LinearLearning((features[:15], VALUES[:15]), SQUARED)
+    new = tml.LinearLearning(SQUARED, (features[:15], VALUES[:15]))
     part = features[:15].astype(float)
     centre = np.linalg.lstsq(features.astype(float), VALUES, rcond=None)[0]
     expected = np.mean((VALUES[:15] - part @ centre) ** 2) / 2
     expected += np.trace(np.linalg.solve(moments, part.T @ part / 15)) / 2
-    close(found.energy_in(new)[0], expected, rtol=3e-3)
+    close(found.mean_energy(new).mean, expected, rtol=3e-3)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -150,7 +150,10 @@ def test_importance_sampling_finds_what_quadrature_does(x64, sampled, form):
     assert abs(found.virial_temperature - TEMPERATURE) < 4 * found.virial_temperature_error
     assert found.virial_temperature_error < 0.02 * TEMPERATURE
     # C = Var(E)/τ², and its error to first order
-    weights, states = np.asarray(found.found.weighted.weights), found.found.weighted.states
+    weights, states = (
+        np.asarray(found.distribution.weighted.weights),
+        found.distribution.weighted.states,
+    )
     squares = ((energies(form, np.asarray(states)) - exact[0]) / TEMPERATURE) ** 2
     error = np.sqrt(np.sum((weights * (squares - exact[3])) ** 2))
     close(found.heat_capacity_error, error, rtol=0.03)
@@ -173,7 +176,7 @@ def test_errors_of_importance_sampling_are_those_of_repetition(x64, form):
     """Sums of 24 squared scores: outside these bounds of χ² for 3 quantities once in 1700."""
     exact = quadrature(form)
     system = problem(form)
-    route = lambda i: tml.networks.Importance(2_000, jax.random.key(100 + i))
+    route = lambda i: tml.networks.Importance(2_000, key=jax.random.key(100 + i))
     found = np.array([scores(tml.Trained(system, route(i)), exact) for i in range(24)])
     low, high = stats.chi2(24).ppf([1e-4, 1 - 1e-4])
     sums = np.sum(found**2, axis=0)
@@ -188,7 +191,7 @@ def test_heat_of_absolute_errors_in_units_of_temperature_falls_and_rises_again(x
     ratios = {}
     for tau in (1e-5, 0.1, 100.0):
         system = problem(form, temperature=tau, prior=0.0)
-        found = tml.Trained(system, tml.networks.Importance(20_000, jax.random.key(3)))
+        found = tml.Trained(system, tml.networks.Importance(20_000, key=jax.random.key(3)))
         ratios[tau] = (found.energy - lowest) / tau
         if tau == 0.1:
             exact = quadrature(form, 0.1, 0.0)
@@ -200,7 +203,7 @@ def test_heat_of_absolute_errors_in_units_of_temperature_falls_and_rises_again(x
 
 def test_derivatives_of_sampled_states_are_averages_of_derivatives(x64):
     """dF/dp = <dE/dp> for anything that E depends on, and dF/dτ = -S."""
-    route = tml.networks.Importance(2_000, jax.random.key(3))
+    route = tml.networks.Importance(2_000, key=jax.random.key(3))
 
     def free(tau, prior):
         return tml.Trained(problem("logistic", temperature=tau, prior=prior), route).free_energy
@@ -208,16 +211,18 @@ def test_derivatives_of_sampled_states_are_averages_of_derivatives(x64):
     at = jnp.asarray(TEMPERATURE), jnp.asarray(PRIOR)
     state = tml.Trained(problem("logistic"), route)
     along_tau, along_prior = jax.grad(free, (0, 1))(*at)
-    squares = jnp.sum(state.found.weighted.states**2, axis=1) / 2
+    squares = jnp.sum(state.distribution.weighted.states**2, axis=1) / 2
     close(along_tau, -state.entropy, rtol=1e-10)
-    close(along_prior, state.found.weighted.mean(squares)[0], rtol=1e-10)
+    close(along_prior, state.distribution.weighted.mean(squares)[0], rtol=1e-10)
 
 
 def test_text_names_the_route(x64, sampled):
-    assert "by Harmonic, U = " in str(tml.Trained(problem("squared")))
+    state = tml.Trained(problem("squared"))
+    assert str(state).startswith("Trained by Harmonic\n  temperature τ       0.3\n")
+    assert f"energy U            {state.energy:.5g} ± 0" in str(state)
     text = str(sampled["absolute"])
-    assert text.startswith("Trained at τ = 0.3 by Importance, U = ")
-    assert text.count("±") == 3
+    assert text.startswith("Trained by Importance\n")
+    assert text.count("±") == 5
 
 
 REFUSED = {
@@ -252,6 +257,11 @@ REFUSED = {
         ValueError,
         "one that varies",
     ),
+    "no key": (
+        lambda: tml.Trained(problem("absolute")),
+        TypeError,
+        r"key is needed to draw samples: pass key=jax.random.key\(0\)",
+    ),
     "few samples": (
         lambda: tml.networks.Importance(10),
         ValueError,
@@ -269,6 +279,6 @@ def test_refusals_say_what_is_wrong(case):
 
 def test_weights_that_rest_on_few_samples_are_refused(x64):
     rng = np.random.default_rng(0)
-    system = tml.LinearLearning((rng.normal(size=(120, 60)), np.ones(120)), SQUARED)
+    system = tml.LinearLearning(SQUARED, (rng.normal(size=(120, 60)), np.ones(120)))
     with pytest.raises(ValueError, match="only .* effective samples of 1000 for 60 parameters"):
-        tml.Trained(system, tml.networks.Importance(1000))
+        tml.Trained(system, tml.networks.Importance(1000, key=jax.random.key(0)))

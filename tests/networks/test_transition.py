@@ -15,12 +15,12 @@ RNG = np.random.default_rng(3)
 FEATURES = RNG.normal(size=(30, 2)) @ [[1.0, 0.5], [0.0, 0.8]]
 VALUES = FEATURES @ [1.0, -1.0] + RNG.normal(size=30)
 LABELS = (VALUES + RNG.normal(size=30) > 0).astype(int)
-ROUTE = tml.networks.Importance(2_000, jax.random.key(2))
+ROUTE = tml.networks.Importance(2_000, key=jax.random.key(2))
 
 
 def system(features=FEATURES, targets=VALUES, *, temperature=0.3, prior=0.0):
     return tml.LinearLearning(
-        (features, targets), SQUARED, prior_stiffness=prior, temperature=temperature
+        SQUARED, (features, targets), prior_stiffness=prior, temperature=temperature
     )
 
 
@@ -105,7 +105,7 @@ CASES = {
         tml.TypeII(trained()),
         tml.Trained(
             system(),
-            tml.networks.Gaussian(jax.vmap(trained(temperature=5.0).found.normal.sample)(
+            tml.networks.Gaussian(jax.vmap(trained(temperature=5.0).distribution.normal.sample)(
                 jax.random.split(jax.random.key(0), 400)
             )),
         ),
@@ -131,6 +131,7 @@ def test_every_case_is_reached_and_said(x64, case):
     else:
         assert case == "UNTRAINED" or np.isnan(T) or np.isinf(T)
     assert ("withheld" in text) == np.isnan(T)
+    assert ("infinite" in text) == np.isinf(T)
 
 
 @pytest.mark.parametrize("form", ["squared", "absolute", "logistic"])
@@ -140,7 +141,7 @@ def test_no_training_destroys_entropy(x64, form):
         "absolute": (ABSOLUTE, VALUES),
         "logistic": (ENTROPY, LABELS),
     }[form]
-    learning = tml.LinearLearning((FEATURES, targets), kind, temperature=0.3)
+    learning = tml.LinearLearning(kind, (FEATURES, targets), temperature=0.3)
     end = tml.Trained(learning, None if kind is SQUARED else ROUTE)
     mixed = tml.networks.Mixed([(tml.networks.Normal(0.7), 1), (tml.networks.Uniform(2.0), 1)])
     for start in (
@@ -242,7 +243,9 @@ def test_many_temperatures_at_once(dtype):
     exact = 1e-12 if dtype == jnp.float64 else 1e-5
     for i, t in enumerate((0.1, 0.5, 2.0)):
         close(found.temperature[i], of(t).temperature, rtol=exact)
-    assert str(found) == "Transition (a batch of shape (3,))"
+    text = str(found)
+    assert text.startswith("Transitions, a batch of shape (3,)\n")
+    assert all(f"{float(T):.5g} ± 0" in text for T in found.temperature)
     with pytest.raises(TypeError, match="take one out"):
         _ = found.case
 

@@ -22,7 +22,7 @@ FEATURES, OLD, NEW = RNG.normal(size=(9, 2)), RNG.normal(size=9), RNG.normal(siz
 
 def linear(targets, **options):
     how: dict[str, Any] = {"prior_stiffness": 0.4} | options
-    return tml.LinearLearning((FEATURES, targets), tml.MeanSquaredError(), **how)
+    return tml.LinearLearning(tml.MeanSquaredError(), (FEATURES, targets), **how)
 
 
 def loss(theta, targets):

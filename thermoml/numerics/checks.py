@@ -44,6 +44,13 @@ def check_count(name: str, value: Any, least: int = 1, remedy: str = "") -> int:
     return int(value)
 
 
+def check_key(key: Any, drawn: str) -> Any:
+    """`key`; TypeError where there is none, and `drawn` cannot be drawn without it."""
+    if key is None:
+        raise TypeError(f"key is needed to draw {drawn}: pass key=jax.random.key(0)")
+    return key
+
+
 def count_matches(name: str, n_trajectories: int, size: int) -> int:
     """The number of trajectories that `name` brings along; ValueError if another was asked for."""
     if n_trajectories not in (1, size):

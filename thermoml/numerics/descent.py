@@ -2,7 +2,8 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -18,39 +19,22 @@ Objective = Callable[[Array], tuple[Array, Array]]
 
 
 class Descent(eqx.Module):
-    """Where a descent stands.
+    """The end of a descent.
 
     Attributes:
         vector: the best point; `cost`, `broken` and `slope` are the objective, the constraint and
-            the gradient of the Lagrangian there, `value` the augmented Lagrangian.
-        memory, direction: of the optimiser; the next trial is `vector + length * direction`.
-        low, high: between which lengths the line search looks; `tries` counts them.
-        multipliers, weight, worst, rounds: of the method of multipliers.
-        fresh: whether the trial is a new beginning, and taken as it is.
+            the gradient of the Lagrangian there.
         count: gradients computed; `steps` of them were taken, and `values` are the costs there.
-        stopped, converged: whether it goes on, and whether the tolerances are met.
+        converged: whether the tolerances are met.
     """
 
     vector: Float[Array, " n"]
     cost: Float[Array, ""]
     broken: Float[Array, " constraint"]
     slope: Float[Array, " n"]
-    value: Float[Array, ""]
-    memory: Any
-    direction: Float[Array, " n"]
-    length: Float[Array, ""]
-    low: Float[Array, ""]
-    high: Float[Array, ""]
-    tries: Int[Array, ""]
-    multipliers: Float[Array, " constraint"]
-    weight: Float[Array, ""]
-    worst: Float[Array, ""]
-    rounds: Int[Array, ""]
-    fresh: Bool[Array, ""]
     count: Int[Array, ""]
     steps: Int[Array, ""]
     values: Float[Array, " steps"]
-    stopped: Bool[Array, ""]
     converged: Bool[Array, ""]
 
 
@@ -73,167 +57,219 @@ def descend(
 
     By L-BFGS (optax' memory), with a line search by bisection that ends where Wolfe's conditions
     hold and stays where all is finite; with constraints on
-    $f + \lambda\cdot c + \tfrac r2|c|^2$ in rounds with $\lambda \leftarrow \lambda + rc$. Every
-    turn of the loop computes one gradient, so that it is compiled once and all may be traced.
+    $f + \lambda\cdot c + \tfrac r2|c|^2$ in rounds with $\lambda \leftarrow \lambda + rc$. Each
+    iteration of the loop computes one gradient, so that it is compiled once and all may be traced.
 
     Args:
         objective: vector -> f, c.
         start: n numbers.
         n_constraints: the length of c.
         max_steps: gradients in all.
-        tolerance: of the gradient, beside max(1, |f|), and of c.
-        optimiser: another optax transformation, whose steps are taken as they are.
+        tolerance: of the gradient, relative to max(1, |f|), and of c.
+        optimiser: another optax transformation, whose steps are taken without a line search.
 
     Source: Nocedal and Wright 2006, chapters 7 and 17; Lewis and Overton 2013, Math. Program. 141,
     for the line search.
     """
-    import optax  # takes a while, and few need it
+    import optax  # imported here: slow to load, and rarely used
 
-    dtype, searching = start.dtype, optimiser is None
+    searching = optimiser is None
     optimiser = optax.with_extra_args_support(optimiser or optax.scale_by_lbfgs())
-    noise = 64 * jnp.finfo(dtype).eps
+    method = _Method(objective, optimiser, n_constraints, tolerance, searching)
+    end = lax.while_loop(
+        lambda state: ~state.stopped & (state.gradients <= max_steps),
+        method.iterate,
+        method.begin(start, max_steps),
+    )
+    at = end.point
+    return Descent(
+        at.vector, at.cost, at.broken, at.slope, end.gradients, end.steps, end.values, end.converged
+    )
 
-    def lagrangian(vector, multipliers, weight):
-        cost, broken = objective(vector)
-        penalty = jnp.sum(multipliers * broken) + weight * jnp.sum(broken**2) / 2
-        return cost + penalty, (cost, broken)
 
-    def propose(vector, value, slope, memory, multipliers, weight):
-        """The optimiser's direction; straight down where its own does not lead down."""
-        with optax_promotes():
-            updates, memory = optimiser.update(
-                slope,
-                memory,
-                vector,
-                value=value,
-                grad=slope,
-                value_fn=lambda x: lagrangian(x, multipliers, weight)[0],
-            )
-        direction = jnp.asarray(updates, dtype)
-        if not searching:
-            return direction, memory
-        direction = -direction
-        uphill = ~(jnp.sum(direction * slope) < 0)
-        return jnp.where(uphill, -slope, direction), memory
+class _Point(NamedTuple):
+    """A point: f and c there, the augmented Lagrangian and its gradient."""
 
-    def settle(state, calm, settled):
-        """What follows once a round is over."""
-        missed = jnp.max(jnp.abs(state.broken), initial=0)
-        strict = jnp.max(jnp.abs(state.slope)) <= tolerance * jnp.maximum(1, jnp.abs(state.cost))
-        converged = calm & strict & (missed <= tolerance)
-        again = settled & ~converged & (n_constraints > 0) & (state.rounds < _ROUNDS)
-        stuck = missed > state.worst / 4
+    vector: Float[Array, " n"]
+    cost: Float[Array, ""]
+    broken: Float[Array, " constraint"]
+    value: Float[Array, ""]
+    slope: Float[Array, " n"]
 
-        def new(changed, old):
-            return jnp.where(again, changed, old)
 
-        return eqx.tree_at(
-            lambda s: (
-                *(s.multipliers, s.weight, s.worst, s.rounds, s.fresh, s.direction),
-                *(s.stopped, s.converged),
-            ),
-            state,
-            (
-                new(state.multipliers + state.weight * state.broken, state.multipliers),
-                new(jnp.where(stuck, 4 * state.weight, state.weight), state.weight),
-                new(missed, state.worst),
-                state.rounds + again.astype(int),
-                again,
-                new(jnp.zeros_like(state.direction), state.direction),
-                settled & ~again,
-                converged,
-            ),
+class _Search(NamedTuple):
+    """A line search: the next trial is `vector + length * direction`, low < length < high."""
+
+    length: Float[Array, ""]
+    low: Float[Array, ""]
+    high: Float[Array, ""]
+    tries: Int[Array, ""]
+
+
+class _Penalty(NamedTuple):
+    """Round of the method of multipliers: λ, r, and the largest |c| of the round before."""
+
+    multipliers: Float[Array, " constraint"]
+    weight: Float[Array, ""]
+    worst: Float[Array, ""]
+    rounds: Int[Array, ""]
+
+
+class _State(NamedTuple):
+    """State of the loop. The first trial of a round is `fresh`, and taken unconditionally.
+
+    `gradients` have been computed, at `steps` of which the trial was taken.
+    """
+
+    point: _Point
+    memory: Any
+    direction: Float[Array, " n"]
+    search: _Search
+    penalty: _Penalty
+    fresh: Bool[Array, ""]
+    gradients: Int[Array, ""]
+    steps: Int[Array, ""]
+    values: Float[Array, " steps"]
+    stopped: Bool[Array, ""]
+    converged: Bool[Array, ""]
+
+
+@dataclass(frozen=True)
+class _Method:
+    """One descent: its objective and its settings."""
+
+    objective: Objective
+    optimiser: Any
+    n_constraints: int
+    tolerance: float
+    searching: bool
+
+    def begin(self, start: Float[Array, " n"], max_steps: int) -> _State:
+        """The state before the first gradient, which is that of a fresh trial at the start."""
+        dtype = start.dtype
+        zero = jnp.zeros((), dtype)
+        nothing = jnp.zeros((self.n_constraints,), dtype)
+        still = jnp.zeros_like(start)
+        return _State(
+            point=_Point(start, zero + jnp.nan, nothing + jnp.nan, zero, still),
+            memory=self.optimiser.init(start),
+            direction=still,
+            search=_Search(zero + 1, zero, zero + jnp.inf, jnp.asarray(0)),
+            penalty=_Penalty(nothing, zero + 1, zero + jnp.inf, jnp.asarray(0)),
+            fresh=jnp.asarray(True),
+            gradients=jnp.asarray(0),
+            steps=jnp.asarray(0),
+            values=jnp.full((max_steps + 1,), jnp.nan, dtype),
+            stopped=jnp.asarray(False),
+            converged=jnp.asarray(False),
         )
 
-    def turn(state: Descent) -> Descent:
-        trial = state.vector + state.length * state.direction
-        (value, (cost, broken)), slope = jax.value_and_grad(lagrangian, has_aux=True)(
-            trial, state.multipliers, state.weight
+    def iterate(self, state: _State) -> _State:
+        """One trial: taken as the next point, or left for another length."""
+        point, search = state.point, state.search
+        trial = self._at(point.vector + search.length * state.direction, state.penalty)
+        steepness = jnp.sum(point.slope * state.direction)
+        noise = 64 * jnp.finfo(trial.value.dtype).eps
+        finite = jnp.isfinite(trial.value) & jnp.all(jnp.isfinite(trial.slope))
+        bound = point.value + _LOWER * search.length * steepness + noise * jnp.abs(point.value)
+        lower = finite & (trial.value <= bound)
+        flatter = jnp.sum(trial.slope * state.direction) >= _FLATTER * steepness
+        last = search.tries >= _TRIES
+        taken = finite & (state.fresh | (lower & (flatter | last)) | (not self.searching))
+        point, memory, direction = lax.cond(
+            taken,
+            lambda: (trial, *self._propose(trial, state)),
+            lambda: (point, state.memory, state.direction),
         )
-        finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(slope))
-        steepness = jnp.sum(state.slope * state.direction)
-        bound = state.value + _LOWER * state.length * steepness + noise * jnp.abs(state.value)
-        lower = finite & (value <= bound)
-        flatter = jnp.sum(slope * state.direction) >= _FLATTER * steepness
-        last = state.tries >= _TRIES
-        taken = finite & (state.fresh | (lower & (flatter | last)) | (not searching))
-
-        def take():
-            memory = jax.tree.map(
-                lambda new, old: jnp.where(state.fresh, new, old),
-                optimiser.init(trial),
-                state.memory,
-            )
-            direction, memory = propose(
-                trial, value, slope, memory, state.multipliers, state.weight
-            )
-            return trial, cost, broken, slope, value, memory, direction
-
-        def leave():
-            kept = (state.vector, state.cost, state.broken, state.slope, state.value)
-            return (*kept, state.memory, state.direction)
-
-        vector, cost, broken, slope, value, memory, direction = lax.cond(taken, take, leave)
-        low = jnp.where(lower, state.length, state.low)
-        high = jnp.where(lower, state.high, state.length)
-        length = jnp.where(jnp.isfinite(high), (low + high) / 2, 2 * state.length)
-        begun = {"low": 0.0, "high": jnp.inf, "length": 1.0, "tries": 0}
-        searched = {"low": low, "high": high, "length": length, "tries": state.tries + 1}
-        search = {name: jnp.where(taken, begun[name], searched[name]) for name in begun}
-        # Early multipliers are rough: no need to follow them to the last digit.
-        rough = 0.1 ** (state.rounds.astype(dtype) + 2) if n_constraints else 0.0
-        aim = jnp.maximum(tolerance, rough)
-        calm = taken & (jnp.max(jnp.abs(slope)) <= aim * jnp.maximum(1, jnp.abs(cost)))
-        failed = ~taken & (last | state.fresh | (not searching))
-        values = state.values.at[state.steps].set(jnp.where(taken, cost, jnp.nan))
-        after = Descent(
-            vector=vector,
-            cost=cost,
-            broken=broken,
-            slope=slope,
-            value=value,
+        calm = taken & self._is_calm(point, state.penalty.rounds)
+        failed = ~taken & (last | state.fresh | (not self.searching))
+        after = state._replace(
+            point=point,
             memory=memory,
             direction=direction,
-            length=search["length"].astype(dtype),
-            low=search["low"].astype(dtype),
-            high=search["high"].astype(dtype),
-            tries=search["tries"],
-            multipliers=state.multipliers,
-            weight=state.weight,
-            worst=state.worst,
-            rounds=state.rounds,
+            search=_next_search(search, taken, lower),
             fresh=jnp.asarray(False),
-            count=state.count + 1,
+            gradients=state.gradients + 1,
             steps=state.steps + taken.astype(int),
-            values=values,
-            stopped=state.stopped,
-            converged=state.converged,
+            values=state.values.at[state.steps].set(jnp.where(taken, point.cost, jnp.nan)),
         )
-        return settle(after, calm, calm | failed)
+        return self._settle(after, calm, calm | failed)
 
-    zero = jnp.zeros((), dtype)
-    nothing = jnp.zeros((n_constraints,), dtype)
-    begin = Descent(
-        vector=start,
-        cost=zero + jnp.nan,
-        broken=nothing + jnp.nan,
-        slope=jnp.zeros_like(start),
-        value=zero,
-        memory=optimiser.init(start),
-        direction=jnp.zeros_like(start),
-        length=zero + 1,
-        low=zero,
-        high=zero + jnp.inf,
-        tries=jnp.asarray(0),
-        multipliers=nothing,
-        weight=zero + 1,
-        worst=zero + jnp.inf,
-        rounds=jnp.asarray(0),
-        fresh=jnp.asarray(True),
-        count=jnp.asarray(0),
-        steps=jnp.asarray(0),
-        values=jnp.full((max_steps + 1,), jnp.nan, dtype),
-        stopped=jnp.asarray(False),
-        converged=jnp.asarray(False),
-    )
-    return lax.while_loop(lambda s: ~s.stopped & (s.count <= max_steps), turn, begin)
+    def _lagrangian(
+        self, vector: Array, penalty: _Penalty
+    ) -> tuple[Float[Array, ""], tuple[Array, Array]]:
+        cost, broken = self.objective(vector)
+        augmented = jnp.sum(penalty.multipliers * broken) + penalty.weight * jnp.sum(broken**2) / 2
+        return cost + augmented, (cost, broken)
+
+    def _at(self, vector: Float[Array, " n"], penalty: _Penalty) -> _Point:
+        gradient = jax.value_and_grad(self._lagrangian, has_aux=True)
+        (value, (cost, broken)), slope = gradient(vector, penalty)
+        return _Point(vector, cost, broken, value, slope)
+
+    def _propose(self, point: _Point, state: _State) -> tuple[Any, Array]:
+        """The optimiser's memory and direction; straight down where its own does not lead down."""
+        memory = jax.tree.map(
+            lambda new, old: jnp.where(state.fresh, new, old),
+            self.optimiser.init(point.vector),
+            state.memory,
+        )
+        with optax_promotes():
+            updates, memory = self.optimiser.update(
+                point.slope,
+                memory,
+                point.vector,
+                value=point.value,
+                grad=point.slope,
+                value_fn=lambda x: self._lagrangian(x, state.penalty)[0],
+            )
+        direction = jnp.asarray(updates, point.vector.dtype)
+        if not self.searching:
+            return memory, direction
+        direction = -direction
+        uphill = ~(jnp.sum(direction * point.slope) < 0)
+        return memory, jnp.where(uphill, -point.slope, direction)
+
+    def _is_calm(self, point: _Point, rounds: Int[Array, ""]) -> Bool[Array, ""]:
+        """Whether the gradient is small enough to end a round; early rounds are rough."""
+        dtype = point.cost.dtype
+        rough = 0.1 ** (rounds.astype(dtype) + 2) if self.n_constraints else 0.0
+        aim = jnp.maximum(self.tolerance, rough)
+        return jnp.max(jnp.abs(point.slope)) <= aim * jnp.maximum(1, jnp.abs(point.cost))
+
+    def _settle(self, state: _State, calm: Array, settled: Array) -> _State:
+        """The state after a trial that may have ended a round: the next round, or the end."""
+        point, penalty = state.point, state.penalty
+        missed = jnp.max(jnp.abs(point.broken), initial=0)
+        strict = jnp.max(jnp.abs(point.slope)) <= self.tolerance * jnp.maximum(
+            1, jnp.abs(point.cost)
+        )
+        converged = calm & strict & (missed <= self.tolerance)
+        again = settled & ~converged & (self.n_constraints > 0) & (penalty.rounds < _ROUNDS)
+        stuck = missed > penalty.worst / 4
+        tighter = _Penalty(
+            penalty.multipliers + penalty.weight * point.broken,
+            jnp.where(stuck, 4 * penalty.weight, penalty.weight),
+            missed,
+            penalty.rounds + 1,
+        )
+        return state._replace(
+            penalty=_Penalty(
+                *(jnp.where(again, new, old) for new, old in zip(tighter, penalty, strict=True))
+            ),
+            fresh=again,
+            direction=jnp.where(again, jnp.zeros_like(state.direction), state.direction),
+            stopped=settled & ~again,
+            converged=converged,
+        )
+
+
+def _next_search(search: _Search, taken: Array, lower: Array) -> _Search:
+    """A new search where the trial was taken, else the next length by bisection."""
+    low = jnp.where(lower, search.length, search.low)
+    high = jnp.where(lower, search.high, search.length)
+    length = jnp.where(jnp.isfinite(high), (low + high) / 2, 2 * search.length)
+    begun = (1.0, 0.0, jnp.inf, 0)
+    halved = (length, low, high, search.tries + 1)
+    pairs = zip(begun, halved, strict=True)
+    return _Search(*(jnp.where(taken, new, old).astype(old.dtype) for new, old in pairs))

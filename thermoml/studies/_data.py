@@ -194,8 +194,8 @@ def prepared(settings: RealData) -> Data:
 def learning(data: Data, settings: RealData, bath_temperature: ArrayLike | Array) -> LinearLearning:
     """The linear model that learns a prepared data set."""
     return LinearLearning(
-        data,
         CrossEntropy() if settings.classifies else MeanSquaredError(),
+        data,
         prior_stiffness=settings.prior_stiffness,
         temperature=bath_temperature,
     )

@@ -1,4 +1,4 @@
-"""Data from text files."""
+"""Data sets from CSV files."""
 
 import csv
 import itertools
@@ -27,10 +27,10 @@ def read_csv(
 
     Args:
         path: the file.
-        target: the column to be learned.
-        features: the columns to learn from; all others if left out. Booleans become 0 and 1.
+        target: the column of targets.
+        features: the columns of features; all others if left out. Booleans become 0 and 1.
         kind: "regression" or "classification". If left out, text and booleans are classes and
-            numbers are a regression's: whole numbers that are labels need kind="classification".
+            numbers are a regression: whole numbers that are labels need kind="classification".
 
     Returns:
         `Data` named as the file. Classes are sorted; `class_names` holds them as text.
@@ -38,7 +38,8 @@ def read_csv(
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: an empty file or one that is not a table, no such column, text among the
-            features, missing or infinite values (with line and column), a kind that does not fit.
+            features, missing or infinite values (with line and column), a kind that contradicts
+            the targets.
 
     Cost: O(bytes); the whole file is in memory.
     """
@@ -72,7 +73,7 @@ def read_csv(
 
 def _read_frame(path: Any) -> "pandas.DataFrame":
     """The table in a file, with at least one row."""
-    import pandas  # takes a while, and few need it
+    import pandas  # imported here: slow to load, and rarely used
 
     try:
         with open(path, encoding="utf-8", newline="") as file, warnings.catch_warnings():
@@ -95,16 +96,16 @@ def _read_frame(path: Any) -> "pandas.DataFrame":
     return frame
 
 
-def _choose_columns(there: list[str], path: Any, target: str, features: Any) -> list[str]:
+def _choose_columns(header: list[str], path: Any, target: str, features: Any) -> list[str]:
     """The columns of features; ValueError unless they and the target are in the file."""
     if isinstance(features, str):
         raise TypeError(f"features must be a list of columns, got {features!r}")
-    columns = [c for c in there if c != target] if features is None else list(features)
+    columns = [c for c in header if c != target] if features is None else list(features)
     for argument, column in (("target", target), *(("features", c) for c in columns)):
-        if column not in there:
-            listed = listing((f'"{c}"' for c in there), 50)
+        if column not in header:
+            listed = listing((f'"{c}"' for c in header), 50)
             raise ValueError(
-                f"{argument} must name columns of {path}, got {column!r}; there are {listed}"
+                f"{argument} must name columns of {path}, got {column!r}; its columns are {listed}"
             )
     if target in columns or not columns or len(set(columns)) < len(columns):
         raise ValueError(
@@ -121,7 +122,7 @@ def _first_text(column: Any) -> int | None:
 
 
 def _check_entries(frame: "pandas.DataFrame", columns: list[str], path: Any) -> None:
-    """ValueError if an entry is missing or infinite, or one of those columns holds text."""
+    """ValueError if an entry is missing or infinite, or a column of features holds text."""
     text = {column: _first_text(frame[column]) for column in columns}
     for column, row in text.items():
         if row is not None:
@@ -134,16 +135,16 @@ def _check_entries(frame: "pandas.DataFrame", columns: list[str], path: Any) -> 
     bad = np.argwhere(missing | frame.isin([np.inf, -np.inf]).to_numpy())
     if len(bad):
         row, column = bad[0]
-        what = "no value" if missing[row, column] else str(frame.iat[row, column])
+        entry = "no value" if missing[row, column] else str(frame.iat[row, column])
         more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
         raise ValueError(
-            f"every entry must be finite and present, got {what} in line {_line(path, row)} of "
+            f"every entry must be finite and present, got {entry} in line {_line(path, row)} of "
             f'{path}, column "{frame.columns[column]}"{more}; fill them in or leave out the lines'
         )
 
 
 def _line(path: Any, row: int) -> int:
-    """The line of the file in which that row ends; blank lines are no rows."""
+    """The line of the file in which a row ends; blank lines are not rows."""
     with open(path, encoding="utf-8", newline="") as file:
         reader = csv.reader(file, skipinitialspace=True)
         lines = (reader.line_num for entries in reader if "".join(entries).strip() or entries[1:])

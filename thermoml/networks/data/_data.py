@@ -1,4 +1,4 @@
-"""Data that networks learn from, and the units of their features."""
+"""Data sets: features with targets, their units, names and subsets."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
@@ -18,17 +18,17 @@ KINDS = ("regression", "classification")
 
 
 class Data(eqx.Module):
-    """Examples to learn from: n rows of d features, and a target for each.
+    """A data set: n rows of d features, and a target for each.
 
     Args:
         features: `(n, d)`, numbers in any units; they become JAX's default float.
         targets: `(n,)` or `(n, outputs)`. Floats are a regression's. Integers and booleans are
-            labels 0 to c - 1 of a classification, `(n,)`, kept as int32: make integers floats where
-            they are to be fitted.
+            labels 0 to c - 1 of a classification, `(n,)`, stored as int32: convert integers to
+            floats for a regression.
         feature_names: one for each column; none if left out.
-        class_names: one for each label; none for a regression. Without them there are as many
-            classes as the largest label says.
-        name: what to call the data.
+        class_names: one for each label; none for a regression. Without them the largest label
+            plus 1 is the number of classes.
+        name: the name of the data set.
 
     Raises:
         ValueError: shapes that do not fit, no rows or columns, values that are not finite, labels
@@ -107,15 +107,16 @@ class Data(eqx.Module):
     def __str__(self) -> str:
         kind = "regression"
         if self._classifies:
-            known = self.class_names or is_concrete(self.targets)
-            kind = f"classification into {self.n_classes} classes" if known else "classification"
+            countable = self.class_names or is_concrete(self.targets)
+            into = f" into {self.n_classes} classes" if countable else ""
+            kind = f"classification{into}"
         lines = [f'Data "{self.name}": {kind}' if self.name else f"Data: {kind}"]
-        for what, array, names in (
+        for label, array, names in (
             ("features", self.features, self.feature_names),
             ("targets", self.targets, self.class_names),
         ):
             ending = f": {listing(names)}" if names else ""
-            lines.append(f"  {what:<8}  {array.shape} {array.dtype}{ending}")
+            lines.append(f"  {label:<8}  {array.shape} {array.dtype}{ending}")
         return "\n".join(lines)
 
     def _with(
@@ -178,11 +179,11 @@ class Data(eqx.Module):
         return self.take(rows[:count]), self.take(rows[count:])
 
     def standardised(self, like: "Data | None" = None, *, targets: bool = False) -> "Data":
-        """Features in units of their standard deviation, from their mean: mean 0, variance 1.
+        """Features shifted and scaled to mean 0 and variance 1.
 
         Args:
-            like: other data, not standardised, whose means and deviations (divisor n) are used, so
-                that data that arrive later are measured in the units of the first.
+            like: other data, not standardised, whose means and deviations (divisor n) are used:
+                new data are then in the units of the first.
             targets: whether a regression's targets are scaled too.
 
         Raises:
@@ -224,7 +225,7 @@ class Data(eqx.Module):
         return self._with(features, _scaled(self.targets, _moments(like.targets)))
 
     def drop_constant(self) -> "Data":
-        """Without the features that are the same, to rounding, in all examples.
+        """The data without features that are constant to rounding.
 
         Raises:
             ValueError: no other features.
@@ -239,7 +240,7 @@ class Data(eqx.Module):
         return self._with(self.features[:, keep], self.targets, names)
 
     def with_intercept(self) -> "Data":
-        """With a last column of ones, "intercept"; features without names become x0, x1, ….
+        """The data with a last column of ones, "intercept"; unnamed features become x0, x1, ….
 
         Raises:
             ValueError: there is a constant column already.
@@ -247,7 +248,7 @@ class Data(eqx.Module):
         constant = self._constant()
         if constant:
             raise ValueError(
-                f"features must not be constant beside an intercept, got {listing(constant)}; "
+                f"features must not be constant next to an intercept, got {listing(constant)}; "
                 "drop them with drop_constant()"
             )
         names = self.feature_names or tuple(f"x{j}" for j in range(self.n_features))
@@ -260,11 +261,11 @@ class Data(eqx.Module):
 
         $$z = P^{-1/2}V^{-1/2}(x - \bar x)$$
 
-        with V the variances and P the matrix of correlations: of all such features those most
-        correlated with the old ones, one by one, whatever their units; so they keep their names.
+        with V the variances and P the matrix of correlations: of all whitened features those most
+        correlated with the old ones, one by one, in any units; so they keep their names.
 
         Raises:
-            ValueError: n <= d, constant features, or such that depend on each other linearly.
+            ValueError: n <= d, constant or linearly dependent features.
 
         Cost: O(n d²).
 
@@ -276,12 +277,12 @@ class Data(eqx.Module):
                 f"features must have more examples than columns to be whitened, got shape {(n, d)}"
             )
         features = self.standardised().features
-        # By the features themselves, not their correlations, whose condition is the square of it:
-        # with features = U S Vᵀ and P = V S² Vᵀ / n what is asked for is √n U Vᵀ.
+        # From the features rather than their correlations, whose condition number is squared:
+        # with features = U S Vᵀ and P = V S² Vᵀ / n the whitened features are √n U Vᵀ.
         left, size, right = jnp.linalg.svd(features, full_matrices=False)
         if is_concrete(size):
             mean, _, deviation = (np.asarray(x) for x in _moments(self.features))
-            # What the numbers were rounded by counts more where they lie far from 0.
+            # Rounding matters more for features far from 0.
             rounding = max(n * float(size[0]), np.sqrt(n * d) * np.max(np.abs(mean) / deviation))
             if not float(size[-1]) > rounding * np.finfo(features.dtype).eps:
                 raise ValueError(
@@ -292,14 +293,14 @@ class Data(eqx.Module):
         return self._with(white, self.targets)
 
     def _constant(self) -> list[str]:
-        """The columns that are constant, in words; traced ones are not known to be."""
+        """The constant columns in words; none where they are traced."""
         return [
             _column(int(j), self.feature_names) for j in np.flatnonzero(_constant(self.features))
         ]
 
 
 def listing(items: Iterable[str], most: int = 8) -> str:
-    """The first of them, and how many more there are."""
+    """The first items, and the number of the others."""
     items = list(items)
     more = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + more
@@ -334,7 +335,7 @@ def _numbers(name: str, values: Any, remedy: str) -> Any:
 
 
 def _as_floats(name: str, array: Any, names: Sequence[str] = ()) -> Array:
-    """In JAX's default float, also inside jit checked to be finite."""
+    """The array in JAX's default float, checked to be finite where it is concrete, also in jit."""
     with known_now(array), np.errstate(over="ignore"):
         floats = jnp.asarray(array, default_float())
         if not is_concrete(floats) or bool(jnp.all(jnp.isfinite(floats))):
@@ -385,11 +386,11 @@ def _constant(values: Array) -> np.ndarray:
 
 
 def _moments(values: Array) -> tuple[Array, Array, Array]:
-    """Mean, what the mean was rounded by, and standard deviation of each column."""
+    """Mean, its rounding error, and standard deviation of each column."""
     mean = jnp.mean(values, axis=0, keepdims=True)
     rest = jnp.mean(values - mean, axis=0, keepdims=True)
     away = (values - mean) - rest
-    # Squares of numbers in SI units leave float32.
+    # Squares of numbers in SI units overflow float32.
     size = lax.stop_gradient(jnp.max(jnp.abs(away), axis=0, keepdims=True))
     return mean, rest, size * jnp.sqrt(jnp.mean((away / size) ** 2, axis=0, keepdims=True))
 

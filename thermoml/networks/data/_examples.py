@@ -1,4 +1,4 @@
-"""Data at hand: sets that come with scikit-learn, and synthetic ones of a linear teacher."""
+"""Example data: sets shipped with scikit-learn, and synthetic ones of a linear teacher."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ _EXAMPLES: dict[str, tuple[str, dict[str, Any]]] = {  # their loaders in scikit-
 
 
 def example_data(name: str) -> Data:
-    """A real data set that comes with scikit-learn, in its own units.
+    """A real data set shipped with scikit-learn, in its own units.
 
     Args:
         name: "diabetes" (regression, 442 examples of 10 features), "breast_cancer" (2 classes, 569
@@ -32,17 +32,17 @@ def example_data(name: str) -> Data:
     and Kaynak 1998 (both UCI Machine Learning Repository).
     """
     if name not in _EXAMPLES:
-        listed = ", ".join(f'"{known}"' for known in _EXAMPLES)
+        listed = ", ".join(f'"{example}"' for example in _EXAMPLES)
         raise ValueError(f"name must be one of {listed}, got {name!r}")
-    from sklearn import datasets  # takes a while, and few need it
+    from sklearn import datasets  # imported here: slow to load, and rarely used
 
     loader, options = _EXAMPLES[name]
-    found = getattr(datasets, loader)(**options)
+    bunch = getattr(datasets, loader)(**options)
     return Data(
-        found.data,
-        found.target,
-        feature_names=[str(feature) for feature in found.feature_names],
-        class_names=[str(label) for label in found.get("target_names", ())],
+        bunch.data,
+        bunch.target,
+        feature_names=[str(feature) for feature in bunch.feature_names],
+        class_names=[str(label) for label in bunch.get("target_names", ())],
         name=name,
     )
 
@@ -57,7 +57,7 @@ def synthetic_data(
     kind: Kind = "regression",
     n_classes: int = 2,
 ) -> Data:
-    r"""Normal features with a given spectrum, and the noisy answers of a linear teacher.
+    r"""Normal features with a chosen spectrum, and the noisy answers of a linear teacher.
 
     $$x = \sqrt{\Lambda}\,g, \qquad y = x\cdot\theta + \eta\,\zeta, \qquad
       g_i, \zeta \sim \mathcal N(0, 1)$$
@@ -68,8 +68,8 @@ def synthetic_data(
     Args:
         n_examples: n.
         spectrum: Λ, the variance of each feature, `(d,)`, not negative.
-        noise: η, the standard deviation of what is added, a scalar.
-        key: of all that is drawn.
+        noise: η, the standard deviation of the noise, a scalar.
+        key: random key.
         teacher: θ, `(d,)`, or `(d, outputs)` for a regression with several; `(d, c)` for c > 2
             classes. Standard normal, drawn from `key`, if left out.
         kind: "regression" or "classification".

@@ -10,13 +10,12 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from ...langevin import spread
 from ...numerics.arrays import as_parameter, is_concrete
-from ...numerics.checks import check_bound, check_count
+from ...numerics.checks import check_bound, check_count, check_key
 from ...numerics.statistics import Estimate
 from ..learning import (
     AbstractLearning,
     Layers,
     LayersBy,
-    first_key,
     layers,
     several_states,
 )
@@ -166,7 +165,7 @@ def local_temperatures(
         n_probes: random vectors of signs for each state, whose products with the Hessian estimate
             the trace (Hutchinson); no matrix is formed.
         t: when a control and baths that change in time are read.
-        key: of the probes; without one `jax.random.key(0)`.
+        key: of the probes.
 
     Returns:
         A `LocalTemperatures`.
@@ -181,7 +180,7 @@ def local_temperatures(
     """
     check_count("n_probes", n_probes)
     states = several_states(system, states)
-    keys = jax.random.split(first_key(key), jax.tree.leaves(states)[0].shape[0])
+    keys = jax.random.split(check_key(key, "probes"), jax.tree.leaves(states)[0].shape[0])
     moments = _of_states(system, states, keys, as_parameter(t), n_probes, by)
     return _from_moments(moments, layers(system, by))
 

@@ -1,6 +1,7 @@
 """Ground states: the minimum of the potential energy, with a certificate."""
 
-from typing import Any
+import functools
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -9,36 +10,32 @@ import numpy as np
 import optimistix as optx
 from jax import lax
 from jax.flatten_util import ravel_pytree
-from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float, PyTree
 
 from ...numerics.arrays import is_concrete
+from ...numerics.results import AbstractResult
 from ...numerics.roots import newton_root
-from ._energies import CrossEntropy, MeanAbsoluteError, MeanSquaredError
+from ._curvature import loss_curvatures, whitened
+from ._energy import AbstractEnergy
 from ._learning import AbstractLearning, LinearLearning
-from ._least_absolute import least_absolute
 
 
-class GroundState(eqx.Module):
+class GroundState(AbstractResult):
     """A minimum of the energy.
 
     Attributes:
         parameters: where it lies, like the system's state.
         energy: E there.
-        certificate: how far from a minimum it may be: the gradient's norm, or for kinked energies
-            the gap between E and the lower bound of the dual problem, in units of energy.
+        certificate: a bound on the distance from a minimum: the gradient's norm, or for kinked
+            energies the gap between E and the lower bound of the dual problem, in units of energy.
     """
 
     parameters: PyTree[Float[Array, "..."]]
-    energy: Float[Array, ""]
-    certificate: Float[Array, ""]
+    energy: Float[Array, "..."]
+    certificate: Float[Array, "..."]
 
-    def __str__(self) -> str:
-        if not is_concrete(self.energy):
-            return "GroundState (traced)"
-        if np.ndim(self.energy):
-            return f"GroundState (a batch of shape {np.shape(self.energy)})"
-        return f"E = {float(self.energy):.6g} (certificate {float(self.certificate):.1g})"
+    def _summary(self):
+        return "Ground state", {"energy": self.energy, "certificate": self.certificate}
 
 
 def ground_state(
@@ -46,14 +43,15 @@ def ground_state(
 ) -> GroundState:
     r"""The minimum potential energy $E_\min = \min_\theta E(\theta)$ of a system.
 
-    Linear models: mean squared error by the normal equations; cross-entropy by Newton's method;
-    mean absolute error by linear or quadratic programming, with its dual as lower bound. Their
-    minimum is global, and its energy is differentiable in data and prior. Networks: by BFGS
-    (optimistix) from `start`; a local minimum.
+    Linear models: mean squared error by the normal equations; mean absolute error by linear or
+    quadratic programming, with its dual as lower bound; others, such as cross-entropy, by BFGS
+    (optimistix) and Newton's method. Their minimum is global where the energy is convex, and its
+    energy is differentiable in data and prior. Networks: by BFGS from `start`; a local minimum.
 
     Args:
         system: a `LinearLearning` or `NetworkLearning`.
-        start: where the search begins, like the system's state, or a network; needed for networks.
+        start: where the search begins, like the system's state, or a network; required for
+            networks, and for linear models whose energy is not convex.
         max_steps: of the search.
 
     Returns:
@@ -68,15 +66,34 @@ def ground_state(
     """
     if isinstance(system, LinearLearning):
         check_normalisable(system)
-        if isinstance(system.form, MeanSquaredError):
-            return _least_squares(system)
-        if isinstance(system.form, MeanAbsoluteError):
-            return _least_absolute(system)
+        return linear_minimum(system.form, system, start, max_steps)
     if start is None:
-        if not isinstance(system, LinearLearning):
-            raise ValueError("start must be given for a network, such as system.state(network)")
+        raise ValueError("start must be given for a network, such as system.state(network)")
+    return _descended(system, _checked_start(system, start), max_steps, False)
+
+
+@functools.singledispatch
+def linear_minimum(
+    energy: AbstractEnergy, system: LinearLearning, start: PyTree[Any] | None, max_steps: int
+) -> GroundState:
+    """The minimum of a linear model by descent, for any energy; checked unless traced.
+
+    Raises:
+        ValueError: the energy is not convex and there is no start; there is no single minimum; the
+            search did not reach it, as at kinks.
+    """
+    lowest = linear_descent(system, start, max_steps)
+    _check_minimum(system, start, lowest)
+    return lowest
+
+
+def linear_descent(
+    system: LinearLearning, start: PyTree[Any] | None, max_steps: int
+) -> GroundState:
+    """The minimum of a linear model with a smooth convex energy, from 0 if there is no start."""
+    if start is None:
         start = jnp.zeros(system.like.shape, system.like.dtype)
-    return _descended(system, _checked_start(system, start), max_steps)
+    return _descended(system, _checked_start(system, start), max_steps, True)
 
 
 def _checked_start(system: AbstractLearning, start: PyTree[Any]) -> PyTree[Array]:
@@ -94,35 +111,10 @@ def _checked_start(system: AbstractLearning, start: PyTree[Any]) -> PyTree[Array
 
 
 @eqx.filter_jit
-def _least_squares(system: LinearLearning) -> GroundState:
-    basis, white = whitened(system.features, system.prior_stiffness)
-    targets = system.targets.astype(basis.dtype)
-    right = (system.features @ basis).T @ targets / targets.shape[0]
-    found = basis @ jnp.linalg.solve(white, right if right.ndim == 2 else right[:, None])
-    parameters = found[:, 0] if right.ndim == 1 else found.T
-    slope = jax.grad(system.total_energy)(parameters)
-    return GroundState(parameters, system.total_energy(parameters), jnp.linalg.norm(slope))
-
-
-def whitened(features: Float[Array, "n d"], stiffness: Array) -> tuple[Array, Array]:
-    r"""An upper triangular P, and PᵀHP = 1 to rounding, of $H = X^\top X/n + k$.
-
-    From a QR decomposition, whose rounding grows like the condition number of X and not like its
-    square, as it would were H inverted: a column of ones beside one of years leaves float32 none.
-    P is held fixed under differentiation; what is made of both has the right derivatives.
-    """
-    count, size = features.shape
-    stiffness = stiffness.astype(features.dtype)
-    eye = jnp.eye(size, dtype=features.dtype)
-    rows = [features / jnp.sqrt(jnp.asarray(count, features.dtype)), jnp.sqrt(stiffness) * eye]
-    upper = jnp.linalg.qr(jnp.concatenate(lax.stop_gradient(rows)), mode="r")
-    basis = solve_triangular(upper, eye)
-    shown = features @ basis
-    return basis, shown.T @ shown / count + stiffness * (basis.T @ basis)
-
-
-@eqx.filter_jit
-def _descended(system: AbstractLearning, start: PyTree[Array], max_steps: int) -> GroundState:
+def _descended(
+    system: AbstractLearning, start: PyTree[Array], max_steps: int, polish: bool
+) -> GroundState:
+    """By BFGS; polished to rounding by Newton's method, with implicit derivatives."""
     vector, unravel = ravel_pytree(start)
     exact = vector.dtype == jnp.float64
     tolerance = 1e-9 if exact else 1e-5
@@ -133,39 +125,87 @@ def _descended(system: AbstractLearning, start: PyTree[Array], max_steps: int) -
     frozen = lax.stop_gradient(eqx.filter(system, eqx.is_inexact_array))
     frozen = eqx.combine(frozen, system)
     solver = optx.BFGS(rtol=tolerance, atol=tolerance)
-    found = optx.minimise(energy, solver, vector, frozen, max_steps=max_steps, throw=False).value
-    found = lax.stop_gradient(found)
-    if isinstance(system, LinearLearning):  # convex: to rounding, with implicit derivatives
-        found = newton_root(lambda x: jax.grad(energy)(x, system), found)
-    slope = jax.grad(energy)(found, system)
-    return GroundState(unravel(found), energy(found, system), jnp.linalg.norm(slope))
+    end = optx.minimise(energy, solver, vector, frozen, max_steps=max_steps, throw=False).value
+    end = lax.stop_gradient(end)
+    if polish:
+        end = newton_root(lambda x: jax.grad(energy)(x, system), end)
+    slope = jax.grad(energy)(end, system)
+    return GroundState(unravel(end), energy(end, system), jnp.linalg.norm(slope))
 
 
-def _least_absolute(system: LinearLearning) -> GroundState:
-    """Primal and dual from the host. E = u·y/n - |Xᵀu/n|²/2k, |u| <= 1, has the same value, and
-    its derivative at fixed u and θ is that of the minimum."""
-    dtype = system.features.dtype
-    targets = system.targets.astype(dtype)
-    columns = targets if targets.ndim == 2 else targets[:, None]
-    shapes = (
-        jax.ShapeDtypeStruct((columns.shape[1], system.features.shape[1]), dtype),
-        jax.ShapeDtypeStruct(columns.shape, dtype),
+class _Surroundings(NamedTuple):
+    """The energy about the point θ̂ where a descent ended.
+
+    Attributes:
+        origin, here, beyond: E at 0, at θ̂, and at 2θ̂.
+        above: E(θ̂) less the minimum of the parabola through it (Newton's decrement).
+        flattest, steepest: least and largest eigenvalue of the Hessian where XᵀX/n + k is 1.
+        concave, convex: least and largest curvature of a loss in its outputs, at 0 and at θ̂.
+    """
+
+    origin: Float[Array, ""] | float
+    here: Float[Array, ""] | float
+    beyond: Float[Array, ""] | float
+    above: Float[Array, ""] | float
+    flattest: Float[Array, ""] | float
+    steepest: Float[Array, ""] | float
+    concave: Float[Array, ""] | float
+    convex: Float[Array, ""] | float
+
+
+@eqx.filter_jit
+def _surroundings(system: LinearLearning, end: Array) -> _Surroundings:
+    basis = whitened(system.features, system.prior_stiffness)[0]
+    unwhiten = lambda z: (z.reshape(-1, basis.shape[0]) @ basis.T).reshape(end.shape)  # noqa: E731
+    about = lambda z: system.total_energy(end + unwhiten(z))  # noqa: E731
+    middle = jnp.zeros((end.size,), end.dtype)
+    slope, hessian = jax.grad(about)(middle), jax.hessian(about)(middle)
+    spectrum = jnp.linalg.eigvalsh(hessian)
+    losses = jnp.stack([loss_curvatures(system, x) for x in (jnp.zeros_like(end), end)])
+    bends = jnp.linalg.eigvalsh(losses)
+    return _Surroundings(
+        origin=system.total_energy(jnp.zeros_like(end)),
+        here=system.total_energy(end),
+        beyond=system.total_energy(2 * end),
+        above=slope @ jnp.linalg.solve(hessian, slope) / 2,
+        flattest=spectrum[0],
+        steepest=spectrum[-1],
+        concave=jnp.min(bends),
+        convex=jnp.max(bends),
     )
-    given = lax.stop_gradient((system.features, columns, system.prior_stiffness.astype(dtype)))
-    found, dual = jax.pure_callback(least_absolute, shapes, *given, vmap_method="sequential")
-    parameters = found if system.n_outputs is not None else found[0]
-    residual = columns - system.features @ found.T
-    count = columns.shape[0]
-    prior = system.prior_stiffness.astype(dtype) / 2 * jnp.sum(found**2)
-    energy = jnp.sum(dual * residual) / count + prior
-    reached = lax.stop_gradient(system.total_energy(parameters))
-    force = dual.T @ system.features / count  # is kθ at the minimum
-    stiffness = jnp.maximum(system.prior_stiffness.astype(dtype), jnp.finfo(dtype).tiny)
-    bound = jnp.sum(dual * columns) / count - jnp.where(
-        system.prior_stiffness > 0, jnp.sum(force**2) / (2 * stiffness), 0
-    )
-    energy = energy + lax.stop_gradient(reached - energy)
-    return GroundState(parameters, energy, lax.stop_gradient(jnp.abs(reached - bound)))
+
+
+def _check_minimum(system: LinearLearning, start: Any, lowest: GroundState) -> None:
+    """ValueError where descent did not end in the one minimum of a convex energy."""
+    if not is_concrete((system, lowest)):
+        return
+    at = _Surroundings(*(float(x) for x in _surroundings(system, lowest.parameters)))
+    name, free = type(system.form).__name__, float(system.prior_stiffness) == 0
+    rounding = float(jnp.finfo(system.features.dtype).eps)
+    if start is None and at.concave < -1e-3 * at.convex:
+        raise ValueError(
+            f"{name} is not convex on these data, so that a linear model may have several minima: "
+            "give ground_state or Laplace a start, like the system's state, for the minimum near "
+            "it; or sample the trained state by Switching"
+        )
+    fall = at.origin - at.here
+    runaway = fall > 1e-3 * abs(at.origin) and not at.beyond - at.here > 1e-3 * fall
+    if free and (runaway or not np.isfinite(at.here)):
+        raise ValueError(
+            f"the energy of {name} falls for ever along some direction, as for separable classes, "
+            "and there is no trained state; add prior_stiffness > 0"
+        )
+    if free and at.convex > 0 and at.flattest < 100 * rounding * at.steepest:
+        raise ValueError(
+            f"the energy of {name} is flat along some direction, as where all classes shift "
+            "together, and there is no trained state; add prior_stiffness > 0"
+        )
+    if not (at.flattest > 0 and at.above <= 1e-3 * fall + 1e-6 * abs(at.here)):
+        raise ValueError(
+            f"the search for the minimum of {name} ended before it was reached (gradient norm "
+            f"{float(lowest.certificate):.2g}): more max_steps, or another start; kinks must be "
+            "rounded off, or the class needs a linear_minimum of its own (see AbstractEnergy)"
+        )
 
 
 def check_normalisable(system: LinearLearning) -> None:
@@ -193,31 +233,12 @@ def check_normalisable(system: LinearLearning) -> None:
             f"{why} too few to hold {d} parameters: the energy is flat in {d - rank} directions "
             f"and there is no trained state; {add}, or drop dependent features"
         )
-    if not isinstance(system.form, CrossEntropy):
-        return
-    if system.n_outputs is not None:
-        raise ValueError(
-            "the energy of a softmax does not change when all classes shift together, so there is "
-            f"no trained state; {add}"
-        )
-    if _separable(features, np.asarray(system.targets)):
-        raise ValueError(
-            "the classes are separable by a plane: the energy falls for ever along its normal and "
-            f"there is no trained state; {add}"
-        )
+    check_bounded(system.form, system)
 
 
-def _separable(features: np.ndarray, labels: np.ndarray) -> bool:
-    """Whether a w has s_i w·x_i >= 0 for all examples, > 0 for some (Albert and Anderson 1984)."""
-    from scipy.optimize import linprog
+@functools.singledispatch
+def check_bounded(energy: AbstractEnergy, system: LinearLearning) -> None:
+    """ValueError where a linear model without a prior has no minimum, for reasons of its energy.
 
-    size = np.linalg.norm(features, axis=1, keepdims=True)
-    signed = np.where(labels > 0, 1, -1)[:, None] * features / np.where(size > 0, size, 1)
-    found = linprog(
-        -signed.sum(axis=0),
-        A_ub=-signed,
-        b_ub=np.zeros(len(signed)),
-        bounds=(-1, 1),
-        method="highs",
-    )
-    return bool(-found.fun > 1e-6 * len(signed))  # beyond the feasibility tolerance
+    It is called with concrete data of full rank. By default nothing is known.
+    """

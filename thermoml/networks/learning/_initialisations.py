@@ -1,9 +1,9 @@
-"""Initialisations: the distributions that parameters are drawn from before training."""
+"""Initialisations: distributions of the parameters before training."""
 
 import abc
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -13,29 +13,15 @@ from jaxtyping import Array, Float, Key, PyTree
 from ...numerics.arrays import as_parameter, default_float
 from ...numerics.checks import check_bound, check_count
 from ...numerics.labels import leaf_names, name_fits
+from ...numerics.normal_uniform import Widths
 from ...thermodynamics import normal_entropy
 
 
-class Widths(NamedTuple):
-    """Parameters that are each normal or uniform, all independent, of mean 0.
-
-    `normal` holds standard deviations (0 for a uniform parameter), `uniform` the bound a of
-    [-a, a] (0 for a normal one). Both broadcast to the parameters' shape.
-    """
-
-    normal: Float[Array, "..."]
-    uniform: Float[Array, "..."]
-
-    @property
-    def variance(self) -> Float[Array, "..."]:
-        return self.normal**2 + self.uniform**2 / 3
-
-
 class AbstractInitialisation(eqx.Module):
-    """The distribution of an array of parameters at the start.
+    """The distribution of an array of parameters before training.
 
-    Subclass it with `sample` and `entropy` for a distribution of your own; its expected energy is
-    then found by Monte Carlo. Shapes follow Equinox: `(outputs, inputs, …)` for weights.
+    Subclass it with `sample`, `entropy` and `widths`. Shapes follow Equinox:
+    `(outputs, inputs, …)` for weights.
     """
 
     @abc.abstractmethod
@@ -46,13 +32,16 @@ class AbstractInitialisation(eqx.Module):
     def entropy(self, shape: tuple[int, ...]) -> Float[Array, ""]:
         """Gibbs entropy of all parameters of this shape, in nats; -inf where the width is 0."""
 
+    @abc.abstractmethod
     def widths(self, shape: tuple[int, ...]) -> Widths | None:
-        """The parameters as independent normal and uniform ones, or None where they are not."""
-        return None
+        """Widths of independent normal and uniform parameters, for which energies are exact.
+
+        None for any other distribution: its expected energy is then a mean of samples.
+        """
 
 
 class AbstractIndependent(AbstractInitialisation):
-    """Independent normal or uniform parameters of mean 0: all about them is known."""
+    """Independent normal or uniform parameters of mean 0, for which all is exact."""
 
     @abc.abstractmethod
     def widths(self, shape: tuple[int, ...]) -> Widths:
@@ -87,8 +76,8 @@ class Normal(AbstractIndependent):
         std: σ > 0, a scalar or an array that broadcasts to the parameters.
 
     Raises:
-        ValueError: a width that is not positive: then the entropy is -∞ and no transition has a
-            temperature; later, a width that does not fit the parameters.
+        ValueError: a width that is not positive: its entropy is -∞ and no transition has a
+            temperature; when used, a width that does not fit the parameters.
     """
 
     std: Float[Array, "..."]
@@ -139,7 +128,7 @@ def _fits(name: str, width: Array, shape: tuple[int, ...]) -> Array:
 
 
 class AbstractScaled(AbstractIndependent):
-    """Weights whose variance is set by how many inputs and outputs they have."""
+    """Weights whose variance is set by the number of their inputs and outputs."""
 
     distribution: eqx.AbstractVar[Literal["normal", "uniform"]]
 
@@ -157,8 +146,8 @@ class AbstractScaled(AbstractIndependent):
         if len(shape) < 2:
             raise ValueError(
                 f"{type(self).__name__} sets the width of weights (outputs, inputs, …) and leaves "
-                f"biases at 0, whose entropy is -∞; parameters of shape {shape} need a "
-                "distribution of their own, as in "
+                f"biases at 0, whose entropy is -∞; parameters of shape {shape} need another "
+                "distribution, as in "
                 f'Mixed({{"*bias": Normal(0.1), "*": {type(self).__name__}()}})'
             )
         field = math.prod(shape[2:])
@@ -202,9 +191,9 @@ class Mixed(AbstractInitialisation):
 
     Args:
         parts: pairs `(initialisation, count)`, for consecutive blocks of a vector of parameters
-            (or of each row's, where there are several outputs); or a mapping from patterns to
-            initialisations, for a network: the first pattern that fits a leaf's name (`*bias`,
-            `layers_0_*`, `*`) decides. LeCun, Glorot and He count the inputs of their own block.
+            (or of each row, for several outputs); or a mapping from patterns to initialisations,
+            for a network: the first pattern that fits a leaf's name (`*bias`, `layers_0_*`, `*`)
+            decides. LeCun, Glorot and He count the inputs of their own block.
 
     Raises:
         ValueError: no parts, or counts that are not those of the parameters.
@@ -240,8 +229,8 @@ class Mixed(AbstractInitialisation):
         for pattern, block in zip(self.patterns, self.blocks, strict=False):
             if name_fits(name, [pattern]):
                 return block
-        ways = f"the patterns {self.patterns} do not fit" if self.patterns else "blocks cannot know"
-        raise ValueError(f'{ways} the leaf {name!r}; add "*" for the rest')
+        reason = f"the patterns {self.patterns} do not fit" if self.patterns else "blocks ignore"
+        raise ValueError(f'{reason} the leaf {name!r}; add "*" for the rest')
 
     def _parts(self, shape: tuple[int, ...]):
         if self.counts is None:
@@ -269,20 +258,13 @@ class Mixed(AbstractInitialisation):
         return jnp.sum(jnp.stack(entropies))
 
     def widths(self, shape):
-        found = []
+        parts = []
         for block, n in self._parts(shape):
             widths = block.widths((*shape[:-1], n))
             if widths is None:
                 return None
-            found.append((widths, n))
-        return Widths(
-            *(
-                jnp.concatenate(
-                    [jnp.broadcast_to(widths[i], (*shape[:-1], n)) for widths, n in found], axis=-1
-                )
-                for i in (0, 1)
-            )
-        )
+            parts.append(widths.broadcast_to((*shape[:-1], n)))
+        return Widths(*(jnp.concatenate(ends, axis=-1) for ends in zip(*parts, strict=True)))
 
     def variance(self, shape) -> Float[Array, "..."]:
         """Variance of each parameter, of this shape."""
@@ -302,26 +284,28 @@ NAMES: dict[str, AbstractInitialisation] = {
 }
 
 
-def initialisation(given: Any) -> AbstractInitialisation:
-    """An initialisation itself, or by its name: `lecun_normal`, `glorot_uniform`, `he_normal`, …
+def initialisation(start: Any) -> AbstractInitialisation:
+    """An initialisation from its name: `lecun_normal`, `glorot_uniform`, `he_normal`, …
+
+    An `AbstractInitialisation` is returned unchanged.
 
     Raises:
         ValueError: no such name.
         TypeError: neither a name nor an initialisation.
     """
-    if isinstance(given, AbstractInitialisation):
-        return given
-    if not isinstance(given, str):
-        raise TypeError(f"an initialisation must be an AbstractInitialisation, got {given!r}")
-    if given not in NAMES:
-        raise ValueError(f"initialisation must be one of {', '.join(NAMES)}, got {given!r}")
-    return NAMES[given]
+    if isinstance(start, AbstractInitialisation):
+        return start
+    if not isinstance(start, str):
+        raise TypeError(f"an initialisation must be an AbstractInitialisation, got {start!r}")
+    if start not in NAMES:
+        raise ValueError(f"initialisation must be one of {', '.join(NAMES)}, got {start!r}")
+    return NAMES[start]
 
 
 def sample_leaves(
     start: AbstractInitialisation, key: Key[Array, ""], like: PyTree[Any]
 ) -> PyTree[Array]:
-    """Every leaf of a state drawn anew; `like` gives shapes."""
+    """A state with every leaf drawn from an initialisation; `like` has its shapes."""
     leaves, structure = jax.tree.flatten(like)
     keys = jax.random.split(key, len(leaves))
     drawn = [
@@ -340,7 +324,7 @@ def entropy_of_leaves(start: AbstractInitialisation, like: PyTree[Any]) -> list[
 
 
 def widths_of(start: AbstractInitialisation, like: Any) -> Widths | None:
-    """The widths of a state that is one array, or None where it is not normal and uniform."""
+    """The widths of a state that is one array, or None where they are not known."""
     return _of_leaf(start, leaf_names(like)[0]).widths(like.shape)
 
 

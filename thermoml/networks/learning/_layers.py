@@ -1,5 +1,6 @@
-"""Which parameters of a network make a layer."""
+"""Layers: which parameters of a network belong together."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -28,8 +29,8 @@ class Layers(eqx.Module):
 
     def leaves(self, tree: PyTree[Any]) -> dict[str, list[Any]]:
         """By layer, the leaves of a pytree like the state."""
-        found = jax.tree.leaves(tree)
-        return {name: [found[i] for i in places] for name, places in self.members.items()}
+        leaves = jax.tree.leaves(tree)
+        return {name: [leaves[i] for i in places] for name, places in self.members.items()}
 
     def sum(self, tree: PyTree[Array]) -> dict[str, Array]:
         """By layer, the sum over its leaves, which must be of one shape (as in a ledger)."""
@@ -40,11 +41,17 @@ class Layers(eqx.Module):
         return self.sum(jax.tree.map(jnp.sum, tree))
 
 
+@functools.singledispatch
+def state_like(state: Any) -> PyTree[Any]:
+    """The state that is sorted into layers; that of a system, for a learning system."""
+    return state
+
+
 def layers(state: Any, by: LayersBy = None) -> Layers:
-    """Which leaves of a state make a layer.
+    """The leaves of a state, sorted into layers.
 
     Args:
-        state: a pytree of arrays, or a learning system, whose state it is then.
+        state: a pytree of arrays, or a learning system, which stands for its state.
         by: None for the module tree: the arrays of one module (weight and bias of a `Linear`) are
             a layer, named by its place, `layers_0`; entries of a dict or list are layers of their
             own. Or a mapping from layers to patterns of leaf names, `{"hidden": "layers_[01]_*",
@@ -58,7 +65,7 @@ def layers(state: Any, by: LayersBy = None) -> Layers:
         ValueError: a leaf that no pattern fits, or a pattern that fits no leaf; two modules of one
             name.
     """
-    like = getattr(state, "like", state)
+    like = state_like(state)
     names = leaf_names(like)
     if by is None:
         chosen = _by_module(like)
@@ -68,7 +75,7 @@ def layers(state: Any, by: LayersBy = None) -> Layers:
             if layer not in chosen:
                 raise ValueError(
                     f"the patterns of layer {layer!r}, {by[layer]!r}, fit no leaf that is left; "
-                    f"there are {', '.join(names)}"
+                    f"the leaves are {', '.join(names)}"
                 )
     elif callable(by):
         chosen = [str(by(name)) for name in names]
@@ -82,58 +89,59 @@ def layers(state: Any, by: LayersBy = None) -> Layers:
     return Layers(members, sizes)
 
 
-def over_layers(name: str, given: Any, state: PyTree[Array]) -> Any:
+def over_layers(name: str, values: Any, state: PyTree[Array]) -> Any:
     """Values for layers, in a list or by name, as a pytree like the state.
 
-    Anything else stays as it is.
+    Anything else is returned unchanged.
 
     Raises:
         ValueError: values of another number, or for other layers.
-        TypeError: what is neither a number nor a function of time.
+        TypeError: neither a number nor a function of time.
     """
-    if not isinstance(given, list | tuple | Mapping):
-        _check_values(name, given)
-        return given
-    there = layers(state)
-    names = list(there.members)
-    if isinstance(given, Mapping):
-        if set(given) != set(names):
-            raise ValueError(f"{name} must have a value for each of {names}, got {list(given)}")
-        given = [given[layer] for layer in names]
-    if len(given) != len(names):
+    if not isinstance(values, list | tuple | Mapping):
+        _check_values(name, values)
+        return values
+    members = layers(state).members
+    names = list(members)
+    if isinstance(values, Mapping):
+        if set(values) != set(names):
+            raise ValueError(f"{name} must have a value for each of {names}, got {list(values)}")
+        values = [values[layer] for layer in names]
+    if len(values) != len(names):
         raise ValueError(
             f"{name} must have one value for each of the {len(names)} layers {names}, got "
-            f"{len(given)}"
+            f"{len(values)}"
         )
-    for layer, value in zip(names, given, strict=True):
+    for layer, value in zip(names, values, strict=True):
         _check_values(f"{name} of {layer}", value)
-    places = {
+    by_leaf = {
         i: as_parameters(value)
-        for leaves, value in zip(there.members.values(), given, strict=True)
+        for leaves, value in zip(members.values(), values, strict=True)
         for i in leaves
     }
     structure = jax.tree.structure(state)
-    return jax.tree.unflatten(structure, [places[i] for i in range(structure.num_leaves)])
+    return jax.tree.unflatten(structure, [by_leaf[i] for i in range(structure.num_leaves)])
 
 
-def _check_values(name: str, given: Any) -> None:
-    leaves = jax.tree.leaves(given, is_leaf=callable)
+def _check_values(name: str, values: Any) -> None:
+    leaves = jax.tree.leaves(values, is_leaf=callable)
     if not leaves or not all(callable(x) or eqx.is_array_like(x) for x in leaves):
-        raise TypeError(f"{name} must be a number or a function of time, got {given!r}")
+        raise TypeError(f"{name} must be a number or a function of time, got {values!r}")
 
 
 def _by_module(like: Any) -> list[str]:
-    found, owners = [], {}
+    """The layer of each leaf: the module that owns it."""
+    chosen, owners = [], {}
     for path, _ in jax.tree_util.tree_flatten_with_path(like)[0]:
         owner = path[:-1] if path and isinstance(path[-1], GetAttrKey) else path
         name = jax.tree_util.keystr(owner, simple=True, separator="_") or "parameters"
         if owners.setdefault(name, owner) != owner:
             raise ValueError(
-                f"two modules of the network are both called {name!r}; say what a layer is by "
+                f"two modules of the network are both called {name!r}; define layers by "
                 "patterns of leaf names, or give the fields other names"
             )
-        found.append(name)
-    return found
+        chosen.append(name)
+    return chosen
 
 
 def _by_pattern(name: str, by: Mapping[str, Any]) -> str:

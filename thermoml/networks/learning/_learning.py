@@ -1,4 +1,4 @@
-"""Learning as Langevin dynamics: the parameters of a model in a potential made of data."""
+"""Learning systems: the parameters of a model in a potential made of data, in a heat bath."""
 
 import abc
 from collections.abc import Callable, Sequence
@@ -15,8 +15,8 @@ from ...numerics.arrays import as_parameter, as_parameters, is_concrete
 from ...numerics.checks import check_bound, check_count
 from ...numerics.labels import leaf_names, name_fits
 from ..data import Data
-from ._energies import AbstractEnergy, check_labels
-from ._layers import over_layers
+from ._energy import AbstractEnergy, check_labels
+from ._layers import over_layers, state_like
 
 
 class AbstractLearning(AbstractSystem):
@@ -29,7 +29,7 @@ class AbstractLearning(AbstractSystem):
 
     Attributes:
         features, targets: `(n, …)`.
-        form: ℓ, the energy form.
+        form: ℓ, the energy of the model's outputs on data.
         prior_stiffness: k, in units of energy, scalar.
         batch: examples in each step, drawn with replacement; None for all.
         control: t -> λ, or None.
@@ -57,7 +57,7 @@ class AbstractLearning(AbstractSystem):
         return sum(leaf.size for leaf in jax.tree.leaves(self.like))
 
     def data_energy(self, state: Any, features: Any = None, targets: Any = None) -> Array:
-        """(1/n) Σ ℓ of all examples, or of those that are given."""
+        """(1/n) Σ ℓ of all examples, or of these."""
         features = self.features if features is None else features
         targets = self.targets if targets is None else targets
         losses = jax.vmap(self.form.loss)(self.outputs(state, features), targets)
@@ -73,9 +73,9 @@ class AbstractLearning(AbstractSystem):
         return self.data_energy(state) + self.prior_energy(state)
 
     def energy(self, state, control, sample):
-        shown = (None, None) if sample is None else (self.features[sample], self.targets[sample])
+        batch = (None, None) if sample is None else (self.features[sample], self.targets[sample])
         scale = 1 if control is None else control
-        return scale * self.data_energy(state, *shown) + self.prior_energy(state)
+        return scale * self.data_energy(state, *batch) + self.prior_energy(state)
 
     def drive_force(self, state, control, sample):
         return None
@@ -93,11 +93,16 @@ class AbstractLearning(AbstractSystem):
         return self.control is None and self.batch is None
 
 
+@state_like.register(AbstractLearning)
+def _(system):
+    return system.like
+
+
 def several_states(system: AbstractLearning, states: PyTree[Any]) -> PyTree[Array]:
     """States of an ensemble as arrays in the structure of the system's state.
 
     Raises:
-        ValueError: they are not like the state with a first axis, or fewer than 2.
+        ValueError: states of other shapes, or fewer than 2.
     """
     like = jax.tree.leaves(system.like)
     shapes = [np.shape(leaf) for leaf in jax.tree.leaves(states)]
@@ -114,7 +119,7 @@ def several_states(system: AbstractLearning, states: PyTree[Any]) -> PyTree[Arra
 
 
 def bath_temperature(system: AbstractLearning) -> Float[Array, ""]:
-    """τ, where all parameters share one bath; ValueError where they do not, or it is not > 0."""
+    """τ of the bath that all parameters share; ValueError unless it is one constant > 0."""
     leaves = jax.tree.leaves(system.temperature, is_leaf=callable)
     if len(leaves) != 1 or callable(leaves[0]) or jnp.ndim(leaves[0]):
         raise ValueError(
@@ -149,7 +154,7 @@ def examples(
 
 
 def _targets(targets: Any, form: AbstractEnergy) -> Any:
-    """Whole numbers are values in a regression, and labels in a classification."""
+    """Targets with whole numbers as floats in a regression, as labels in a classification."""
     if not is_concrete(targets):
         return targets
     targets = np.asarray(targets)
@@ -163,28 +168,28 @@ def _targets(targets: Any, form: AbstractEnergy) -> Any:
 
 
 class NetworkLearning(AbstractLearning):
-    r"""An Equinox model that learns, a system for `simulate`.
+    r"""An Equinox model that learns: a system for `simulate`.
 
     $$dθ = -\mu\,\partial_\theta\Big[\frac1n\sum_i\ell(f_\theta(x_i), y_i) +
       \tfrac k2|\theta|^2\Big]dt + \sqrt{2\mu\tau}\,dW$$
 
     Args:
         network: called with one example `(d,)`, returns `()` or `(outputs,)`. All its floating
-            arrays evolve but the frozen ones. Dropout is switched off.
-        energy: the energy form.
+            arrays evolve except the frozen ones. Dropout is switched off.
+        energy: the energy of its outputs, such as `MeanSquaredError()`.
         data: `Data`, or a pair of features `(n, d)` and targets `(n,)` or `(n, outputs)`.
         prior_stiffness: k >= 0. Without it most networks have no trained state.
         batch: examples in each step, drawn with replacement; None for all of them.
         temperature, mobility: τ and μ, as for `AbstractSystem`; or one for each layer, in a list
             or by name (see `layers`), each a number or a function of time.
         control: t -> λ, the scale of the data's energy; None for 1.
-        frozen: patterns of names of leaves that stay as they are, `["layers_0_*", "*bias"]`; they
-            are no parameters, and no part of the prior.
+        frozen: patterns of names of leaves that do not evolve, `["layers_0_*", "*bias"]`; they
+            are no parameters, and not part of the prior.
 
     Raises:
         TypeError: a network with state of its own (BatchNorm) or without parameters.
-        ValueError: targets that the energy or the network's outputs cannot be compared with; baths
-            of another number than there are layers; a pattern that freezes nothing.
+        ValueError: targets that do not match the energy or the network's outputs; baths of
+            another number than the layers; a pattern that freezes nothing.
 
     Source: Zhang 2024, arXiv:2404.13218, for the loss as potential energy.
     """
@@ -231,14 +236,14 @@ class NetworkLearning(AbstractLearning):
         self.temperature = as_parameters(over_layers("temperature", temperature, state))
         self.mobility = as_parameters(over_layers("mobility", mobility, state))
         try:
-            found = jax.eval_shape(self.outputs, state, features)
+            outputs = jax.eval_shape(self.outputs, state, features)
         except Exception as error:
             raise ValueError(
                 f"network must take one example of shape {features.shape[1:]}: {error}"
             ) from error
-        if not isinstance(found, jax.ShapeDtypeStruct):
-            raise ValueError(f"network must return one array for each example, got {found!r}")
-        energy.check(found.shape, targets)
+        if not isinstance(outputs, jax.ShapeDtypeStruct):
+            raise ValueError(f"network must return one array for each example, got {outputs!r}")
+        energy.check(outputs.shape, targets)
 
     def state(self, network: Any) -> PyTree[Float[Array, "..."]]:
         """The arrays of a network that evolve."""
@@ -272,13 +277,14 @@ def _freezing(frozen: Sequence[str], network: Any) -> tuple[str, ...]:
     for pattern in frozen:
         if not any(name_fits(name, [pattern]) for name in names):
             raise ValueError(
-                f"frozen: {pattern!r} fits no leaf of the network; there are {', '.join(names)}"
+                f"frozen: {pattern!r} fits no leaf of the network, whose leaves are "
+                f"{', '.join(names)}"
             )
     return tuple(frozen)
 
 
 def _count_classes(data: Any, targets: Array) -> int:
-    """How many classes labels stand for; TypeError where they are traced and no one says."""
+    """The number of classes of labels; TypeError where they are traced and have no names."""
     named = len(data.class_names) if isinstance(data, Data) else 0
     if is_concrete(targets):
         return max(named, int(np.max(np.asarray(targets), initial=0)) + 1)
@@ -292,10 +298,10 @@ def _count_classes(data: Any, targets: Array) -> int:
 
 
 def refuse_stateful(network: Any) -> None:
-    """TypeError where a layer remembers what it has seen: its energy is no function of θ."""
+    """TypeError where a layer has state of its own, so that its energy is no function of θ."""
 
     def stateful(node: Any) -> bool:
-        if isinstance(node, eqx.nn.Sequential):  # as much as its layers are
+        if isinstance(node, eqx.nn.Sequential):  # stateful if and only if a layer is
             return False
         return isinstance(node, eqx.nn.StateIndex | eqx.nn.StatefulLayer)
 
@@ -317,14 +323,14 @@ class LinearLearning(AbstractLearning):
     each, or a class each where the labels go beyond 0 and 1.
 
     Args:
+        energy: the energy of the outputs, such as `MeanSquaredError()`.
         data: `Data`, or a pair of features `(n, d)` and targets.
-        energy: the energy form.
         prior_stiffness: k >= 0.
         temperature, mobility, batch, control: as for `NetworkLearning`.
 
     Raises:
         ValueError: labels of the wrong kind, NaN in the data (row and column are named).
-        TypeError: traced labels whose number of classes no one tells.
+        TypeError: traced labels whose number of classes is not known.
     """
 
     features: Float[Array, "n d"]
@@ -339,8 +345,8 @@ class LinearLearning(AbstractLearning):
 
     def __init__(
         self,
-        data: Any,
         energy: AbstractEnergy,
+        data: Any,
         *,
         prior_stiffness: Any = 0.0,
         batch: int | None = None,

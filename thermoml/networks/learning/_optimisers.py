@@ -1,6 +1,6 @@
-"""Training by optimisers, with the measurements that tell whether it has come to rest."""
+"""Training by optimisers, with measurements of stationarity."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from ...numerics.arrays import is_concrete
 from ...numerics.checks import check_bound, check_count, count_saves
 from ...numerics.descent import optax_promotes
+from ...numerics.results import AbstractResult
 from ...numerics.statistics import Estimate
 from ._expected_energy import initial_state
 from ._initialisations import initialisation
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import optax
 
 
-class Optimised(eqx.Module):
+class Optimised(AbstractResult):
     r"""An ensemble of networks trained by an optimiser.
 
     Attributes:
@@ -64,20 +64,20 @@ class Optimised(eqx.Module):
             for name in self.virial
         }
 
-    def __str__(self) -> str:
-        if not is_concrete(self.energy):
-            return "Optimised (traced)"
-        first, last = (float(jnp.mean(self.energy[:, i])) for i in (0, -1))
-        return (
-            f"Optimised: {self.energy.shape[0]} trajectories, {int(self.steps[-1])} steps, "
-            f"mean energy from {first:.5g} to {last:.5g}"
-        )
+    def _summary(self):
+        count, saves = self.energy.shape
+        heading = f"Optimised: {count} trajectories, {int(self.steps[-1])} steps"
+        energies = Estimate.of(self.energy)
+        names = [("energy at the start", 0), ("energy at the end", saves - 1)]
+        rows = {name: Estimate(*(x[i] for x in energies)) for name, i in names}
+        virial = self.virial_temperature()
+        return heading, rows | {f"virial temperature of {name}": x for name, x in virial.items()}
 
 
 def optimise(
     system: AbstractLearning,
-    optimiser: "optax.GradientTransformation",
     start: Any,
+    optimiser: "optax.GradientTransformation",
     *,
     steps: int,
     key: Key[Array, ""],
@@ -91,34 +91,34 @@ def optimise(
     $$\theta' = \theta + u(g), \qquad g = \partial_\theta\Big[\frac1B\sum_{i\in b}\ell_i +
       \tfrac k2|\theta|^2\Big]$$
 
-    No bath: what noise there is comes from the minibatches. `gradient_noise_temperature` of the
-    final states tells how warm it is.
+    There is no bath: all noise comes from the minibatches. `gradient_noise_temperature` of the
+    final states measures its temperature.
 
     Args:
         system: a learning system; its `batch` is that of each step. Its temperature is not used.
-        optimiser: any of optax, such as `optax.sgd(0.1)`; u is what it makes of the gradient. Keep
-            it for further calls: a new one is new functions, which compile anew.
         start: an `AbstractInitialisation` or its name; or a state, the same for all.
+        optimiser: any of optax, such as `optax.sgd(0.1)`; u is its update for the gradient. Keep
+            it for further calls: a new one consists of new functions, which compile anew.
         steps: number of steps.
         key: of starts and minibatches; trajectory i depends on it and i alone.
         n_trajectories: copies.
         save_every: steps between saves of the energy; it must divide `steps`. None for the ends.
         measure_from: first step of the averages in `virial` and `squared_gradient`; half if left
             out.
-        by: what a layer is, see `layers`.
+        by: definition of the layers, see `layers`.
 
     Returns:
         An `Optimised`.
 
     Raises:
-        TypeError: an optimiser that is none.
+        TypeError: an optimiser that is not one of optax.
         ValueError: numbers of steps that do not fit; a start that does not.
 
     Cost: a gradient of a batch for each step and trajectory, an energy of all data for each save.
 
     Source: Yaida 2019, arXiv:1810.00004, for the averages.
     """
-    import optax  # takes a while, and few need it
+    import optax  # imported here: slow to load, and rarely used
 
     if not isinstance(optimiser, optax.GradientTransformation):
         raise TypeError(
@@ -130,44 +130,57 @@ def optimise(
     first = steps // 2 if measure_from is None else check_count("measure_from", measure_from, 0)
     if first >= steps:
         raise ValueError(f"measure_from must be below the {steps} steps, got {first}")
+    states = _starts(system, start, key, n_trajectories)
+    schedule = _Schedule(steps // n_saves, n_saves, first)
+    energy, final, virial, squared = _run(system, states, optimiser, schedule, key=key, by=by)
+    saved = jnp.arange(n_saves + 1) * schedule.stride
+    return Optimised(saved, energy, final, virial, squared, layers(system, by).sizes)
+
+
+def _starts(
+    system: AbstractLearning, start: Any, key: Key[Array, ""], n_trajectories: int
+) -> PyTree[Float[Array, "trajectory ..."]]:
+    """The first state of each trajectory: one state for all, or drawn from an initialisation."""
     if not isinstance(start, str) and jax.tree.structure(start) == jax.tree.structure(system.like):
-        states = jax.tree.map(
+        return jax.tree.map(
             lambda x, like: jnp.broadcast_to(
                 jnp.asarray(x, like.dtype), (n_trajectories, *like.shape)
             ),
             start,
             system.like,
         )
-    else:
-        distribution = initialisation(start)
-        states = jax.vmap(lambda i: initial_state(distribution, system, _keys_of(key, i)[0]))(
-            jnp.arange(n_trajectories)
-        )
-    energy, final, virial, squared = _run(
-        system, optimiser, states, key, steps // n_saves, n_saves, first, by
-    )
-    saved = jnp.arange(n_saves + 1) * (steps // n_saves)
-    return Optimised(saved, energy, final, virial, squared, layers(system, by).sizes)
+    distribution = initialisation(start)
+    draw = lambda i: initial_state(system, distribution, _keys_of(key, i)[0])  # noqa: E731
+    return jax.vmap(draw)(jnp.arange(n_trajectories))
 
 
 def _keys_of(key: Key[Array, ""], index: Array) -> Key[Array, " 2"]:
-    """Of one trajectory: of its start, and of its minibatches."""
+    """Keys of one trajectory: of its start, and of its minibatches."""
     return jax.random.split(jax.random.fold_in(key, index))
+
+
+class _Schedule(NamedTuple):
+    """Steps between saves, saves, and the first step that is measured."""
+
+    stride: int
+    n_saves: int
+    first: int
 
 
 @eqx.filter_jit
 def _run(
     system: AbstractLearning,
-    optimiser: "optax.GradientTransformation",
     states: PyTree[Array],
+    optimiser: "optax.GradientTransformation",
+    schedule: _Schedule,
+    *,
     key: Key[Array, ""],
-    stride: int,
-    n_saves: int,
-    first: int,
     by: LayersBy,
 ) -> tuple[Array, PyTree[Array], dict[str, Array], dict[str, Array]]:
+    """Energies at each save, final states, and by layer the averages of θ·g and |g|²."""
     import optax
 
+    stride, n_saves, first = schedule
     chosen = layers(system, by)
     measured = stride * n_saves - first
 

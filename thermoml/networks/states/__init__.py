@@ -2,17 +2,17 @@
 
 from ...numerics.public import publish as _publish
 from ._asymptotics import (
-    asymptotic_energy as asymptotic_energy,
     asymptotic_refresh as asymptotic_refresh,
     asymptotic_temperature as asymptotic_temperature,
-    expected_maximum as expected_maximum,
     log_determinant_density as log_determinant_density,
 )
 from ._boltzmann import (
     AbstractRoute as AbstractRoute,
     Boltzmann as Boltzmann,
-    Harmonic as Harmonic,
     Weighted as Weighted,
+)
+from ._harmonic import (
+    Harmonic as Harmonic,
 )
 from ._importance import (
     ENOUGH as ENOUGH,

@@ -1,15 +1,12 @@
-"""Limits: many parameters and examples, wide and narrow initialisations."""
+"""Limits of many parameters and examples."""
 
-from typing import Any, Literal
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ...numerics.arrays import as_parameter
-from ...numerics.checks import check_bound, check_count
-from ...numerics.quadrature import gauss_legendre
-from ..learning import AbstractEnergy, CrossEntropy, MeanAbsoluteError, MeanSquaredError
+from ...numerics.checks import check_bound
 
 
 def log_determinant_density(aspect_ratio: Any) -> Float[Array, ""]:
@@ -99,63 +96,6 @@ def asymptotic_refresh(
     excess = old / (1 - old)
     heat = bath * size * excess + as_parameter(label_noise) ** 2 * (excess + new)
     return heat / 2, size / 2 * (log_determinant_density(new) - log_determinant_density(old))
-
-
-def asymptotic_energy(
-    energy: AbstractEnergy, variance: Any, *, width: Literal["narrow", "wide"], n_classes: int = 2
-) -> Float[Array, ""]:
-    r"""The expected energy of normal outputs of variance v, for narrow and wide initialisations.
-
-    | energy | v → 0 | v → ∞ |
-    |---|---|---|
-    | mean squared, targets 0 | v/2 | v/2 |
-    | mean absolute, targets 0 | √(2v/π) | √(2v/π) |
-    | cross-entropy, 2 classes | ln 2 + v/8 | √(v/2π) |
-    | softmax, c classes | ln c + v(1 - 1/c)/2 | √v E[max of c normals] |
-
-    The regressions are exact. Of cross-entropies the next terms are O(v²) for narrow ones, and
-    O(1/√v) for wide ones. Uniform parameters make outputs normal only as they grow in number.
-
-    Args:
-        energy: an energy form.
-        variance: v > 0 of each output; outputs are independent and normal.
-        width: "narrow" or "wide".
-        n_classes: c; with 2 a single output is meant.
-
-    Raises:
-        ValueError, TypeError: arguments of other kinds.
-    """
-    check_bound("variance", variance, ">", 0.0)
-    if width not in ("narrow", "wide"):
-        raise ValueError(f'width must be "narrow" or "wide", got {width!r}')
-    v = as_parameter(variance)
-    if isinstance(energy, MeanSquaredError):
-        return v / 2
-    if isinstance(energy, MeanAbsoluteError):
-        return jnp.sqrt(2 * v / jnp.pi)
-    if not isinstance(energy, CrossEntropy):
-        raise TypeError(f"energy must be one of the three forms, got {energy!r}")
-    n_classes = check_count("n_classes", n_classes, 2)
-    if n_classes == 2:
-        return (
-            jnp.log(jnp.full_like(v, 2)) + v / 8
-            if width == "narrow"
-            else jnp.sqrt(v / (2 * jnp.pi))
-        )
-    if width == "narrow":
-        return jnp.log(jnp.full_like(v, n_classes)) + v * (1 - 1 / n_classes) / 2
-    return jnp.sqrt(v) * expected_maximum(n_classes).astype(v.dtype)
-
-
-def expected_maximum(count: int) -> Float[Array, ""]:
-    r"""$E\max(g_1, …, g_c) = \int x\,c\,\varphi(x)\Phi(x)^{c-1}dx$ of c standard normal numbers."""
-    count = check_count("count", count)
-    u, w = (jnp.asarray(x) for x in gauss_legendre(256))
-    x = 18 * u - 9
-    density = jnp.exp(-(x**2) / 2) / jnp.sqrt(2 * jnp.pi)
-    # By the chance to lie above: in float32 that to lie below is too near 1 for a high power
-    above = jnp.minimum(jax.scipy.stats.norm.cdf(-x), 1 - jnp.finfo(x.dtype).eps)
-    return 18 * jnp.sum(w * x * count * density * jnp.exp((count - 1) * jnp.log1p(-above)))
 
 
 def _aspect(name: str, value: Any) -> Float[Array, ""]:

@@ -1,4 +1,7 @@
-"""Trained states of linear models that are not harmonic, by importance sampling."""
+"""Trained states of linear models with any energy, by importance sampling."""
+
+import math
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -8,8 +11,9 @@ from jax.scipy.special import gammaln, logsumexp
 from jaxtyping import Array, Float, Key
 
 from ...numerics.arrays import is_concrete
-from ...numerics.checks import check_count
-from ..learning import CrossEntropy, LinearLearning, bath_temperature, first_key, ground_state
+from ...numerics.checks import check_count, check_key
+from ...numerics.statistics import Estimate
+from ..learning import LinearLearning, bath_temperature, ground_state, has_curvature
 from ._boltzmann import AbstractRoute, Boltzmann, Weighted, virial
 
 _TAIL = 5  # degrees of freedom of the proposal: its tails are heavier than any e^{-|θ|}
@@ -27,55 +31,56 @@ class Importance(AbstractRoute):
 
     Args:
         n_samples: at least 1000.
-        key: without one `jax.random.key(0)`.
+        key: of the samples.
 
     Raises:
         ValueError: the weights rest on fewer than 200 effective samples.
+        TypeError: no key, or a system that is not linear.
 
     Cost: O(n_samples · nd).
 
     Source: Owen 2013, Monte Carlo theory, methods and examples, chapters 9 and 10.
     """
 
-    n_samples: int = eqx.field(static=True, default=100_000)
-    key: Key[Array, ""] | None = None
+    n_samples: int = eqx.field(static=True)
+    key: Key[Array, ""] | None
 
-    def __check_init__(self):
-        check_count("n_samples", self.n_samples, 1000)
+    def __init__(self, n_samples: int = 100_000, *, key: Key[Array, ""] | None = None):
+        self.n_samples = check_count("n_samples", n_samples, 1000)
+        self.key = check_key(key, "samples")
 
     def find(self, system):
         if not isinstance(system, LinearLearning):
             raise TypeError(
                 f"Importance needs a LinearLearning, got {type(system).__name__}; use Switching"
             )
+        key = check_key(self.key, "samples")
         mode = ground_state(_held(system)).parameters
-        found, effective = _sample(system, mode, first_key(self.key), self.n_samples)
+        proposal = _adapted(_held(system), mode, jax.random.split(key, _ROUNDS + 1)[1:])
+        state, effective = _sampled(system, proposal, mode.shape, key, self.n_samples)
         if is_concrete(effective) and not float(effective) >= ENOUGH:
             raise ValueError(
                 f"importance sampling reaches only {float(effective):.0f} effective samples of "
                 f"{self.n_samples} for {system.n_parameters} parameters; take more samples, a "
                 "higher temperature, a stiffer prior, or Switching"
             )
-        return found
+        return state
 
 
-@eqx.filter_jit
-def _sample(
-    system: LinearLearning, mode: Array, key: Key[Array, ""], n_samples: int
-) -> tuple[Boltzmann, Float[Array, ""]]:
-    shape, dtype, size = mode.shape, mode.dtype, mode.size
-    temperature = bath_temperature(system).astype(dtype)
-    n_samples = -(-n_samples // _CHUNK) * _CHUNK
+class _Proposal(NamedTuple):
+    """A multivariate t distribution: its centre, and the Cholesky root of its scale."""
 
-    held, held_temperature = _held(system), lax.stop_gradient(temperature)
+    mean: Float[Array, " d"]
+    scale: Float[Array, "d d"]
 
-    def energies(points, system):
-        return lax.map(lambda x: system.total_energy(x.reshape(shape)), points, batch_size=_CHUNK)
-
-    def propose(key, mean, scale, count):
+    def sample(
+        self, key: Key[Array, ""], count: int
+    ) -> tuple[Float[Array, "sample d"], Float[Array, " sample"]]:
+        """Samples, and the logarithm of their density."""
+        size, dtype = self.mean.size, self.mean.dtype
         g, h = jnp.split(jax.random.normal(key, (count, size + _TAIL), dtype), [size], axis=1)
         chi = jnp.sum(h**2, axis=1, keepdims=True)
-        points = mean[None, :] + g @ scale.T * jnp.sqrt(_TAIL / chi)
+        points = self.mean[None, :] + g @ self.scale.T * jnp.sqrt(_TAIL / chi)
         squares = jnp.sum(g**2, axis=1) * _TAIL / chi[:, 0]
         half = jnp.asarray([(_TAIL + size) / 2, _TAIL / 2], dtype)
         constant = (
@@ -83,18 +88,26 @@ def _sample(
             - gammaln(half[1])
             - size / 2 * jnp.log(jnp.asarray(_TAIL * jnp.pi, dtype))
         )
-        determinant = jnp.sum(jnp.log(jnp.abs(jnp.diagonal(scale))))
+        determinant = jnp.sum(jnp.log(jnp.abs(jnp.diagonal(self.scale))))
         return points, constant - determinant - half[0] * jnp.log1p(squares / _TAIL)
 
-    # Laplace's covariance where there is curvature, else that of squares of like size
-    first = _width(held, mode, held_temperature)
-    origin = mode.reshape(-1)
 
-    def improve(carry, key):
-        mean, scale = carry
-        points, log_density = propose(key, mean, scale, 16 * _CHUNK)
-        exponents = -energies(points, held) / held_temperature - log_density
-        # Tempered until the weights rest on enough samples to estimate a covariance from
+def _energies(
+    system: LinearLearning, points: Float[Array, "sample d"], shape: tuple[int, ...]
+) -> Float[Array, " sample"]:
+    return lax.map(lambda x: system.total_energy(x.reshape(shape)), points, batch_size=_CHUNK)
+
+
+@eqx.filter_jit
+def _adapted(held: LinearLearning, mode: Array, keys: Key[Array, " round"]) -> _Proposal:
+    """The proposal after a few rounds of weighted samples."""
+    size, dtype = mode.size, mode.dtype
+    temperature = bath_temperature(held).astype(dtype)
+
+    def improve(proposal, key):
+        points, log_density = proposal.sample(key, 16 * _CHUNK)
+        exponents = -_energies(held, points, mode.shape) / temperature - log_density
+        # Tempered until the weights rest on enough samples to estimate a covariance
         power = lax.while_loop(
             lambda p: (_effective(p * exponents) < 10 * size) & (p > 1e-3),
             lambda p: p * 0.8,
@@ -105,28 +118,40 @@ def _sample(
         away = points - mean[None, :]
         covariance = (away * weights[:, None]).T @ away
         covariance = covariance + 1e-6 * jnp.diag(jnp.diagonal(covariance))
-        return (mean, jnp.linalg.cholesky(covariance)), None
+        return _Proposal(mean, jnp.linalg.cholesky(covariance)), None
 
-    keys = jax.random.split(key, _ROUNDS + 1)
-    (mean, scale), _ = lax.scan(improve, (origin, first), keys[1:])
-    points, log_density = propose(keys[0], mean, scale, n_samples)
-    found = energies(points, system)
-    exponents = -found / temperature - log_density
+    first = _Proposal(mode.reshape(-1), _first_scale(held, mode, temperature))
+    return lax.scan(improve, first, keys)[0]
+
+
+@eqx.filter_jit
+def _sampled(
+    system: LinearLearning,
+    proposal: _Proposal,
+    shape: tuple[int, ...],
+    key: Key[Array, ""],
+    n_samples: int,
+) -> tuple[Boltzmann, Float[Array, ""]]:
+    """The Boltzmann distribution by weighted samples, and how many they amount to."""
+    dtype = proposal.mean.dtype
+    temperature = bath_temperature(system).astype(dtype)
+    n_samples = math.ceil(n_samples / _CHUNK) * _CHUNK
+    points, log_density = proposal.sample(jax.random.split(key, _ROUNDS + 1)[0], n_samples)
+    energies = _energies(system, points, shape)
+    exponents = -energies / temperature - log_density
     log_partition = logsumexp(exponents) - jnp.log(jnp.asarray(n_samples, dtype))
     effective = _effective(exponents)
     weighted = Weighted(points.reshape((n_samples, *shape)), jax.nn.softmax(exponents))
-    energy = weighted.mean(found)
-    # S = Σ w E/τ + ln Z: both move with the same weights
-    surprise = (found - energy[0]) / temperature + 1
+    energy = weighted.mean(energies)
+    # S = Σ w E/τ + ln Z: both terms vary with the same weights
+    surprise = (energies - energy.mean) / temperature + 1
     spread = jnp.sqrt(jnp.sum((weighted.weights * surprise - 1 / n_samples) ** 2))
+    free_error = temperature * jnp.sqrt(jnp.maximum(1 / effective - 1 / n_samples, 0))
     return Boltzmann(
         energy,
-        (energy[0] / temperature + log_partition, spread),
-        (
-            -temperature * log_partition,
-            temperature * jnp.sqrt(jnp.maximum(1 / effective - 1 / n_samples, 0)),
-        ),
-        weighted.heat_capacity(found, temperature),
+        Estimate(energy.mean / temperature + log_partition, spread),
+        Estimate(-temperature * log_partition, free_error),
+        weighted.heat_capacity(energies, temperature),
         weighted.mean_of(lambda state: virial(system, state)),
         None,
         weighted,
@@ -139,20 +164,25 @@ def _held(system: LinearLearning) -> LinearLearning:
 
 
 def _effective(exponents: Array) -> Array:
+    """The effective number of samples, (Σw)²/Σw²."""
     return jnp.exp(2 * logsumexp(exponents) - logsumexp(2 * exponents))
 
 
-def _width(system: LinearLearning, mode: Array, temperature: Array) -> Float[Array, "d d"]:
-    """A first guess of the covariance's root."""
+def _first_scale(
+    system: LinearLearning, mode: Array, temperature: Float[Array, ""]
+) -> Float[Array, "d d"]:
+    """A first guess of the covariance's root: Laplace's, where the loss is curved.
+
+    Elsewhere E grows like |θ - θ̂|·x beyond the residuals at the minimum; its covariance is that of
+    squares of the same size.
+    """
     size = mode.size
     eye = jnp.eye(size, dtype=mode.dtype)
-    if isinstance(system.form, CrossEntropy):
-        flat = mode.reshape(-1)
-        curvature = jax.hessian(lambda x: system.total_energy(x.reshape(mode.shape)))(flat)
-    else:  # E grows like |θ - θ̂|·x beyond the residuals at the minimum
-        spread = jnp.maximum(system.data_energy(mode), temperature * size)
-        blocks = jnp.eye(size // system.features.shape[1], dtype=mode.dtype)
-        curvature = jnp.kron(blocks, system.second_moments) / spread
-        curvature = curvature + system.prior_stiffness * eye
+    spread = jnp.maximum(system.data_energy(mode), temperature * size)
+    blocks = jnp.eye(size // system.features.shape[1], dtype=mode.dtype)
+    squares = jnp.kron(blocks, system.second_moments) / spread + system.prior_stiffness * eye
+    hessian = jax.hessian(lambda x: system.total_energy(x.reshape(mode.shape)))(mode.reshape(-1))
+    curved = has_curvature(system, mode) & (jnp.linalg.eigvalsh(hessian)[0] > 0)
+    curvature = jnp.where(curved, hessian, squares)
     curvature = curvature + 1e-6 * jnp.trace(curvature) / size * eye
     return jnp.linalg.cholesky(jnp.linalg.inv(curvature) * temperature)

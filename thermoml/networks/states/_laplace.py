@@ -1,6 +1,6 @@
-"""Trained states about one minimum, and from samples: quick, with limits."""
+"""Trained states in the harmonic approximation about one minimum, and as normal distributions."""
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -12,17 +12,18 @@ from jax.scipy.special import gammaln
 from jaxtyping import Array, Float, Key, PyTree
 
 from ...numerics.arrays import is_concrete
-from ...numerics.checks import check_count
+from ...numerics.checks import check_count, check_key
+from ...numerics.statistics import Estimate
 from ...thermodynamics import NormalState, gaussian_entropy
 from ..learning import (
     AbstractLearning,
-    MeanAbsoluteError,
+    GroundState,
     bath_temperature,
-    first_key,
     ground_state,
+    has_curvature,
     several_states,
 )
-from ._boltzmann import AbstractRoute, Boltzmann, harmonic, of_states
+from ._boltzmann import AbstractRoute, Boltzmann, about_minimum, from_entropy
 
 _DENSE = 1500  # parameters up to which the Hessian is written out
 
@@ -33,25 +34,26 @@ class Laplace(AbstractRoute):
     $$U = E_\min + \tfrac{d\tau}2, \qquad S = \tfrac12\big[d\ln2\pi e\tau - \ln\det H\big] +
       \ln n_\text{copies}$$
 
-    It sees one minimum of a network: give the logarithm of the number of its equivalent copies
-    (`log_copies`) to count them all. It knows neither other minima nor anharmonic parts.
+    It covers one minimum of a network: give the logarithm of the number of its equivalent copies
+    (`log_copies`) to count them all. Other minima and anharmonic parts are neglected.
 
     Args:
-        start: where the search for the minimum begins, like the system's state; linear models do
-            without.
+        start: where the search for the minimum begins, like the system's state; not needed for
+            linear models with a convex energy.
         log_copies: ln n, such as `log_copies(8)` of a tanh layer of 8 units.
         log_determinant: "dense", "lanczos" (stochastic, with a standard error), or "auto", which
             is dense up to 1500 parameters.
         n_probes, order: of the stochastic Lanczos quadrature.
-        key: of its probes; without one `jax.random.key(0)`.
+        key: of its probes; required for them.
         max_steps: of the search.
 
     Raises:
-        ValueError: the Hessian at the point that was found is not positive definite, or the search
-            ended too early; mean absolute error, which has no Hessian.
+        ValueError: the Hessian where the search ended is not positive definite, or the search
+            ended too early; an energy without curvature, such as mean absolute error.
+        TypeError: no key for the probes.
 
-    Differentiable in data, prior and temperature where the determinant is dense; "lanczos" leaves
-    out how the minimum of a network moves.
+    Differentiable in data, prior and temperature where the determinant is dense; "lanczos"
+    neglects the motion of a network's minimum.
 
     Cost: O(d³), or n_probes · order products with the Hessian and O(order² d).
 
@@ -77,39 +79,39 @@ class Laplace(AbstractRoute):
             check_count(name, getattr(self, name), 2)
 
     def find(self, system):
-        if isinstance(system.form, MeanAbsoluteError):
-            raise ValueError(
-                "MeanAbsoluteError has no curvature, so Laplace does not apply; use Importance or "
-                "Switching"
-            )
+        size, probes = system.n_parameters, None
+        if self.log_determinant == "lanczos" or (self.log_determinant == "auto" and size > _DENSE):
+            probes = _Probes(check_key(self.key, "probes"), self.n_probes, min(self.order, size))
         lowest = ground_state(system, self.start, max_steps=self.max_steps)
-        vector, _ = ravel_pytree(lowest.parameters)
-        dense = self.log_determinant == "dense" or (
-            self.log_determinant == "auto" and vector.size <= _DENSE
-        )
-        bath = bath_temperature(system).astype(vector.dtype)
-        if dense:
-            found, smallest, above = _dense(system, lowest.parameters, lowest.energy, bath)
+        _refuse_planes(system, lowest)
+        bath = bath_temperature(system).astype(lowest.energy.dtype)
+        if probes is None:
+            state, smallest, above = _dense(system, lowest.parameters, lowest.energy, bath)
             _refuse_saddle(smallest, lowest.certificate)
             _refuse_slope(above, bath)
         else:
-            order = min(self.order, vector.size)
-            found = _by_lanczos(
-                system,
-                lowest.parameters,
-                lowest.energy,
-                bath,
-                first_key(self.key),
-                self.n_probes,
-                order,
-            )
-            _refuse_saddle(found.entropy[0], lowest.certificate)
-        more = jnp.asarray(self.log_copies, vector.dtype)
-        free, error = found.free_energy
-        return eqx.tree_at(
-            lambda f: (f.entropy, f.free_energy),
-            found,
-            ((found.entropy[0] + more, found.entropy[1]), (free - bath * more, error)),
+            state = _by_lanczos(system, lowest.parameters, lowest.energy, bath, probes)
+            _refuse_saddle(state.entropy.mean, lowest.certificate)
+        return _with_copies(state, jnp.asarray(self.log_copies, bath.dtype), bath)
+
+
+def _with_copies(state: Boltzmann, log_copies: Array, temperature: Array) -> Boltzmann:
+    """The same state in each of several copies of a minimum."""
+    entropy, free_energy = state.entropy, state.free_energy
+    return eqx.tree_at(
+        lambda s: (s.entropy.mean, s.free_energy.mean),
+        state,
+        (entropy.mean + log_copies, free_energy.mean - temperature * log_copies),
+    )
+
+
+def _refuse_planes(system: AbstractLearning, lowest: GroundState) -> None:
+    curved = eqx.filter_jit(has_curvature)(system, lowest.parameters)
+    if is_concrete(curved) and not curved:
+        name = type(system.form).__name__
+        raise ValueError(
+            f"{name} has no curvature at the minimum, so Laplace does not apply; use Importance "
+            "or Switching"
         )
 
 
@@ -124,18 +126,22 @@ def _refuse_saddle(value: Array, certificate: Array) -> None:
 def _refuse_slope(above: Array, temperature: Array) -> None:
     if is_concrete(above) and float(above) > 0.01 * float(temperature):
         raise ValueError(
-            f"the search ended some {float(above):.2g} above the minimum, which is not little "
-            f"beside τ = {float(temperature):g}: more max_steps, or another start"
+            f"the search ended {float(above):.2g} above the minimum, which is not small relative "
+            f"to τ = {float(temperature):g}: more max_steps, or another start"
         )
 
 
 @eqx.filter_jit
 def _dense(
-    system: AbstractLearning, state: PyTree[Array], lowest: Array, temperature: Array
+    system: AbstractLearning,
+    state: PyTree[Array],
+    lowest: Float[Array, ""],
+    temperature: Float[Array, ""],
 ) -> tuple[Boltzmann, Float[Array, ""], Float[Array, ""]]:
+    """By the whole Hessian; its least eigenvalue, and how far above the minimum the state is."""
     vector, unravel = ravel_pytree(state)
     energy = lambda x: system.total_energy(unravel(x))  # noqa: E731
-    # Newton's step changes little but carries how the minimum moves with data and prior
+    # Newton's step is tiny, but it carries the derivative of the minimum in data and prior
     slope, fixed = jax.grad(energy)(vector), lax.stop_gradient(jax.hessian(energy)(vector))
     step = jnp.linalg.solve(fixed, slope)
     above = lax.stop_gradient(slope @ step / 2)
@@ -145,21 +151,28 @@ def _dense(
     smallest = jnp.linalg.eigvalsh(lax.stop_gradient(hessian))[0]
     normal = NormalState(vector, jnp.linalg.inv(hessian) * temperature)
     log_det = jnp.linalg.slogdet(hessian)[1]
-    found = harmonic(lowest, log_det, vector.size, temperature, normal)
-    return found, jnp.where(smallest > 0, smallest, -jnp.inf), above
+    boltzmann = about_minimum(lowest, log_det, vector.size, temperature, normal)
+    return boltzmann, jnp.where(smallest > 0, smallest, -jnp.inf), above
+
+
+class _Probes(NamedTuple):
+    """Random vectors of a stochastic Lanczos quadrature, and its order."""
+
+    key: Key[Array, ""]
+    number: int
+    order: int
 
 
 @eqx.filter_jit
 def _by_lanczos(
     system: AbstractLearning,
     state: PyTree[Array],
-    lowest: Array,
-    temperature: Array,
-    key: Key[Array, ""],
-    n_probes: int,
-    order: int,
+    lowest: Float[Array, ""],
+    temperature: Float[Array, ""],
+    probes: _Probes,
 ) -> Boltzmann:
-    from matfree import decomp, funm, stochtrace  # few need it
+    """By products with the Hessian, and an estimate of its determinant."""
+    from matfree import decomp, funm, stochtrace  # imported here: rarely used
 
     vector, unravel = ravel_pytree(state)
     slope = jax.grad(lambda x: system.total_energy(unravel(x)))
@@ -167,26 +180,26 @@ def _by_lanczos(
     def times(v, x):
         return jax.jvp(slope, (x,), (v,))[1]
 
-    integrand = funm.monte_carlo_funm_sym_logdet(decomp.tridiag_sym(order))
-    sampler = stochtrace.sampler_signs(vector, num=n_probes)
+    integrand = funm.monte_carlo_funm_sym_logdet(decomp.tridiag_sym(probes.order))
+    sampler = stochtrace.sampler_signs(vector, num=probes.number)
     estimate = stochtrace.estimator_monte_carlo_mean_and_sem(integrand, sampler)
-    log_det, error = estimate(times, key, vector)
-    found = harmonic(lowest, log_det, vector.size, temperature)
+    log_det, error = estimate(times, probes.key, vector)
+    boltzmann = about_minimum(lowest, log_det, vector.size, temperature)
     return eqx.tree_at(
-        lambda f: (f.entropy, f.free_energy),
-        found,
-        ((found.entropy[0], error / 2), (found.free_energy[0], temperature * error / 2)),
+        lambda b: (b.entropy.standard_error, b.free_energy.standard_error),
+        boltzmann,
+        (error / 2, temperature * error / 2),
     )
 
 
 class Gaussian(AbstractRoute):
     r"""The normal distribution with the mean and covariance of relaxed states.
 
-    Its entropy is the largest of all with that covariance, so an upper bound; one that is far off
-    where the states lie in several minima. It needs more states than parameters.
+    Its entropy is the largest of all with that covariance, so an upper bound: a loose one where
+    the states lie in several minima. It needs more states than parameters.
 
     Args:
-        states: at rest, each leaf `[trajectory, …]`, such as the `final_state` of a long run.
+        states: relaxed, each leaf `[trajectory, …]`, such as the `final_state` of a long run.
 
     Raises:
         ValueError: no more states than parameters.
@@ -197,7 +210,7 @@ class Gaussian(AbstractRoute):
     def find(self, system):
         states = several_states(system, self.states)
         entropy = gaussian_entropy(states)
-        return of_states(system, states, entropy=(entropy.entropy, entropy.standard_error))
+        return from_entropy(system, states, Estimate(entropy.entropy, entropy.standard_error))
 
 
 def log_copies(*widths: int, odd: bool = True) -> Float[Array, ""]:
@@ -205,12 +218,12 @@ def log_copies(*widths: int, odd: bool = True) -> Float[Array, ""]:
 
     $$\ln\prod_l2^{h_l}h_l!$$
 
-    since the h units of a hidden layer can change places, and each its sign where the activation
-    is odd (tanh, erf; not ReLU, GELU).
+    since the h units of a hidden layer can be exchanged, and the sign of each flipped where the
+    activation is odd (tanh, erf; not ReLU, GELU).
 
     Args:
         widths: h of each hidden layer.
-        odd: whether signs count.
+        odd: whether signs are counted.
 
     Raises:
         ValueError: a width below 1.

@@ -1,6 +1,6 @@
-"""The transition of training along its way: energy, entropy and temperature against time."""
+"""The course of training: energy, entropy and temperature against time."""
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import equinox as eqx
 import jax
@@ -12,23 +12,25 @@ from ...langevin import AbstractIntegrator, EulerMaruyama, Solution, simulate
 from ...numerics.arrays import as_parameter, is_concrete
 from ...numerics.checks import check_bound
 from ...numerics.labels import Labelled, to_dataset
+from ...numerics.results import AbstractResult
+from ...numerics.statistics import Estimate
 from ...thermodynamics import LinearSystem, NormalState, gaussian_entropy, knn_entropy
 from ..learning import (
     AbstractLearning,
     LinearLearning,
-    MeanSquaredError,
     bath_temperature,
     ground_state,
-    initial_state,
-    matrix_like,
-    widths_of,
+    harmonic_stiffness,
+    is_harmonic_system,
 )
-from ._boltzmann import curvature
-from ._states import AbstractState, TypeI, TypeII
+from ._states import AbstractState, starting_state
 from ._trained import Trained
 
+if TYPE_CHECKING:
+    import xarray
 
-class TrainingPath(eqx.Module):
+
+class TrainingPath(AbstractResult):
     r"""A learning system on its way from a state to the trained one.
 
     Attributes:
@@ -74,16 +76,16 @@ class TrainingPath(eqx.Module):
         """ΔQ/τ - ΔS so far, in nats; never negative."""
         return self.heat / self.bath_temperature - self.entropy_drop
 
-    def __str__(self) -> str:
-        if not is_concrete(self.energy):
-            return "TrainingPath (traced)"
-        return (
-            f"TrainingPath of {self.times.shape[0]} saves to t = {float(self.times[-1]):g}: "
-            f"U from {float(self.energy[0]):.5g} to {float(self.energy[-1]):.5g}, "
-            f"S from {float(self.entropy[0]):.5g} to {float(self.entropy[-1]):.5g}"
-        )
+    def _summary(self):
+        count, end = self.times.shape[0], float(self.times[-1])
+        return f"Training path of {count} saves to t = {end:g}", {
+            "time": self.times,
+            "energy": Estimate(self.energy, self.energy_error),
+            "entropy": Estimate(self.entropy, self.entropy_error),
+            "temperature": self.temperature,
+        }
 
-    def to_xarray(self) -> Any:
+    def to_xarray(self) -> "xarray.Dataset":
         """A Dataset over time."""
         units = {
             "energy": "energy",
@@ -104,7 +106,7 @@ class TrainingPath(eqx.Module):
 
 
 def training_path(
-    before: AbstractState, system: LinearLearning, times: Float[Array, " save"]
+    system: LinearLearning, before: AbstractState | Trained, times: Any
 ) -> TrainingPath:
     r"""The exact path of a linear model with mean squared error from a normal state.
 
@@ -114,9 +116,9 @@ def training_path(
       S(t) = \tfrac12\ln\det2\pi e\Sigma(t)$$
 
     Args:
-        before: a `TypeI` whose parameters start normal, or a `TypeII` (or `Trained`) state of a
-            linear model with mean squared error.
-        system: the data that it learns from now.
+        system: a linear model with mean squared error.
+        before: a `TypeI` whose parameters start normal, or a `TypeII` (or `Trained`) state that is
+            normal.
         times: `(save,)`, ascending, the first of them 0.
 
     Returns:
@@ -129,52 +131,33 @@ def training_path(
 
     Source: Ornstein-Uhlenbeck process: Gardiner 2009, section 4.4.
     """
-    if not isinstance(system, LinearLearning) or not isinstance(system.form, MeanSquaredError):
+    if not is_harmonic_system(system):
         raise TypeError(
             "training_path needs a linear model with MeanSquaredError, got "
             f"{type(system).__name__}; use simulated_training_path"
         )
     times = as_parameter(times)
     ascending = not is_concrete(times) or (
-        times.ndim == 1 and times[0] == 0 and (np.diff(np.asarray(times)) > 0).all()
+        times.ndim == 1 and times[0] == 0 and (np.diff(np.asarray(times, float)) > 0).all()
     )
     if times.ndim != 1 or not ascending:
         raise ValueError("times must have shape (save,), begin at 0 and ascend")
-    mean, covariance = _normal_start(before, system)
-    return _exact(system, mean, covariance, times.astype(mean.dtype))
-
-
-def _normal_start(before: AbstractState, system: LinearLearning) -> tuple[Array, Array]:
-    """Mean and covariance of all parameters as one vector."""
-    if isinstance(before, TypeI):
-        like = matrix_like(system)
-        widths = widths_of(before.initialisation, like)
-        boxed = None if widths is None else widths.uniform
-        if boxed is None or (is_concrete(boxed) and np.any(np.asarray(boxed) > 0)):
-            raise ValueError(
-                "training_path needs parameters that start normal: only then they stay so; use "
-                "simulated_training_path"
-            )
-        assert widths is not None
-        variance = jnp.broadcast_to(widths.variance, like.shape).astype(like.dtype).reshape(-1)
-        return jnp.zeros_like(variance), jnp.diag(variance)
-    trained = before.trained if isinstance(before, TypeII) else before
-    if not isinstance(trained, Trained) or trained.found.normal is None:
-        raise TypeError("before must be TypeI, or a Trained state of a linear model by Harmonic()")
-    return trained.found.normal.mean, trained.found.normal.matrix
+    normal = starting_state(before).normal_in(system)
+    return _exact_path(system, normal, times.astype(normal.mean.dtype))
 
 
 @eqx.filter_jit
-def _exact(
-    system: LinearLearning, mean: Array, covariance: Array, times: Float[Array, " save"]
+def _exact_path(
+    system: LinearLearning, start: NormalState, times: Float[Array, " save"]
 ) -> TrainingPath:
-    stiffness = curvature(system)
+    stiffness = harmonic_stiffness(system)
     lowest = ground_state(system)
-    bath = bath_temperature(system).astype(mean.dtype)
-    mobility = jnp.asarray(system.mobility, mean.dtype)
+    dtype = start.mean.dtype
+    bath = bath_temperature(system).astype(dtype)
+    mobility = jnp.asarray(system.mobility, dtype)
     drift = mobility[..., None] * stiffness if mobility.ndim else mobility * stiffness
     relaxing = LinearSystem(drift, bath, mobility)
-    away = NormalState(mean - lowest.parameters.reshape(-1), covariance)
+    away = NormalState(start.mean - lowest.parameters.reshape(-1), start.matrix)
 
     def at(t):
         now = relaxing.at(t, away)
@@ -187,8 +170,8 @@ def _exact(
 
 
 def simulated_training_path(
-    before: AbstractState,
     system: AbstractLearning,
+    before: AbstractState | Trained,
     *,
     t1: Any,
     dt: Any,
@@ -201,11 +184,11 @@ def simulated_training_path(
     """The path of any model, by Langevin dynamics; the ledger is in its `solution`.
 
     Args:
-        before: a `TypeI`, or a state whose samples are known.
-        system: what it learns from.
+        system: a `LinearLearning` or `NetworkLearning`.
+        before: a `TypeI`, or a trained state that gives samples.
         t1, dt, save_every, integrator: as for `simulate`.
         n_trajectories, key: trajectories and their noise.
-        density: how S is estimated from the trajectories at each save: "normal", from their
+        density: the estimator of S from the trajectories at each save: "normal", from their
             covariance (an upper bound; more trajectories than parameters), or "neighbours",
             Kozachenko-Leonenko, for few parameters.
 
@@ -216,50 +199,35 @@ def simulated_training_path(
         ValueError: too few trajectories for the density, or a state without samples.
         SimulationDiverged: dt is too long.
 
-    Cost: a simulation that keeps all parameters at each save.
+    Cost: a simulation that stores all parameters at each save.
     """
     if density not in ("normal", "neighbours"):
         raise ValueError(f'density must be "normal" or "neighbours", got {density!r}')
     bath = bath_temperature(system)
     check_bound("dt", dt, ">", 0.0)
+    start = starting_state(before)
     solution = simulate(
         system,
-        _sampler(before, system),
+        lambda key: start.sample(system, key),
         t1=t1,
         dt=dt,
         key=key,
         n_trajectories=n_trajectories,
         save_every=save_every,
         integrator=EulerMaruyama() if integrator is None else integrator,
-        observables={"state": _itself},
+        observables={"state": lambda state, control, t: state},
     )
     states = solution.observables["state"]
     estimate = gaussian_entropy if density == "normal" else knn_entropy
-    found = [
+    entropies = [
         estimate(jax.tree.map(lambda leaf, i=i: leaf[:, i], states))
         for i in range(solution.times.shape[0])
     ]
-    count = jnp.asarray(n_trajectories, solution.energy.dtype)
     return TrainingPath(
         solution.times,
-        jnp.mean(solution.energy, axis=0),
-        jnp.std(solution.energy, axis=0, ddof=1) / jnp.sqrt(count),
-        jnp.stack([x.entropy for x in found]),
-        jnp.stack([x.standard_error for x in found]),
+        *Estimate.of(solution.energy),
+        jnp.stack([x.entropy for x in entropies]),
+        jnp.stack([x.standard_error for x in entropies]),
         bath.astype(solution.energy.dtype),
         solution,
     )
-
-
-def _itself(state, control, t):
-    return state
-
-
-def _sampler(before: AbstractState, system: AbstractLearning) -> Any:
-    """key -> state of one trajectory."""
-    if isinstance(before, TypeI):
-        return lambda key: initial_state(before.initialisation, system, key)
-    trained = before.trained if isinstance(before, TypeII) else before
-    if not isinstance(trained, Trained):
-        raise TypeError(f"before must be TypeI, TypeII or Trained, got {type(before).__name__}")
-    return trained.sample

@@ -5,18 +5,25 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Key
+import numpy as np
+from jaxtyping import Array, Float, Key, PyTree
 
+from ...numerics.arrays import is_concrete
 from ...numerics.checks import check_count
 from ...numerics.statistics import Estimate
+from ...thermodynamics import NormalState
 from ..learning import (
     AbstractInitialisation,
     AbstractLearning,
     entropy_of_leaves,
     expected_energy,
+    initial_state,
     initialisation,
     matrix_like,
+    widths_of,
 )
+from ._entropy_spread import entropy_spread
+from ._trained import Trained
 
 
 class AbstractState(eqx.Module):
@@ -31,19 +38,46 @@ class AbstractState(eqx.Module):
         """S of p over the parameters of a system, in nats, with its standard error."""
 
     @abc.abstractmethod
-    def work_towards(self, system: AbstractLearning, energy: Array) -> Array:
+    def work_towards(
+        self, system: AbstractLearning, energy: Float[Array, "..."]
+    ) -> Float[Array, "..."]:
         """Work of quenching the potential to that of a system, in which p has this energy."""
+
+    @abc.abstractmethod
+    def spread_of_drop(self, after: Trained) -> Float[Array, "..."]:
+        """Standard deviation of S - S₁ over data of the same law; NaN if not known."""
+
+    @abc.abstractmethod
+    def sample(self, system: AbstractLearning, key: Key[Array, ""]) -> PyTree[Array]:
+        """A state of a system drawn from p."""
+
+    @abc.abstractmethod
+    def normal_in(self, system: AbstractLearning) -> NormalState:
+        """p over all parameters as one vector, where it is normal.
+
+        Raises:
+            ValueError, TypeError: it is not.
+        """
+
+
+def starting_state(before: Any) -> AbstractState:
+    """A state in which a transition can begin; a trained one is refreshed."""
+    if isinstance(before, Trained):
+        return TypeII(before)
+    if not isinstance(before, AbstractState):
+        raise TypeError(f"before must be TypeI, TypeII or Trained, got {type(before).__name__}")
+    return before
 
 
 class TypeI(AbstractState):
     r"""The state before any training: p is the initialisation.
 
-    $U_0 = E_{p_0}[E]$ is exact for a linear model whose parameters start normal or uniform; for
-    others it is the mean of samples.
+    $U_0 = E_{p_0}[E]$ is exact for a linear model whose parameters start normal or uniform;
+    otherwise it is the mean of samples.
 
     Args:
         start: an `AbstractInitialisation` or a name such as "he_normal".
-        n_samples, key: of the mean, where one is needed.
+        n_samples, key: of the mean of samples; the key is required where it is one.
     """
 
     initialisation: AbstractInitialisation
@@ -56,15 +90,33 @@ class TypeI(AbstractState):
         self.key = key
 
     def energy_in(self, system):
-        return expected_energy(self.initialisation, system, n_samples=self.n_samples, key=self.key)
+        return expected_energy(system, self.initialisation, n_samples=self.n_samples, key=self.key)
 
     def entropy_in(self, system):
         parts = entropy_of_leaves(self.initialisation, matrix_like(system))
-        total = jnp.sum(jnp.stack(parts))
-        return total, jnp.zeros_like(total)
+        return Estimate.exact(jnp.sum(jnp.stack(parts)))
 
     def work_towards(self, system, energy):
         return jnp.zeros_like(energy)
+
+    def spread_of_drop(self, after):
+        return jnp.zeros_like(after.entropy)
+
+    def sample(self, system, key):
+        return initial_state(system, self.initialisation, key)
+
+    def normal_in(self, system):
+        like = matrix_like(system)
+        widths = widths_of(self.initialisation, like)
+        boxed = None if widths is None else widths.uniform
+        if boxed is None or (is_concrete(boxed) and np.any(np.asarray(boxed) > 0)):
+            raise ValueError(
+                "training_path needs parameters that start normal: only then they stay so; use "
+                "simulated_training_path"
+            )
+        assert widths is not None
+        variance = jnp.broadcast_to(widths.variance, like.shape).astype(like.dtype).reshape(-1)
+        return NormalState(jnp.zeros_like(variance), jnp.diag(variance))
 
 
 class TypeII(AbstractState):
@@ -72,22 +124,41 @@ class TypeII(AbstractState):
 
     Args:
         trained: the state trained on the old data.
+        key: of samples for the energy in the new potential; required where the trained state is
+            normal and the new potential is not harmonic (`Laplace` and a cross-entropy).
     """
 
-    trained: AbstractState
+    trained: Trained
+    key: Key[Array, ""] | None = eqx.field(default=None, kw_only=True)
 
     def __check_init__(self):
-        if not hasattr(self.trained, "system"):
+        if not isinstance(self.trained, Trained):
             raise TypeError(
                 f"trained must be a Trained state, got {type(self.trained).__name__}; a TypeI "
                 "state has no data that could be refreshed"
             )
 
     def energy_in(self, system):
-        return self.trained.energy_in(system)
+        return self.trained.mean_energy(system, key=self.key)
 
     def entropy_in(self, system):
-        return self.trained.entropy_in(system)
+        return self.trained.distribution.entropy
 
     def work_towards(self, system, energy):
-        return self.trained.work_towards(system, energy)
+        if system is self.trained.system:
+            return jnp.zeros_like(energy)
+        return energy - self.trained.energy
+
+    def spread_of_drop(self, after):
+        return jnp.hypot(entropy_spread(self.trained), entropy_spread(after))
+
+    def sample(self, system, key):
+        return self.trained.sample(key)
+
+    def normal_in(self, system):
+        normal = self.trained.distribution.normal
+        if normal is None:
+            raise TypeError(
+                "before must be TypeI, or a Trained state of a linear model by Harmonic()"
+            )
+        return normal

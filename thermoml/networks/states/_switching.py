@@ -11,9 +11,10 @@ from jaxtyping import Array, Key
 from ...langevin import AbstractIntegrator, Batch, Heun, Ramp, simulate
 from ...numerics.arrays import is_concrete
 from ...numerics.checks import check_bound, check_count
+from ...numerics.statistics import Estimate
 from ...thermodynamics import bennett
 from ..learning import AbstractLearning, bath_temperature
-from ._boltzmann import AbstractRoute, Boltzmann, of_states
+from ._boltzmann import AbstractRoute, Boltzmann, from_free_energy
 
 
 class TrainingWarning(UserWarning):
@@ -28,12 +29,13 @@ class Switching(AbstractRoute):
 
     Trajectories begin in the Boltzmann distribution of the prior, which can be drawn exactly; the
     data are switched on in time t1, the trajectories relax, and the data are switched off again;
-    ΔF comes from the work of both ways by Bennett's acceptance ratio. U₁ is the mean energy of the
-    relaxed trajectories, which are kept. All equivalent copies of a network's minimum are counted.
+    ΔF comes from the work in both directions by Bennett's acceptance ratio. U₁ is the mean energy
+    of the relaxed trajectories, which are kept. All equivalent copies of a network's minimum are
+    counted.
 
     Args:
         t1: time of each switching.
-        relax: time between them, long enough for trajectories to forget the way.
+        relax: time between them, long enough for trajectories to reach equilibrium.
         dt: time step. The bias of `Heun` falls like dt².
         n_trajectories: trajectories.
         key: random key.
@@ -42,8 +44,11 @@ class Switching(AbstractRoute):
     Raises:
         ValueError: no prior, or a minibatch: then the state is not Boltzmann.
         SimulationDiverged: dt is too long.
-        FreeEnergyWarning, TrainingWarning: warnings, where both ways do not overlap, and where the
-            virial temperature of the relaxed states is not τ to 4 standard errors.
+
+    Warns:
+        FreeEnergyWarning: the works of the two directions do not overlap.
+        TrainingWarning: the virial temperature of the relaxed states differs from τ by more than
+            4 standard errors.
 
     Cost: (2 t1 + relax)/dt steps of two gradients for each trajectory.
 
@@ -111,9 +116,9 @@ class Switching(AbstractRoute):
         off = run(Ramp(1.0, 0.0, t1=self.t1), Batch(states), self.t1, keys[2])
         difference = bennett(on.work[:, -1], off.work[:, -1], bath)
         free = free_prior + difference.free_energy_difference
-        found = of_states(system, states, free_energy=(free, difference.standard_error))
-        _warn_unless_arrived(found, bath)
-        return found
+        relaxed = from_free_energy(system, states, Estimate(free, difference.standard_error))
+        _warn_unless_relaxed(relaxed, bath)
+        return relaxed
 
 
 def with_scale(system: AbstractLearning, scale: Any) -> AbstractLearning:
@@ -130,13 +135,15 @@ def needs_prior(system: AbstractLearning, name: str) -> None:
         )
 
 
-def _warn_unless_arrived(found: Boltzmann, temperature: Array) -> None:
-    reached = found.virial
-    if is_concrete(reached) and abs(float(reached[0] - temperature)) > 4 * float(reached[1]):
+def _warn_unless_relaxed(state: Boltzmann, temperature: Array) -> None:
+    virial = state.virial
+    if not is_concrete(virial):
+        return
+    if abs(float(virial.mean - temperature)) > 4 * float(virial.standard_error):
         warnings.warn(
-            f"the virial temperature of the relaxed states is {float(reached[0]):.4g} ± "
-            f"{float(reached[1]):.2g}, not τ = {float(temperature):g}: relax longer, or use a "
-            "smaller dt",
+            f"the virial temperature of the relaxed states is {float(virial.mean):.4g} ± "
+            f"{float(virial.standard_error):.2g}, not τ = {float(temperature):g}: relax longer, "
+            "or use a smaller dt",
             TrainingWarning,
             stacklevel=5,
         )

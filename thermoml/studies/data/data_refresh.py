@@ -148,11 +148,11 @@ class DataRefreshStudy(AbstractStudy):
     ) -> tuple[Transition, Float[Array, ""]]:
         """One refresh, and the loss on the new data less that on the old, at the old minimum."""
         before, after = (self._trained(data) for data in self.drawn(key, strength))
-        normal = before.found.normal
+        normal = before.distribution.normal
         assert normal is not None
         best = normal.mean.reshape(before.system.like.shape)
         loss = after.system.data_energy(best) - before.system.data_energy(best)
-        return transition(TypeII(before), after), loss
+        return transition(TypeII(before, key=jax.random.key(0)), after), loss
 
     def point(self, ensemble, *, strength):
         numbers = ensemble["first_trajectory"] + jnp.arange(ensemble["n_trajectories"])

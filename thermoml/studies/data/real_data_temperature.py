@@ -98,9 +98,9 @@ class RealDataTemperatureStudy(AbstractStudy):
     ) -> tuple[dict[str, Any], Array]:
         """The numbers of a transition, and the effective number of its samples."""
         system = learning(data, settings, bath)
-        route = Importance(self.config.n_samples, key) if settings.classifies else Harmonic()
+        route = Importance(self.config.n_samples, key=key) if settings.classifies else Harmonic()
         after = Trained(system, route)
-        weighted = after.found.weighted
+        weighted = after.distribution.weighted
         samples = jnp.inf if weighted is None else 1 / jnp.sum(weighted.weights**2)
         moved = transition(TypeI(Normal(self.config.initial_std)), after)
         values = {name: getattr(moved, name) for name in NUMBERS}

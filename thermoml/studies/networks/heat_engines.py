@@ -252,7 +252,7 @@ class HeatEnginesStudy(ExperimentStudy):
 
         run = self.run(
             system,
-            lambda key: initial_state(start, system, key),
+            lambda key: initial_state(system, start, key),
             ensemble,
             0,
             t1=config.t1,

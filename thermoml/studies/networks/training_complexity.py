@@ -95,8 +95,8 @@ class TrainingComplexityStudy(ExperimentStudy):
         config = self.config
         key = jax.random.fold_in(jax.random.key(config.seed), jnp.asarray(data_set, jnp.uint32))
         return LinearLearning(
-            classes_of_teachers(config, n_classes, key),
             CrossEntropy(),
+            classes_of_teachers(config, n_classes, key),
             prior_stiffness=config.prior_stiffness,
             temperature=config.bath_temperature,
         )
@@ -111,7 +111,7 @@ class TrainingComplexityStudy(ExperimentStudy):
     @functools.cached_property
     def trained(self) -> dict[int, list[dict[str, Estimate]]]:
         """By number of classes: heat and entropy drop of complete training, for each data set."""
-        route = Importance(self.config.n_samples, jax.random.key(self.config.seed))
+        route = Importance(self.config.n_samples, key=jax.random.key(self.config.seed))
         start = TypeI(Normal(self.config.initial_std))
         trained: dict[int, list[dict[str, Estimate]]] = {}
         with jax.enable_x64(self.config.precision == "float64"):

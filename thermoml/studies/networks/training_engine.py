@@ -110,7 +110,7 @@ class TrainingEngineStudy(ExperimentStudy):
         config, energy = self.config, MeanSquaredError()
         stiffness = config.prior_stiffness
         if model == "linear":
-            return [LinearLearning(data, energy, prior_stiffness=stiffness) for data in self._drawn]
+            return [LinearLearning(energy, data, prior_stiffness=stiffness) for data in self._drawn]
         network = eqx.nn.MLP(
             config.n_features, "scalar", config.hidden, 1, jnp.tanh, key=jax.random.key(0)
         )

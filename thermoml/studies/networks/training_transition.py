@@ -104,7 +104,7 @@ class TrainingTransitionStudy(ExperimentStudy):
     def system(self) -> LinearLearning:
         """The linear model that learns."""
         return LinearLearning(
-            self.data, MeanSquaredError(), temperature=self.config.bath_temperature
+            MeanSquaredError(), self.data, temperature=self.config.bath_temperature
         )
 
     @functools.cached_property
@@ -113,7 +113,7 @@ class TrainingTransitionStudy(ExperimentStudy):
         with jax.enable_x64(True):
             times = jnp.linspace(0, self.config.t1, self.config.saves + 1)
             return [
-                training_path(TypeI(Normal(std)), self.system, times).to_xarray()
+                training_path(self.system, TypeI(Normal(std)), times).to_xarray()
                 for std in self.config.initial_std
             ]
 
@@ -131,12 +131,12 @@ class TrainingTransitionStudy(ExperimentStudy):
             return {name: self._capacity(*parts) for name, parts in energies.items()}
 
     def _capacity(self, energy: AbstractEnergy, data: Data, prior: float) -> list[dict[str, float]]:
-        system = LinearLearning(data, energy, prior_stiffness=prior)
+        system = LinearLearning(energy, data, prior_stiffness=prior)
         lowest = float(ground_state(system).energy)
         capacities = []
         for bath in self.config.capacity_at:
             warm = eqx.tree_at(lambda s: s.temperature, system, jnp.asarray(bath))
-            trained = Trained(warm)
+            trained = Trained(warm, key=jax.random.key(0))
             scale = bath * system.n_parameters
             capacities.append(
                 {

@@ -8,8 +8,8 @@ import numpy as np
 def least_absolute(features: Any, columns: Any, stiffness: Any) -> tuple[np.ndarray, np.ndarray]:
     r"""Minimum of $\frac1n\sum|y - X\theta| + \frac k2|\theta|^2$ and its dual, column by column.
 
-    The dual, $\max_{|u_i|\le1} u\cdot y/n - |X^\top u/n|^2/2k$, is linear without a prior, where
-    SciPy solves it; with one it is quadratic, and solved by an interior point.
+    The dual, $\max_{|u_i|\le1} u\cdot y/n - |X^\top u/n|^2/2k$, is linear without a prior, and
+    solved by SciPy; with one it is quadratic, and solved by an interior point.
 
     Args:
         features, columns: X `(n, d)` and y `(n, outputs)`.
@@ -32,8 +32,8 @@ def _linear(x: np.ndarray, y: np.ndarray, k: float) -> tuple[np.ndarray, np.ndar
     from scipy.optimize import linprog
 
     # max u·y over |u| <= 1, Xᵀu = 0; θ are the multipliers of that equality
-    found = linprog(-y, A_eq=x.T, b_eq=np.zeros(x.shape[1]), bounds=(-1, 1), method="highs")
-    return -found.eqlin.marginals, found.x
+    solution = linprog(-y, A_eq=x.T, b_eq=np.zeros(x.shape[1]), bounds=(-1, 1), method="highs")
+    return -solution.eqlin.marginals, solution.x
 
 
 def _quadratic(x: np.ndarray, y: np.ndarray, k: float) -> tuple[np.ndarray, np.ndarray]:

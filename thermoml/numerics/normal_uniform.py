@@ -1,13 +1,15 @@
 r"""Expectations over sums of independent normal and uniform variables, exact for any mixture.
 
-A linear model's output under an initialisation is such a sum, $z = \sum_j x_j\theta_j$. What is
-known of it in closed form is its characteristic function
+A linear model's output under an initialisation is such a sum, $z = \sum_j x_j\theta_j$. Its
+characteristic function is known in closed form,
 
 $$\varphi(t) = e^{-\sum_j(\sigma_jt)^2/2}\prod_j\frac{\sin a_jt}{a_jt}$$
 
-so expectations are taken in Fourier space. There the trapezoidal rule is exact but for periodic
+so expectations are taken in Fourier space. There the trapezoidal rule is exact up to periodic
 images, which the step keeps away: no accuracy is lost at the kink of |z|.
 """
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,12 +18,32 @@ from jax import lax
 from jax.scipy.special import erf
 from jaxtyping import Array, Float
 
-from ...numerics.quadrature import gauss_legendre
-from ._initialisations import Widths
+from .quadrature import gauss_legendre
 
 _FREQUENCIES = 512
 _GRID = 4096
 _REACH = 9.0  # standard deviations: sums of uniform variables have lighter tails than normal ones
+
+
+class Widths(NamedTuple):
+    """Widths of numbers that are each normal or uniform, all independent, of mean 0.
+
+    Attributes:
+        normal: standard deviations σ, 0 for a uniform number.
+        uniform: bounds a of [-a, a], 0 for a normal number. Both broadcast to the numbers' shape.
+    """
+
+    normal: Float[Array, "..."]
+    uniform: Float[Array, "..."]
+
+    @property
+    def variance(self) -> Float[Array, "..."]:
+        """σ² + a²/3."""
+        return self.normal**2 + self.uniform**2 / 3
+
+    def broadcast_to(self, shape: tuple[int, ...]) -> "Widths":
+        """The widths of each number of this shape."""
+        return Widths(*(jnp.broadcast_to(w, shape) for w in self))
 
 
 def scaled(features: Float[Array, " d"], widths: Widths) -> Widths:
@@ -60,7 +82,7 @@ def _row(t: Array, like: Array) -> Array:
 
 
 def expected_absolute(offset: Float[Array, ""], widths: Widths) -> Float[Array, ""]:
-    r"""$E|z - m|$: the folded normal, and what uniform parts change of it.
+    r"""$E|z - m|$: that of the folded normal, corrected for uniform parts.
 
     $$E|z - m| = \sqrt{\tfrac{2v}\pi}e^{-m^2/2v} + m\,\mathrm{erf}\tfrac m{\sqrt{2v}}
       + \frac2\pi\int_0^\infty\frac{[e^{-vt^2/2} - \varphi(t)]\cos mt}{t^2}dt$$
@@ -96,7 +118,7 @@ def expected_log_cosh(widths: Widths) -> Float[Array, ""]:
 
 
 def normal_log_cosh(std: Float[Array, ""]) -> Float[Array, ""]:
-    r"""$E\ln(2\cosh\tfrac z2)$ for normal z: where it is wide, |z|/2 in closed form first."""
+    r"""$E\ln(2\cosh\tfrac z2)$ for normal z; for a wide one |z|/2 is split off in closed form."""
     u, w = (jnp.asarray(x, std.dtype) for x in gauss_legendre(64))
 
     def half_normal(f, end):
@@ -126,8 +148,9 @@ def expected_log_sum_exp(widths: Widths, n_classes: int) -> Float[Array, ""]:
     phase, modulus = _gumbel_phase(t)
     # A density's transform over -it is that of its integral; the mean, k = 0, makes the ramp
     modulus = jnp.where(k == 0, 0, modulus / jnp.where(k == 0, 1, t))
-    found = _characteristic(widths, t)
-    phase, size = _row(phase - t * start, found), _row(modulus, found) * found
+    characteristic = _characteristic(widths, t)
+    phase = _row(phase - t * start, characteristic)
+    size = _row(modulus, characteristic) * characteristic
     wave = lax.complex(-size * jnp.sin(phase), -size * jnp.cos(phase))
     swing = jnp.fft.irfft(wave, _GRID, axis=-1) * (_GRID / period)
     ramp = jnp.arange(_GRID).astype(dtype) / _GRID
@@ -139,7 +162,7 @@ def expected_log_sum_exp(widths: Widths, n_classes: int) -> Float[Array, ""]:
 
 
 def _gumbel_phase(t: Float[Array, " t"]) -> tuple[Array, Array]:
-    """Argument and modulus of Γ(1 - it): Stirling's series far out, brought back by recurrence."""
+    """Argument and modulus of Γ(1 - it), by Stirling's series and recurrence."""
     shift = 8
     real, imaginary = jnp.asarray(shift + 1.0, t.dtype), -t
     square, angle = real**2 + t**2, jnp.arctan2(imaginary, real)

@@ -1,17 +1,20 @@
-"""Energies of a learning system: the loss as potential energy of the parameters."""
+"""The interface of energies: the loss as potential energy of a model's parameters."""
 
 import abc
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.nn import softplus
-from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float
 
 from ...numerics.arrays import as_parameter, is_concrete
+
+if TYPE_CHECKING:  # pyright knows it by this name alone
+    from typing import ClassVar as AbstractClassVar
+else:
+    from equinox import AbstractClassVar
 
 
 class AbstractEnergy(eqx.Module):
@@ -20,13 +23,32 @@ class AbstractEnergy(eqx.Module):
     $$E = \frac1n\sum_{i=1}^n\ell(f_i, y_i)$$
 
     f the model's outputs, y the targets. Call it with both: `energy(outputs, targets)`, outputs
-    `(n,)` or `(n, outputs)`. Subclass it with `loss` of one example.
+    `(n,)` or `(n, outputs)`.
+
+    Subclass it with `loss` and `classifies`; all algorithms then work by sampling, automatic
+    differentiation and descent. Closed forms for linear models are registered in the energy's own
+    file, by single dispatch on its class:
+
+    | function | default |
+    |---|---|
+    | `linear_minimum` | descent, refused where the energy is seen not to be convex |
+    | `linear_expectation` | a mean of samples |
+    | `is_harmonic` | no: trained states are sampled |
+    | `check_bounded` | every minimum that descent finds is checked |
+    | `expectation_limit` | quadrature |
+
+    Attributes:
+        classifies: whether the targets are labels 0, 1, …
+
+    Example:
+        >>> class Huber(AbstractEnergy):
+        ...     classifies = False
+        ...     def loss(self, output, target):
+        ...         away = jnp.abs(output - target)
+        ...         return jnp.where(away < 1, away**2 / 2, away - 0.5)
     """
 
-    @property
-    def classifies(self) -> bool:
-        """Whether the targets are labels 0, 1, …"""
-        return False
+    classifies: AbstractClassVar[bool]
 
     @abc.abstractmethod
     def loss(self, output: Float[Array, "..."], target: Any) -> Float[Array, ""]:
@@ -67,7 +89,7 @@ def check_labels(shape: tuple[int, ...], targets: Any) -> None:
     """An error unless the targets are labels that outputs of this shape can tell apart."""
     if np.ndim(targets) != 1:
         raise ValueError(
-            f"targets of a cross-entropy must be labels of shape ({shape[0]},), got shape "
+            f"targets of a classification must be labels of shape ({shape[0]},), got shape "
             f"{np.shape(targets)}; turn one-hot rows into labels with argmax"
         )
     n_classes = 2 if shape[1:] in ((), (1,)) else shape[1]
@@ -80,7 +102,7 @@ def check_labels(shape: tuple[int, ...], targets: Any) -> None:
     if not np.array_equal(values, np.round(values)):
         worst = int(np.argmax(values != np.round(values)))
         raise ValueError(
-            f"a cross-entropy needs labels 0 … {n_classes - 1}, got {values[worst]:g} in row "
+            f"a classification needs labels 0 … {n_classes - 1}, got {values[worst]:g} in row "
             f"{worst}; use MeanSquaredError or MeanAbsoluteError for a regression"
         )
     if values.min() < 0 or values.max() >= n_classes:
@@ -96,38 +118,6 @@ def check_labels(shape: tuple[int, ...], targets: Any) -> None:
         )
 
 
-def _residual(output: Array, target: Any) -> Array:
+def residual(output: Float[Array, "..."], target: Any) -> Float[Array, "..."]:
+    """f - y of one example of a regression, in the shape and precision of the output."""
     return output - jnp.asarray(target, output.dtype).reshape(output.shape)
-
-
-class MeanSquaredError(AbstractEnergy):
-    r"""$\ell = \tfrac12|f - y|^2$, summed over outputs: harmonic for a linear model."""
-
-    def loss(self, output, target):
-        return jnp.sum(_residual(output, target) ** 2) / 2
-
-
-class MeanAbsoluteError(AbstractEnergy):
-    r"""$\ell = |f - y|$, summed over outputs: a kink at every example, no curvature elsewhere."""
-
-    def loss(self, output, target):
-        return jnp.sum(jnp.abs(_residual(output, target)))
-
-
-class CrossEntropy(AbstractEnergy):
-    r"""Minus the log-likelihood of labels, in nats.
-
-    $$\ell = \ln(1 + e^f) - yf \quad\text{(one output, labels 0 and 1)}, \qquad
-      \ell = \ln\sum_c e^{f_c} - f_y \quad\text{(an output for each class)}$$
-    """
-
-    @property
-    def classifies(self):
-        return True
-
-    def loss(self, output, target):
-        if output.size == 1:
-            output = output.reshape(())
-            return softplus(output) - output * jnp.asarray(target, output.dtype)
-        label = jnp.asarray(target, jnp.int32)
-        return logsumexp(output) - jnp.take(output, label)
