@@ -26,7 +26,6 @@ from ..numerics.checks import check_count, count_matches, count_saves, count_ste
 from ..numerics.compile import compiled
 from ..numerics.devices import count_shares, share
 from ._adjoints import AbstractAdjoint, RecursiveCheckpoint
-from ._baths import check_baths
 from ._chunks import layout, widest_array
 from ._integrators import AbstractIntegrator, EulerMaruyama
 from ._observers import AbstractObserver, Observable
@@ -282,7 +281,7 @@ def simulate(
     def spots():
         return jnp.linspace(start_time, t1, min(n_steps, 1000) + 1, dtype=dtype)
 
-    bad_bath = check_baths(system, states, spots)
+    bad_bath = system.baths.check(states, spots)
     if bad_bath is not None:
         # Upon one number that all depends on: arrays would be gathered from their devices for it.
         message = "temperature and mobility must be finite and >= 0"
