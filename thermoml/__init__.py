@@ -21,6 +21,7 @@ from . import (
 from .files import load as load, save as save
 from .langevin import (
     AbstractSystem as AbstractSystem,
+    Baths as Baths,
     EulerMaruyama as EulerMaruyama,
     ExactLinear as ExactLinear,
     Heun as Heun,

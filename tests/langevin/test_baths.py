@@ -1,3 +1,4 @@
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -55,6 +56,65 @@ def test_each_bath_kicks_its_own_part(kick, unit_kick, bath, a, c, d):
 def test_temperature_and_mobility_kick_by_their_roots(kick, unit_kick):
     for end, unit in zip(kick(temperature=9.0, mobility=0.25), unit_kick, strict=True):
         np.testing.assert_allclose(end, 1.5 * unit, rtol=1e-6)
+
+
+class Parts(eqx.Module):
+    """A state that may be called, so that only its type tells it from a function of time."""
+
+    a: jax.Array | float
+    b: jax.Array | float
+
+    def __call__(self, t):
+        raise AssertionError("part of the structure")
+
+
+def test_baths_at_one_time_are_like_the_state(dtype):
+    like = {"a": jnp.zeros(2, dtype), "b": [jnp.zeros((2, 3), dtype), jnp.zeros((), dtype)]}
+    baths = tml.Baths(
+        {"a": jnp.array([1.0, 4.0]), "b": lambda t: t + 1}, mobility=lambda t: {"a": t, "b": 5}
+    )
+    now = baths.at(2.0, like)
+    assert jax.tree.structure(now.temperature) == jax.tree.structure(like)
+    np.testing.assert_array_equal(now.temperature["a"], [1, 4])
+    assert [float(x) for x in now.temperature["b"]] == [3, 3]
+    assert [float(x) for x in jax.tree.leaves(now.mobility)] == [2, 5, 5]
+    assert {x.dtype for x in jax.tree.leaves(now)} == {dtype}
+    for again, first in zip(*map(jax.tree.leaves, (now.at(9.0, like), now)), strict=True):
+        np.testing.assert_array_equal(again, first)
+    whole = tml.Baths(Parts(2.0, 3.0), 0.5).at(0.0, Parts(jnp.zeros(2), jnp.zeros(())))
+    assert (float(whole.temperature.a), float(whole.temperature.b)) == (2, 3)
+
+
+def test_baths_in_one_value_are_the_temperature_and_mobility_of_the_system(key):
+    temperature, mobility = {"a": 2.0, "b": tml.Ramp(1.0, 2.0)}, 0.7
+    one = tml.Langevin(free, temperature=temperature, mobility=mobility)
+    other = tml.Langevin(free, baths=tml.Baths(temperature, mobility))
+    for system in (one, other):
+        assert isinstance(system.baths, tml.Baths)
+    state = {"a": jnp.ones(2), "b": jnp.ones(())}
+    ends = [tml.simulate(s, state, t1=0.5, dt=0.1, key=key).heat_by_leaf for s in (one, other)]
+    jax.tree.map(np.testing.assert_array_equal, *ends)
+    with pytest.raises(TypeError, match="^baths stand for temperature and mobility"):
+        tml.Langevin(free, mobility=1.0, baths=tml.Baths(2.0))
+    with pytest.raises(TypeError, match="^baths must be Baths"):
+        tml.Langevin(free, baths=2.0)
+
+
+def test_baths_inside_a_trace_that_are_known_are_checked_there():
+    never = lambda: pytest.fail("no bath depends on time")
+
+    def out_of_range(temperature):
+        assert tml.Baths(2.0, {"a": 1.0, "b": 0.5}).check({"a": 0.0, "b": 0.0}, never) is None
+        return tml.Baths(temperature).check(0.0, never)
+
+    assert jax.jit(out_of_range)(-1.0)
+    assert not jax.jit(out_of_range)(1.0)
+    with pytest.raises(ValueError, match="^mobility must be finite and >= 0"):
+        jax.jit(lambda: tml.Baths(2.0, {"a": 1.0, "b": -0.5}).check({"a": 0.0, "b": 0.0}, never))()
+    late = tml.Baths(lambda t: 1 - t)
+    assert late.check(0.0, lambda: jnp.linspace(0, 1, 3)) is None
+    with pytest.raises(ValueError, match="^temperature must be finite and >= 0"):
+        late.check(0.0, lambda: jnp.linspace(0, 2, 3))
 
 
 def test_two_baths_keep_two_temperatures_and_pass_the_heat_between_them(x64, key, assert_mean):

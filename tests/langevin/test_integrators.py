@@ -144,15 +144,15 @@ def test_weak_orders_of_one_step_in_a_double_well(x64, integrator, order):
     @jax.jit
     def expected(dt):
         x = jnp.full(nodes.shape, start)
-        end = integrator.step(
-            force,
-            x,
-            force(x),
-            jnp.asarray(nodes),
-            None,
-            (jnp.asarray(temperature), jnp.asarray(mobility)),
-            dt,
+        context = tml.langevin.StepContext(
+            force=force,
+            force_here=force(x),
+            noise=jnp.asarray(nodes),
+            control=None,
+            baths=tml.Baths(temperature, mobility).at(0.0, x),
+            dt=dt,
         )
+        end = integrator.step(context, x)
         return weights @ (end + end**2) / weights.sum()
 
     def generator(p):

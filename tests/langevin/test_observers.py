@@ -70,6 +70,31 @@ def test_streaming_statistics_are_those_of_every_step(streamed_and_saved):
         np.testing.assert_array_equal(streamed["largest"]["time"][:, save], times[sizes.argmax(1)])
 
 
+def test_states_are_recorded_at_saves_in_their_own_structure(key):
+    start = {"a": jnp.ones(2), "b": jnp.zeros(())}
+    run = tml.simulate(
+        tml.Langevin(lambda x, _: jnp.sum(x["a"] ** 2) + x["b"] ** 2),
+        start,
+        t1=0.4,
+        dt=0.1,
+        key=key,
+        n_trajectories=3,
+        save_every=2,
+        observables={"state": tml.langevin.State(), "by_hand": lambda x, control, t: x},
+    )
+    states = run.observables["state"]
+    assert jax.tree.structure(states) == jax.tree.structure(start)
+    for leaf, by_hand, first, last in zip(
+        *map(jax.tree.leaves, (states, run.observables["by_hand"], start, run.final_state)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(leaf, by_hand)
+        np.testing.assert_array_equal(leaf[:, 0], jnp.broadcast_to(first, (3, *first.shape)))
+        np.testing.assert_array_equal(leaf[:, -1], last)
+    assert tml.langevin.State() == tml.langevin.State()  # nothing compiles again
+    assert jax.tree.leaves(tml.langevin.State()) == []
+
+
 def test_histogram_bins_hold_their_lower_edge_and_the_last_both():
     histogram = tml.langevin.Histogram(lambda x, control, t: x, [0.0, 1.0, 2.0])
     x = jnp.array([-0.1, 0.0, 0.5, 1.0, 2.0, 2.1, jnp.nan])

@@ -10,12 +10,7 @@ import thermoml as tml
 HOT, COLD, NARROW, WIDE = 3.0, 1.0, 4.0, 1.0
 
 
-def trap(x, stiffness):
-    return 0.5 * stiffness * jnp.sum(x**2)
-
-
-def own(stiffness):
-    return stiffness
+trap = tml.langevin.HarmonicPotential(tml.langevin.FromControl())
 
 
 def stirling(duration, isochore, hot=HOT, potential=trap):
@@ -122,6 +117,41 @@ def test_too_fast_an_engine_gains_nothing(x64):
     assert np.isnan(found.efficiency)
 
 
+class Bent(tml.langevin.AbstractControl):
+    """A control of one's own: straight to the middle of a ramp, and on to its end."""
+
+    middle: float
+    duration: float
+
+    @property
+    def breaks(self):
+        return jnp.asarray([self.duration / 2])
+
+    def __call__(self, t):
+        return jnp.interp(
+            t,
+            jnp.asarray([0, self.duration / 2, self.duration]),
+            jnp.asarray([NARROW, self.middle, WIDE]),
+        )
+
+
+def test_a_control_of_ones_own_may_have_breaks(x64):
+    """As a piecewise linear one, which the adaptive integration meets as exactly."""
+
+    def power(control):
+        strokes = [
+            tml.Stroke(control, duration=1.0, bath="hot"),
+            tml.Stroke(NARROW, duration=1.0, bath="cold"),
+        ]
+        cycle = tml.Cycle(trap, strokes, temperatures={"hot": HOT, "cold": COLD})
+        assert 0.5 in cycle.system.control.breaks
+        return cycle.moment_equations(points=2).power
+
+    knots = tml.PiecewiseLinear([0.0, 0.5, 1.0], [NARROW, 3.5, WIDE])
+    np.testing.assert_allclose(power(Bent(3.5, 1.0)), power(knots), rtol=1e-9)
+    assert abs(power(Bent(1.5, 1.0)) - power(knots)) > 0.01
+
+
 def test_gradient_of_the_power(x64):
     def power(duration):
         return stirling(duration, 0.5).moment_equations(points=1).power
@@ -140,7 +170,7 @@ def simulated(x64):
         n_trajectories=4000,
         rounds=5,
         settle=4,
-        integrator=tml.ExactLinear(own),
+        integrator=tml.ExactLinear(trap.stiffness),
     )
 
 
@@ -182,8 +212,9 @@ def test_control_and_bath_belong_to_the_stroke_that_ends(x64):
 
 def test_text_names_the_numbers(fast):
     text = str(fast)
-    assert "efficiency" in text
-    assert "Carnot 0.6667" in text
+    assert text.startswith("CycleResult of a round of 4\n  work                -")
+    assert "heat into hot" in text
+    assert f"  Carnot              {2 / 3:.6g}\n" in text
 
 
 def test_refusals():

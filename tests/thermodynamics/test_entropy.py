@@ -471,6 +471,14 @@ def test_no_more_copies_of_a_sample_than_neighbours(x64):
             estimate(samples)
 
 
+def test_states_may_be_named_by_their_observable(x64, relaxation):
+    named = tml.entropy_production(relaxation, "x", log_density)
+    states = relaxation.observables["x"]
+    np.testing.assert_array_equal(named, tml.entropy_production(relaxation, states, log_density))
+    with pytest.raises(ValueError, match=r"^states must name .* \['x'\], got 'state'; record"):
+        tml.entropy_production(relaxation)
+
+
 def test_states_are_those_of_the_saves(x64, relaxation):
     x = relaxation.observables["x"]
     for states in (x[:, 1:], x[:7], {"x": x, "y": x[:, -1]}):

@@ -52,7 +52,7 @@ def test_relaxation_in_a_trap_is_that_of_a_normal_distribution(assert_second_ord
     heats = energies[0] - energies
     produced = entropies - entropies[0] + heats / bath
     for solution in solutions:
-        assert str(solution).startswith("FokkerPlanckSolution to t = 1: work")
+        assert str(solution).startswith("FokkerPlanckSolution at t = 1\n  work")
         np.testing.assert_allclose(solution.times, t, atol=1e-14)
     densities = []
     for solution, cells in zip(solutions, (96, 192), strict=True):
@@ -178,10 +178,10 @@ def test_a_driven_linear_system_between_two_baths(assert_second_order):
     for scale in (0.5, 1.0):
         exact = tml.LinearSystem(FRICTION[:, None] * FORCES, scale * BATHS, FRICTION)
         equation = plane(exact.langevin())
-        density = equation.stationary()
+        density = equation.steady_state()
         heat, produced = equation.heat_rate(density), equation.entropy_production_rate(density)
         np.testing.assert_allclose(produced, np.sum(np.asarray(heat) / scale / BATHS), rtol=1e-10)
-        resting = np.asarray(exact.at_rest().covariance)[[0, 0, 1], [0, 1, 1]]
+        resting = np.asarray(exact.steady_state().covariance)[[0, 0, 1], [0, 1, 1]]
         found["covariance"].append((covariance(equation, density) - resting) / scale)
         found["heat"].append((heat - exact.heat_rate()) / scale)
         found["produced"].append(produced - exact.entropy_production_rate())
@@ -259,7 +259,7 @@ def test_equilibrium_is_boltzmanns_to_the_last_tail(potential, axes):
         potential, control=tml.langevin.Constant(1.0), temperature=0.3, mobility=0.7
     )
     equation = tml.FokkerPlanck(system, axes)
-    density = equation.stationary()
+    density = equation.steady_state()
     expected = np.exp(-np.asarray(equation.potential()) / 0.3)
     expected /= expected.sum() * equation.cell
     assert expected.min() < 1e-35

@@ -124,7 +124,7 @@ def test_a_grid_too_coarse_names_its_axis_and_the_cells_that_then_do(
     x64, potential, axis, bath, steepest
 ):
     def rest(cells):
-        return equation(potential, axis(cells), temperature=bath).stationary()
+        return equation(potential, axis(cells), temperature=bath).steady_state()
 
     with pytest.raises(ValueError, match="^axis 0 is too coarse for the drift: at ") as caught:
         rest(17)
@@ -137,10 +137,10 @@ def test_a_grid_too_coarse_names_its_axis_and_the_cells_that_then_do(
 
 def test_what_a_force_or_time_brings_to_the_end_of_a_natural_axis_is_seen(x64):
     with pytest.raises(ValueError, match="^natural axis 0 is too short: at its end 6 "):
-        equation(drive=lambda x, _: 4.0 + 0 * x).stationary()
+        equation(drive=lambda x, _: 4.0 + 0 * x).steady_state()
     moved = equation(lambda x, c: bowl(x - c, c), control=tml.Ramp(0.0, 2.0))
     with pytest.raises(ValueError, match="^natural axis 0 is too short: at its end 6 "):
-        moved.stationary(1.0)
+        moved.steady_state(1.0)
     start = moved.discretise(tml.NormalState(0.0, 1.0))
     with pytest.raises(ValueError, match="^natural axis 0 is too short: at its end 6 "):
         moved.evolve(start, t1=1.0, dt=0.1)
@@ -181,7 +181,7 @@ def test_densities_between_the_cells_are_exponentials(x64):
 
 
 def test_samples_have_the_entropy_of_their_density(x64, still):
-    density = still.stationary()
+    density = still.steady_state()
     states = jax.random.normal(jax.random.key(5), (4000,))
     entropies = jax.jit(lambda x: tml.thermodynamics.system_entropy(x, still.log_density(density)))(
         states
@@ -211,7 +211,7 @@ def test_walls_hold_a_tilted_density_in_float32():
         drive=lambda x, _: -force + 0 * x,
         temperature=bath,
     )
-    density = walled.stationary()
+    density = walled.steady_state()
     expected = np.exp(-force * np.arange(cells) * 2 / cells / bath)
     expected /= expected.sum() * 2 / cells
     np.testing.assert_allclose(density, expected, rtol=1e-5)
@@ -232,7 +232,7 @@ def pushed(parameters):
     force, bath = parameters
     system = tml.Langevin(waves, drive=lambda x, _: force + 0 * x, temperature=bath)
     tilted = tml.FokkerPlanck(system, ring(1.0, 40))
-    moves, heat = tilted.transport(), tilted.heat_rate(tilted.stationary())
+    moves, heat = tilted.transport(), tilted.heat_rate(tilted.steady_state())
     return jnp.stack([moves.velocity, moves.diffusion, heat[0]])
 
 
@@ -273,9 +273,9 @@ def test_an_equation_known_outside_is_checked_and_solved_inside_a_trace(x64, sti
     def run(density):
         solution = still.evolve(density, t1=0.1, dt=0.1)
         shown.append(str(solution))
-        return solution.density[-1], still.stationary()
+        return solution.density[-1], still.steady_state()
 
-    np.testing.assert_allclose(*run(still.stationary()), rtol=1e-9)
+    np.testing.assert_allclose(*run(still.steady_state()), rtol=1e-9)
     assert shown == ["FokkerPlanckSolution (traced)"]
     moved = equation(lambda x, c: bowl(x - c, c), control=tml.Ramp(0.0, 2.0))
     with pytest.raises(ValueError, match="^natural axis 0 is too short"):

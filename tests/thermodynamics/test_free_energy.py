@@ -67,7 +67,7 @@ def test_too_much_dissipation_is_noticed(gaussian_work):
     with pytest.warns(tml.thermodynamics.FreeEnergyWarning, match="cannot be trusted.*use bennett"):
         found = tml.jarzynski(forward, T)
     assert not found.trustworthy
-    assert "not to be trusted" in str(found)
+    assert str(found).endswith("trustworthy             no")
     with pytest.warns(tml.thermodynamics.FreeEnergyWarning, match="stages between"):
         tml.bennett(forward + 40, reverse + 40, T)
 

@@ -9,12 +9,13 @@ import pytest
 from scipy.linalg import expm
 
 import thermoml as tml
-from thermoml.thermodynamics._grid import Rates, at_rest, bernoulli
+
+Rates = tml.thermodynamics.Rates
 
 LINES = [((6,), (wraps,)) for wraps in (False, True)]
 PLANES = [((4, 6), wraps) for wraps in itertools.product((False, True), repeat=2)]
 OTHERS = [(shape, wraps) for shape in ((3, 3), (6, 4)) for _, wraps in PLANES]
-rest = jax.jit(at_rest)
+rest = jax.jit(Rates.steady_state)
 step = jax.jit(Rates.step, static_argnums=3)
 
 
@@ -108,7 +109,7 @@ def test_what_rests_differentiates_in_both_modes(x64):
 
     def mean(s):
         moved = jax.tree.map(lambda a, b: a * (1 + s * b), rates, other)
-        return jnp.sum(weights * at_rest(moved, weights))
+        return jnp.sum(weights * moved.steady_state(weights))
 
     mean = jax.jit(mean)
     expected = (mean(1e-5) - mean(-1e-5)) / 2e-5
@@ -169,6 +170,12 @@ def test_a_long_step_on_a_line_ends_at_rest(x64, shape, wraps):
     rates = random_rates(shape, wraps)
     found = step(rates, jnp.zeros(shape).at[0].set(1.0), 1e8, wraps)
     np.testing.assert_allclose(found, rest(rates, jnp.zeros(shape)), rtol=1e-6)
+
+
+def bernoulli(x):
+    """The rate of jumps against a force x, on a flat ring of cells of length 1 at T = μ = 1."""
+    system = tml.Langevin(lambda _, control: 0.0 * _, drive=lambda _, control: x)
+    return tml.FokkerPlanck(system, tml.Axis(0, 3, 3, boundary="periodic")).rates().down[0][0]
 
 
 def test_the_bernoulli_function_and_its_slope(x64):

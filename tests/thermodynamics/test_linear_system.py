@@ -66,7 +66,7 @@ def simulated(driven):
 
 def test_any_covariance_at_rest_solves_lyapunovs_equation(dtype):
     drift, T, mu, _, _ = (x[0].astype(dtype) for x in draw_systems(1, 4, True))
-    rest = tml.LinearSystem(drift, T, mu).at_rest()
+    rest = tml.LinearSystem(drift, T, mu).steady_state()
     expected = linalg.solve_continuous_lyapunov(drift.astype(float), 2 * np.diag(mu * T))
     exact = 1e-11 if dtype == jnp.float64 else 1e-4
     close(rest.covariance, expected, rtol=exact, atol=exact * np.abs(expected).max())
@@ -88,7 +88,7 @@ def test_heat_flows_through_a_spring_from_the_hotter_bead(x64):
     together /= (mu @ K) * (K[0] * K[1] - spring**2)
     single = (T + spring * together) / K
     expected = [[single[0], together], [together, single[1]]]
-    close(system.at_rest().covariance, expected, rtol=1e-12)
+    close(system.steady_state().covariance, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize(("angle", "hot"), [(0.4, 3.0), (0.4, 1.0), (0.0, 3.0)])
@@ -106,7 +106,7 @@ def test_a_driven_vortex_in_a_trap(x64):
     k, omega, mu, T, t = 1.4, 2.1, 0.6, 0.8, 0.7
     system = tml.LinearSystem(mu * np.array([[k, omega], [-omega, k]]), T, mu)
     heat = mu * omega**2 * T / k
-    close(system.at_rest().covariance, T / k * np.eye(2), atol=1e-14)
+    close(system.steady_state().covariance, T / k * np.eye(2), atol=1e-14)
     close(system.heat_rate(), [heat, heat], rtol=1e-12)
     close(system.heat_currents(), [[0, heat], [heat, 0]], rtol=1e-12, atol=1e-15)
     close(system.entropy_production_rate(), 2 * mu * omega**2 / k, rtol=1e-12)
@@ -126,7 +126,7 @@ def test_a_chain_between_two_baths_has_the_covariance_of_its_normal_modes(x64):
     stiffness = (k + 2 * spring) * np.eye(size) - spring * neighbours
     covariance = modes @ (2 * modes @ np.diag(T) @ modes / (rates[:, None] + rates)) @ modes
     system = tml.LinearSystem(stiffness, T)
-    close(system.at_rest().covariance, covariance, rtol=1e-11)
+    close(system.steady_state().covariance, covariance, rtol=1e-11)
     current = system.heat_currents()
     # Bead i moves by its force alone on average, x_{i-1} held: bath i-1 to bath i
     close(current, spring * neighbours * -(stiffness @ covariance), rtol=1e-10, atol=1e-14)
@@ -137,7 +137,7 @@ def test_a_coordinate_without_noise_makes_an_oscillator_with_inertia(x64):
     """x' = v, v' = -ω²x - γv + noise: Boltzmann's law of an energy that is not the potential."""
     omega, gamma, T = 1.5, 0.7, 0.6
     system = tml.LinearSystem([[0.0, -1.0], [omega**2, gamma]], [0, T], [1, gamma])
-    close(system.at_rest().covariance, np.diag([T / omega**2, T]), rtol=1e-12, atol=1e-15)
+    close(system.steady_state().covariance, np.diag([T / omega**2, T]), rtol=1e-12, atol=1e-15)
     close(system.heat_rate()[0], T, rtol=1e-12)  # μ_1⟨F_1²⟩ = ⟨v²⟩
     assert jnp.isinf(system.entropy_production_rate())
 
@@ -186,14 +186,14 @@ def test_stiff_systems_relax_exactly_and_come_to_rest(dtype):
     for t in (0.3, 50.0, 1e9):
         expected = tilt @ np.diag([-np.expm1(-2 * t), -np.expm1(-2 * ratio * t) / ratio]) @ tilt.T
         close(system.at(t).covariance, expected, rtol=exact)
-    close(system.at_rest().covariance, expected, rtol=exact)
+    close(system.steady_state().covariance, expected, rtol=exact)
 
 
 def test_heat_and_entropy_are_means_over_the_local_velocity(x64, driven):
     """⟨F_i v_i⟩ and ⟨v·D⁻¹v⟩, v = μF - D∇ln p, by Gauss and Hermite, out of rest and at it."""
     system, start = driven
     A, B, D = (np.asarray(x) for x in (system.drift, system.stiffness, np.diag(system.diffusion)))
-    for state in (start, system.at(0.4, start), system.at_rest()):
+    for state in (start, system.at(0.4, start), system.steady_state()):
         x, weights = hermite(state)
         v = -x @ A.T + D * np.linalg.solve(state.matrix, (x - np.asarray(state.vector)).T).T
         heat = weights @ (-x @ B.T * v)
@@ -245,7 +245,7 @@ def test_at_rest_the_heats_carry_all_entropy_and_are_sums_of_currents(x64):
     @jax.vmap
     def rates(*parameters):
         system = tml.LinearSystem(*parameters)
-        rest = system.at_rest()
+        rest = system.steady_state()
         heat, production = system.heat_rate(rest), system.entropy_production_rate(rest)
         return heat, system.heat_currents(), production
 
@@ -339,11 +339,13 @@ NO_REST = {
 @pytest.mark.parametrize("case", NO_REST)
 def test_what_does_not_come_to_rest_has_no_state_at_rest(dtype, case):
     drift, T = jnp.asarray(NO_REST[case][0], dtype), NO_REST[case][1]
-    rest = jax.jit(lambda drift: tml.LinearSystem(drift, T).at_rest().covariance)
+    rest = jax.jit(lambda drift: tml.LinearSystem(drift, T).steady_state().covariance)
     assert jnp.isnan(rest(drift)).all()
     calm = 3.5 * jnp.eye(2, dtype=dtype)
-    close(rest(drift + calm), tml.LinearSystem(drift + calm, T).at_rest().covariance, rtol=1e-5)
-    for quantity in ("at_rest", "heat_rate", "heat_currents", "entropy_production_rate"):
+    close(
+        rest(drift + calm), tml.LinearSystem(drift + calm, T).steady_state().covariance, rtol=1e-5
+    )
+    for quantity in ("steady_state", "heat_rate", "heat_currents", "entropy_production_rate"):
         with pytest.raises(ValueError, match="drift must have eigenvalues with positive real"):
             getattr(tml.LinearSystem(drift, T), quantity)()
 

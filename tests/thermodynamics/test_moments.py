@@ -67,7 +67,7 @@ def test_a_dragged_trap_does_the_work_of_friction(x64):
     end = found.state()
     np.testing.assert_allclose([end.mean, end.covariance], [v - lag[-1], BATH / k], rtol=1e-8)
     np.testing.assert_allclose(found.state(2).mean, found.mean[2])
-    assert str(found).startswith(f"Moments to t = 1: mean work {work[-1]:.6g}, heat {heat[-1]:.6g}")
+    assert str(found).startswith(f"Moments at t = 1, means\n  work          {work[-1]:.6g}\n")
 
 
 @pytest.mark.parametrize("jump", [0.0, 0.4, 0.5, 1.0])
@@ -198,7 +198,7 @@ def test_a_driven_pair_between_two_baths_is_that_linear_system(x64):
     heat = quad_vec(lambda t: np.asarray(exact.heat_rate(exact.at(t, start))), 0, 1, epsrel=1e-8)[0]
     np.testing.assert_allclose(found.heat_by_element[-1], heat, rtol=1e-7)
     np.testing.assert_allclose(found.entropy_flow[-1], heat @ [1 / 0.7, 1 / 1.0], rtol=1e-7)
-    rest = exact.at_rest()
+    rest = exact.steady_state()
     found = moments(exact.langevin(), rest.mean, rest.covariance)
     heat = SAVES[:, None] * np.asarray(exact.heat_rate())
     exact = {"heat_by_element": heat, "heat": heat.sum(1), "work": heat.sum(1)}

@@ -60,7 +60,7 @@ def quadrature(force):
 def test_a_tilted_ring_moves_and_spreads_as_its_integrals_say(force, assert_second_order):
     density, velocity, diffusion = quadrature(force)
     equation = ring(force)
-    np.testing.assert_allclose(equation.stationary(), density, rtol=5e-3)
+    np.testing.assert_allclose(equation.steady_state(), density, rtol=5e-3)
     # Two rounds of hills on as many cells: in a unit of half the length velocities are doubled.
     fine, coarse = equation.transport(), ring(2 * force, way=2.0).transport()
     velocities = [coarse.velocity / 2, fine.velocity]
@@ -97,7 +97,7 @@ def test_transport_is_that_of_the_largest_eigenvalue():
 @pytest.mark.parametrize("force", [1.5, -4.0])
 def test_a_ring_at_rest_dissipates_the_power_of_its_force(force):
     equation = ring(force)
-    density, moving = equation.stationary(), equation.transport()
+    density, moving = equation.steady_state(), equation.transport()
     power = force * moving.velocity
     np.testing.assert_allclose(equation.heat_rate(density), [power], rtol=1e-11)
     produced = equation.entropy_production_rate(density)
@@ -111,7 +111,7 @@ def test_a_ring_at_rest_dissipates_the_power_of_its_force(force):
 def test_a_flat_ring_is_exact():
     force = 1.5
     equation = ring(force, height=0.0)
-    density, moving = equation.stationary(), equation.transport()
+    density, moving = equation.steady_state(), equation.transport()
     np.testing.assert_allclose(density, 1, rtol=1e-12)
     np.testing.assert_allclose(moving.velocity, MOBILITY * force, rtol=1e-12)
     produced = equation.entropy_production_rate(density)
@@ -120,7 +120,7 @@ def test_a_flat_ring_is_exact():
     half = force / CELLS / BATH / 2
     np.testing.assert_allclose(moving.diffusion, DIFFUSION * half / np.tanh(half), rtol=1e-12)
     assert 1 < moving.diffusion * produced / moving.velocity**2 < 1 + 2e-3
-    assert str(moving).startswith("velocity 1.95, effective diffusion 0.65004")
+    assert str(moving) == "Transport\n  velocity   1.95\n  diffusion  0.650049"
 
 
 def test_a_mirrored_ring_turns_the_other_way():

@@ -10,11 +10,10 @@ from ..ensembles import (
 )
 from ..numerics.public import publish as _publish
 from ._baths import (
-    check_bath_shapes as check_bath_shapes,
-    check_baths as check_baths,
-    spread as spread,
+    Baths as Baths,
 )
 from ._controls import (
+    AbstractControl as AbstractControl,
     Constant as Constant,
     PiecewiseLinear as PiecewiseLinear,
     Ramp as Ramp,
@@ -24,6 +23,7 @@ from ._integrators import (
     EulerMaruyama as EulerMaruyama,
     ExactLinear as ExactLinear,
     Heun as Heun,
+    StepContext as StepContext,
 )
 from ._ledger import (
     Ledger as Ledger,
@@ -32,7 +32,14 @@ from ._observers import (
     AbstractObserver as AbstractObserver,
     Histogram as Histogram,
     Mean as Mean,
+    State as State,
     Variance as Variance,
+)
+from ._potentials import (
+    FromControl as FromControl,
+    HarmonicPotential as HarmonicPotential,
+    LinearForce as LinearForce,
+    QuadraticPotential as QuadraticPotential,
 )
 from ._simulate import (
     simulate as simulate,
@@ -46,6 +53,10 @@ from ._solution import (
 from ._systems import (
     AbstractSystem as AbstractSystem,
     Langevin as Langevin,
+)
+from ._types import (
+    StateTree as StateTree,
+    Time as Time,
 )
 
 _publish(globals())

@@ -1,4 +1,4 @@
-"""Baths: temperatures and mobilities given for the whole state, leaf by leaf, or in time."""
+"""Baths: temperature and mobility of a whole state, of its parts, or as functions of time."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,81 +6,84 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
-from ..numerics.arrays import is_concrete
+from ..numerics.arrays import as_parameters, is_concrete, known_now
 from ..numerics.checks import check_bound
-
-_FORMS = (
-    "must be a number, an array, a function of time, or a pytree of these whose structure begins "
-    "the state's"
-)
+from ._parameters import over_state, parameter_leaves
 
 
-def spread(name: str, parameter: Any, state: PyTree[Array], t: Array | None) -> PyTree[Array]:
-    """`parameter` at time t as a pytree of the state's structure.
+def _as_known_parameters(tree: PyTree[Any]) -> PyTree[Any]:
+    with known_now(tree):
+        return as_parameters(tree)
 
-    A leaf of `parameter` (a number, an array, or a function of time) covers the part of the state
-    that stands at its place. Scalars stay scalars; arrays are broadcast to the leaf's shape.
+
+class Baths(eqx.Module):
+    r"""Heat baths in contact with a state: temperature T and mobility μ, with k_B = 1.
+
+    $$dx = \mu F\,dt + \sqrt{2\mu T}\,dW$$
+
+    Args:
+        temperature: T >= 0 in units of energy, 1 by default: a number, an array that broadcasts
+            against a leaf of the state, a function of time, or a pytree of these whose structure is
+            a prefix of the state's (one bath for each part). T = 0 is deterministic.
+        mobility: μ >= 0, of the same forms.
+
+    Example:
+        >>> baths = Baths({"slow": 1.0, "fast": lambda t: 2 + t}, mobility=0.5)
+        >>> now = baths.at(3.0, {"slow": jnp.zeros(2), "fast": jnp.zeros(3)})
+        >>> float(now.temperature["fast"])
+        5.0
     """
 
-    def cover(value, part):
-        value = value(t) if callable(value) else value
+    temperature: PyTree[Any] = eqx.field(default=1.0, converter=_as_known_parameters)
+    mobility: PyTree[Any] = eqx.field(default=1.0, converter=_as_known_parameters)
 
-        def fit(leaf):
-            array = jnp.asarray(value, leaf.dtype)
-            if array.ndim == 0:
-                return array
-            try:
-                return jnp.broadcast_to(array, leaf.shape)
-            except ValueError:
-                raise ValueError(
-                    f"{name} of shape {array.shape} does not broadcast against a leaf of the "
-                    f"state of shape {leaf.shape}"
-                ) from None
+    def at(self, t: Float[Array, ""] | float, like: PyTree[Any]) -> "Baths":
+        """The baths at one time, with temperature and mobility as pytrees of a state's structure.
 
-        return jax.tree.map(fit, part)
+        Args:
+            t: time, scalar.
+            like: a state. Each leaf of the result has its dtype, and its shape or ().
 
-    try:
-        return jax.tree.map(cover, parameter, state, is_leaf=_acts(state))
-    except (TypeError, ValueError) as error:
-        if "broadcast" in str(error):
-            raise
-        raise ValueError(f"{name} {_FORMS}: {error}") from None
+        Raises:
+            ValueError: a bath that does not fit the state.
+        """
+        return Baths(
+            over_state("temperature", self.temperature, like, t, argument="time"),
+            over_state("mobility", self.mobility, like, t, argument="time"),
+        )
+
+    def check(self, like: PyTree[Any], times: Callable[[], Float[Array, " time"]]) -> Any:
+        """Validate T >= 0 and μ >= 0, both finite.
+
+        Args:
+            like: a state.
+            times: returns the times, `(time,)`, at which functions of time are checked; called only
+                if there are any.
+
+        Returns:
+            None where all values are known; else a traced flag, True where one is out of range.
+
+        Raises:
+            ValueError: a known value that is negative, not finite or no number.
+        """
+        flags = [
+            *_out_of_range("temperature", self.temperature, like, times),
+            *_out_of_range("mobility", self.mobility, like, times),
+        ]
+        return jnp.any(jnp.stack(flags)) if flags else None
 
 
-def _acts(state: PyTree[Array]) -> Any:
-    """Whether a node of a parameter is a function of time: callable, and no module of the state."""
-    modules = set()
-
-    def note(node):
-        modules.add(type(node))
-        return False
-
-    jax.tree.flatten(state, is_leaf=note)
-    return lambda node: callable(node) and type(node) not in modules
-
-
-def check_baths(system: Any, state: PyTree[Array], times: Callable[[], Array]) -> Array | None:
-    """ValueError for a bath that is negative or not finite, at `times()` if it depends on time.
-
-    Returns None when all is known, else a traced flag: true where a traced bath is out of range.
-    """
+def _out_of_range(
+    name: str, parameter: PyTree[Any], like: PyTree[Any], times: Callable[[], Array]
+) -> list[Bool[Array, ""]]:
+    """A flag for each traced value; ValueError for a known one that is negative or not finite."""
     flags = []
-    for name in ("temperature", "mobility"):
-        for leaf in jax.tree.leaves(getattr(system, name), is_leaf=_acts(state)):
-            if not (callable(leaf) or eqx.is_array_like(leaf)):
-                raise ValueError(f"{name} {_FORMS}, got {leaf!r}")
-            values: Any = jax.vmap(leaf)(times()) if callable(leaf) else leaf
+    for leaf in parameter_leaves(name, parameter, like, argument="time")[0]:
+        for values in jax.tree.leaves(jax.vmap(leaf)(times()) if callable(leaf) else leaf):
             if is_concrete(values):
                 check_bound(name, values, ">=", 0.0)
             else:
                 flags.append(~jnp.all(jnp.isfinite(values) & (values >= 0)))
-    return jnp.any(jnp.stack(flags)) if flags else None
-
-
-def check_bath_shapes(system: Any, state: PyTree[Array], t: Array) -> None:
-    """ValueError for a bath that does not fit one state."""
-    for name in ("temperature", "mobility"):
-        parameter = getattr(system, name)
-        jax.eval_shape(lambda x, t, p=parameter, n=name: spread(n, p, x, t), state, t)
+    return flags

@@ -1,5 +1,6 @@
-"""Controls: how an external parameter moves in time. Their arrays are leaves, to be tuned."""
+"""Controls: external parameters as functions of time. Their arrays are leaves, to be tuned."""
 
+import abc
 from typing import Any
 
 import equinox as eqx
@@ -9,10 +10,28 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from ..numerics.arrays import as_parameter, as_parameters, is_concrete
+from ._types import Time
 
 
-class Constant(eqx.Module):
-    r"""$\lambda(t) = \lambda_0$, a control that stands still.
+class AbstractControl(eqx.Module):
+    """A control λ(t), or a bath in time, whose breaks are known.
+
+    Any function of time serves as a control. Subclass this for one that jumps or has kinks: an
+    adaptive integration over time, as in `moment_equations`, then stops at each of them.
+    """
+
+    @property
+    @abc.abstractmethod
+    def breaks(self) -> Float[Array, " break"]:
+        """Times of jumps and kinks, `(break,)`; empty for a smooth control."""
+
+    @abc.abstractmethod
+    def __call__(self, t: Time) -> PyTree[Array]:
+        """λ(t), a pytree of one structure at all times."""
+
+
+class Constant(AbstractControl):
+    r"""A constant control, $\lambda(t) = \lambda_0$.
 
     Args:
         value: any pytree of numbers or arrays.
@@ -20,17 +39,21 @@ class Constant(eqx.Module):
 
     value: PyTree[Array] = eqx.field(converter=as_parameters)
 
-    def __call__(self, t: Float[Array, ""]) -> PyTree[Array]:
+    @property
+    def breaks(self) -> Float[Array, " break"]:
+        return jnp.zeros((0,))
+
+    def __call__(self, t: Time) -> PyTree[Array]:
         return self.value
 
 
-class Ramp(eqx.Module):
-    r"""$\lambda(t) = a + (b - a)\,\min(1, \max(0, (t - t_0)/(t_1 - t_0)))$.
+class Ramp(AbstractControl):
+    r"""A linear ramp, $\lambda(t) = a + (b - a)\,\min(1, \max(0, (t - t_0)/(t_1 - t_0)))$.
 
     Args:
         start: a, a pytree of numbers or arrays.
         end: b, of the same structure.
-        t0, t1: when the ramp begins and ends; constant outside. t1 > t0.
+        t0, t1: begin and end of the ramp, t1 > t0; constant outside.
 
     Raises:
         ValueError: t1 <= t0, or ends of different structure.
@@ -52,10 +75,9 @@ class Ramp(eqx.Module):
 
     @property
     def breaks(self) -> Float[Array, " break"]:
-        """Where it is not smooth: what integrates over time adaptively stops there."""
         return jnp.stack([self.t0, self.t1])
 
-    def __call__(self, t: Float[Array, ""]) -> PyTree[Array]:
+    def __call__(self, t: Time) -> PyTree[Array]:
         fraction = jnp.clip((t - self.t0) / (self.t1 - self.t0), 0, 1)
         return jax.tree.map(lambda a, b: a + fraction * (b - a), self.start, self.end)
 
@@ -66,8 +88,8 @@ def _knot_values(values: Any) -> Any:
     return as_parameters(values)
 
 
-class PiecewiseLinear(eqx.Module):
-    r"""A control that interpolates linearly between knots; a time given twice is a jump there.
+class PiecewiseLinear(AbstractControl):
+    r"""Linear interpolation between knots; a time that occurs twice is a jump.
 
     At a jump inside or at the end the later value holds; at the first knot the earlier value
     holds, so that a run that starts there starts before the jump, and the jump is work.
@@ -102,10 +124,10 @@ class PiecewiseLinear(eqx.Module):
         """A control from `start` at t0 to `end` at t1 that may jump at both.
 
         Args:
-            start, end: numbers or arrays, held at the ends.
+            start, end: numbers or arrays, the values at the ends.
             inside: `(knots, …)`, at least two: values at equal distances from just after t0 to
-                just before t1. What a protocol is optimised over.
-            t0, t1: when it begins and ends.
+                just before t1. Optimise a protocol over these.
+            t0, t1: begin and end.
         """
         inside = as_parameter(inside)
         ends = [
@@ -119,18 +141,17 @@ class PiecewiseLinear(eqx.Module):
 
     @property
     def breaks(self) -> Float[Array, " break"]:
-        """Where it is not smooth: what integrates over time adaptively stops there."""
         return self.times
 
-    def __call__(self, t: Float[Array, ""]) -> PyTree[Array]:
-        # t = t0 + n dt carries rounding: a few units of it must not miss a jump.
+    def __call__(self, t: Time) -> PyTree[Array]:
+        # t = t0 + n dt is rounded: a few units of rounding must not miss a jump.
         slack = 8 * jnp.finfo(self.times.dtype).eps * jnp.max(jnp.abs(self.times))
         last = self.times.shape[0] - 1
         right = jnp.searchsorted(self.times, t + slack, side="right")
         right = jnp.clip(jnp.where(t <= self.times[0], 1, right), 1, last)
         before, after = self.times[right - 1], self.times[right]
         width = after - before
-        # The bracket has no width only at a jump that begins or ends the control.
+        # The bracket has zero width only at a jump at the begin or end of the control.
         fraction = jnp.where(width > 0, (t - before) / jnp.where(width > 0, width, 1), 1)
         fraction = jnp.where(t <= self.times[0], 0, jnp.clip(fraction, 0, 1))
 

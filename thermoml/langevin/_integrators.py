@@ -1,4 +1,4 @@
-"""Integrators: one step of the Langevin equation, given the force and the noise of the step."""
+"""Integrators: one step of the Langevin equation, given its force, noise and baths."""
 
 import abc
 from collections.abc import Callable
@@ -7,42 +7,62 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PyTree
+from jaxtyping import Array, Float, PyTree
 
 from ..numerics.arrays import as_parameters
-from ._baths import spread
+from ._baths import Baths
+from ._parameters import over_state
+from ._types import StateTree
+
+
+class StepContext(eqx.Module):
+    """Everything that an integrator may use in one step of one trajectory.
+
+    Attributes:
+        force: F(x), at the control and sample of this step; like x.
+        force_here: F at the present state.
+        noise: independent standard normals, like the state.
+        control: λ at the end of the step.
+        baths: `Baths` at the end of the step; temperature and mobility are pytrees like the state,
+            each leaf a scalar or of the leaf's shape.
+        dt: the time step.
+    """
+
+    force: Callable[[StateTree], StateTree]
+    force_here: StateTree
+    noise: StateTree
+    control: Any
+    baths: Baths
+    dt: Float[Array, ""]
 
 
 class AbstractIntegrator(eqx.Module):
-    """How the state moves in one step."""
+    """A scheme for one step of the Langevin equation.
+
+    Subclass it for a scheme of your own; it then serves wherever a shipped one does:
+
+        class Midpoint(tml.langevin.AbstractIntegrator):
+            def step(self, context, state):
+                ...
+    """
 
     @abc.abstractmethod
-    def step(
-        self,
-        force: Callable[[PyTree[Array]], PyTree[Array]],
-        state: PyTree[Array],
-        force_here: PyTree[Array],
-        noise: PyTree[Array],
-        control: Any,
-        baths: tuple[PyTree[Array], PyTree[Array]],
-        dt: Array,
-    ) -> PyTree[Array]:
-        """The next state.
+    def step(self, context: StepContext, state: StateTree) -> StateTree:
+        """The state after one step: like `state`, of the same shapes and dtypes.
 
         Args:
-            force: F(x) at the control and sample of this step.
-            state: x; `force_here` is F(x), `noise` standard normals, both like x.
-            control: λ at the end of the step.
-            baths: temperature and mobility, each a pytree like x of scalars or full arrays.
-            dt: the time step.
+            context: force, noise, control, baths and dt of the step.
+            state: x before the step.
         """
 
 
-def _euler_maruyama(state, force, noise, baths, dt):
+def _euler_maruyama(context: StepContext, state: StateTree, force: StateTree) -> StateTree:
+    baths, dt = context.baths, context.dt
+
     def move(x, f, z, temperature, mobility):
         return x + mobility * f * dt + jnp.sqrt(2 * mobility * temperature * dt) * z
 
-    return jax.tree.map(move, state, force, noise, *baths)
+    return jax.tree.map(move, state, force, context.noise, baths.temperature, baths.mobility)
 
 
 class EulerMaruyama(AbstractIntegrator):
@@ -54,26 +74,26 @@ class EulerMaruyama(AbstractIntegrator):
     Source: Kloeden and Platen 1992, section 10.2.
     """
 
-    def step(self, force, state, force_here, noise, control, baths, dt):
-        return _euler_maruyama(state, force_here, noise, baths, dt)
+    def step(self, context: StepContext, state: StateTree) -> StateTree:
+        return _euler_maruyama(context, state, context.force_here)
 
 
 class Heun(AbstractIntegrator):
     r"""$\tilde x = x + \mu F(x)\,dt + \sqrt{2\mu T\,dt}\,z$,
     $x' = x + \tfrac12\mu[F(x) + F(\tilde x)]\,dt + \sqrt{2\mu T\,dt}\,z$.
 
-    Weak order 2 for the additive noise used here. Two forces a step.
+    Weak order 2 for additive noise, the only kind here. Two forces a step.
 
     Source: Kloeden and Platen 1992, section 15.1 (simplified for additive noise).
     """
 
-    def step(self, force, state, force_here, noise, control, baths, dt):
-        predicted = _euler_maruyama(state, force_here, noise, baths, dt)
-        mean = jax.tree.map(lambda a, b: (a + b) / 2, force_here, force(predicted))
-        return _euler_maruyama(state, mean, noise, baths, dt)
+    def step(self, context: StepContext, state: StateTree) -> StateTree:
+        predicted = _euler_maruyama(context, state, context.force_here)
+        ends = context.force_here, context.force(predicted)
+        return _euler_maruyama(context, state, jax.tree.map(lambda a, b: (a + b) / 2, *ends))
 
 
-def _relaxed(x: Array) -> Array:
+def _relaxed(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """(1 - exp(-x))/x, smooth through x = 0."""
     small = jnp.abs(x) < 1e-4
     safe = jnp.where(small, 1, x)
@@ -81,7 +101,7 @@ def _relaxed(x: Array) -> Array:
 
 
 class ExactLinear(AbstractIntegrator):
-    r"""The linear part $-Kx$ of the force solved exactly, the rest held during the step.
+    r"""An exponential step: the linear part $-Kx$ of the force exactly, the rest held constant.
 
     With $a = \mu K dt$ and $\varphi(a) = (1 - e^{-a})/a$:
     $$x' = x + \varphi(a)\,\mu F(x)\,dt + \sqrt{2\mu T\,dt\,\varphi(2a)}\;z.$$
@@ -89,22 +109,26 @@ class ExactLinear(AbstractIntegrator):
     stability limit. For other forces it is an exponential Euler step of weak order 1.
 
     Args:
-        stiffness: K, elementwise: a number, an array that broadcasts against a leaf, a pytree
-            prefix of the state of these, or a function of the control that returns one (for a
-            trap whose stiffness is the control). Zero and negative values are allowed.
+        stiffness: K, elementwise, such as `trap.stiffness` of a `HarmonicPotential`: a number, an
+            array that broadcasts against a leaf, a function of the control that returns one (for a
+            trap whose stiffness is the control), or a pytree of these whose structure is a prefix
+            of the state's. Zero and negative values are allowed.
 
     Source: Uhlenbeck and Ornstein 1930; Gillespie 1996, Phys. Rev. E 54, 2084.
     """
 
-    stiffness: Any = eqx.field(converter=as_parameters)
+    stiffness: PyTree[Any] = eqx.field(converter=as_parameters)
 
-    def step(self, force, state, force_here, noise, control, baths, dt):
-        stiffness = self.stiffness(control) if callable(self.stiffness) else self.stiffness
-        stiffness = spread("stiffness", stiffness, state, None)
+    def step(self, context: StepContext, state: StateTree) -> StateTree:
+        baths, dt = context.baths, context.dt
+        stiffness = over_state(
+            "stiffness", self.stiffness, state, context.control, argument="the control"
+        )
 
         def move(x, f, z, temperature, mobility, k):
             decay = mobility * k * dt
-            spread_ = jnp.sqrt(2 * mobility * temperature * dt * _relaxed(2 * decay))
-            return x + _relaxed(decay) * mobility * f * dt + spread_ * z
+            width = jnp.sqrt(2 * mobility * temperature * dt * _relaxed(2 * decay))
+            return x + _relaxed(decay) * mobility * f * dt + width * z
 
-        return jax.tree.map(move, state, force_here, noise, *baths, stiffness)
+        parameters = baths.temperature, baths.mobility, stiffness
+        return jax.tree.map(move, state, context.force_here, context.noise, *parameters)

@@ -12,7 +12,7 @@ from ._systems import AbstractSystem
 
 
 class Forces(eqx.Module):
-    """U, F and the drive f at one state, control and sample."""
+    """Energy U, total force F and drive f at one state, control and sample."""
 
     energy: Float[Array, ""]
     force: PyTree[Array]
@@ -20,7 +20,7 @@ class Forces(eqx.Module):
 
 
 def evaluate(system: AbstractSystem, state: PyTree[Array], control: Any, sample: Any) -> Forces:
-    """The energy and the forces at one state. One gradient of the energy, one drive."""
+    """Energy and forces at one state, by one gradient of the energy and one call of the drive."""
     energy, gradient = jax.value_and_grad(system.energy)(state, control, sample)
     drive = system.drive_force(state, control, sample)
     if drive is None:
@@ -42,13 +42,13 @@ def _is_sum(value: Any) -> bool:
 class Ledger(eqx.Module):
     r"""Cumulative work, heat and entropy flow of one trajectory.
 
-    In a step the control moves first, λ→λ', then the state, x→x', with the sample ξ held:
+    In a step the control moves first, λ→λ', then the state, x→x', at a fixed sample ξ:
     $$\delta W = U(x, \lambda', \xi) - U_\text{before} + f\circ dx, \qquad
       \delta Q = -[U(x', \lambda', \xi) - U(x, \lambda', \xi)] + f\circ dx,$$
     with ∘ the mean of both end points (Stratonovich). U_before is the energy at the end of the
-    last step, so a new sample that enters U is work. Hence dU = δW - δQ identically. Heat counts
-    positive into the bath. Leaf by leaf $\delta Q_l = F_l\circ dx_l$, whose sum differs from δQ by
-    O(|dx|³), not at all for quadratic U.
+    last step, so a new sample that enters U is work. Hence dU = δW - δQ identically. Heat is
+    positive into the bath. Leaf by leaf $\delta Q_l = F_l\circ dx_l$; the sum differs from δQ by
+    O(|dx|³), and not at all for quadratic U.
 
     Source: Sekimoto 2010, ch. 4; Seifert 2012, eqs. 8-15.
     """
@@ -60,7 +60,7 @@ class Ledger(eqx.Module):
 
     @classmethod
     def empty(cls, state: PyTree[Array], dtype: Any) -> "Ledger":
-        """A ledger with nothing in it, for one state."""
+        """An empty ledger for one state."""
         zero = CompensatedSum.zeros((), dtype)
         by_leaf = jax.tree.map(lambda _: zero, state)
         return cls(zero, zero, by_leaf, by_leaf)
@@ -77,7 +77,14 @@ class Ledger(eqx.Module):
         move: PyTree[Array],
         temperature: PyTree[Array],
     ) -> "Ledger":
-        """The ledger after a step from `start` to `end` (same λ', ξ) with displacement `move`."""
+        """The ledger after a step from `start` to `end` (same λ', ξ) with displacement `move`.
+
+        Args:
+            energy_before: U at the end of the last step.
+            start, end: energy and forces at both ends of the step.
+            move: dx, like the state.
+            temperature: T like the state, each leaf a scalar or of the leaf's shape.
+        """
         leaf_heat = _stratonovich(start.force, end.force, move)
         driven = jnp.zeros_like(start.energy)
         if start.drive is not None:
@@ -89,10 +96,9 @@ class Ledger(eqx.Module):
             return jnp.sum(jnp.where(heated, ratio, jnp.nan))  # undefined for a bath at T = 0
 
         flows = jax.tree.map(flow, start.force, end.force, move, temperature)
-        add = lambda total, term: total.add(term)  # noqa: E731
         return Ledger(
             self.work.add(start.energy - energy_before + driven),
             self.heat.add(start.energy - end.energy + driven),
-            jax.tree.map(add, self.heat_by_leaf, leaf_heat, is_leaf=_is_sum),
-            jax.tree.map(add, self.entropy_flow_by_leaf, flows, is_leaf=_is_sum),
+            jax.tree.map(CompensatedSum.add, self.heat_by_leaf, leaf_heat, is_leaf=_is_sum),
+            jax.tree.map(CompensatedSum.add, self.entropy_flow_by_leaf, flows, is_leaf=_is_sum),
         )

@@ -1,4 +1,4 @@
-"""Observers: statistics of every step that are streamed, never stored."""
+"""Observables at saves, and observers: statistics of every step, streamed and never stored."""
 
 import abc
 from collections.abc import Callable
@@ -11,15 +11,26 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from ..numerics.arrays import as_parameter, is_concrete
+from ._types import StateTree, Time
 
 Observable = Callable[[Any, Any, Array], PyTree[Array]]
 
 
-class AbstractObserver(eqx.Module):
-    """A statistic that sees the state after every step, the initial state included.
+class State(eqx.Module):
+    """The state itself, as an observable: `observables={"state": State()}` records it at saves.
 
-    `init` makes the carry from the first state, `update` takes one more, `result` turns the carry
-    into the value that is recorded at each save. All see one trajectory.
+    Memory: O(trajectories · saves · d).
+    """
+
+    def __call__(self, x: StateTree, control: Any, t: Time) -> StateTree:
+        return x
+
+
+class AbstractObserver(eqx.Module):
+    """A statistic of one trajectory over the states after every step, the initial one included.
+
+    `init` makes the carry from the first state, `update` adds one more state, and `result` turns
+    the carry into the value that is recorded at each save.
     """
 
     @abc.abstractmethod
@@ -32,7 +43,7 @@ class AbstractObserver(eqx.Module):
 
     @abc.abstractmethod
     def result(self, carry: PyTree[Array]) -> PyTree[Array]:
-        """What is recorded at a save."""
+        """The value recorded at a save."""
 
 
 class Mean(AbstractObserver):

@@ -24,7 +24,6 @@ from ..ensembles import (
 from ..numerics.arrays import argument, cast_floats, default_int, is_concrete, shared_float
 from ..numerics.checks import check_count, count_matches
 from ..numerics.compile import compiled
-from ._baths import check_baths
 from ._integrators import AbstractIntegrator, EulerMaruyama
 from ._observers import AbstractObserver, Observable
 from ._process import LangevinProcess
@@ -156,7 +155,7 @@ def _with_checked_baths(
     def times():
         return jnp.linspace(t0, t1, min(n_steps, 1000) + 1, dtype=clock.dt.dtype)
 
-    out_of_range = check_baths(system, states, times)
+    out_of_range = system.baths.check(states, times)
     if out_of_range is None:
         return clock
     # Attached to the scalar dt; attached to an array, it would gather that from all devices.

@@ -11,7 +11,6 @@ from ..ensembles import INITIAL, Clock
 from ..numerics.arrays import argument, cast_floats, default_int, shared_float
 from ..numerics.checks import count_matches
 from ..numerics.random import trajectory_key
-from ._baths import check_bath_shapes
 from ._ledger import Ledger
 from ._solution import Batch, Checkpoint
 from ._stepper import Stepper
@@ -87,7 +86,7 @@ def _check_shapes(system: AbstractSystem, state: PyTree[Array], clock: Clock) ->
             raise ValueError(
                 f"the drive must return a force like the state {shapes[1]}, got {shapes[0]}"
             )
-    check_bath_shapes(system, state, clock.time_origin)
+    jax.eval_shape(system.baths.at, clock.time_origin, state)
 
 
 def begin(stepper: Stepper, start: Start) -> Checkpoint:

@@ -10,8 +10,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from ..ensembles import NOISE, SAMPLE, Clock
 from ..numerics.random import trajectory_key
-from ._baths import spread
-from ._integrators import AbstractIntegrator
+from ._integrators import AbstractIntegrator, StepContext
 from ._ledger import Forces, Ledger, evaluate
 from ._observers import AbstractObserver
 from ._systems import AbstractSystem
@@ -59,27 +58,25 @@ class Stepper(eqx.Module):
         t, dt = self.clock.time(step + 1), self.clock.dt
         control = self.system.control_at(t)
         sample = self.sample(index, step)
-        baths = (
-            spread("temperature", self.system.temperature, walker.state, t),
-            spread("mobility", self.system.mobility, walker.state, t),
-        )
+        baths = self.system.baths.at(t, walker.state)
 
         def forces_at(state):
             return evaluate(self.system, state, control, sample)
 
         start = forces_at(walker.state) if walker.forces is None else walker.forces
-        state = self.integrator.step(
-            lambda x: forces_at(x).force,
-            walker.state,
-            start.force,
-            _noise(jax.random.fold_in(trajectory_key(self.key, index, NOISE), step), walker.state),
-            control,
-            baths,
-            dt,
+        key = jax.random.fold_in(trajectory_key(self.key, index, NOISE), step)
+        context = StepContext(
+            force=lambda x: forces_at(x).force,
+            force_here=start.force,
+            noise=_noise(key, walker.state),
+            control=control,
+            baths=baths,
+            dt=dt,
         )
+        state = self.integrator.step(context, walker.state)
         end = forces_at(state)
         move = jax.tree.map(jnp.subtract, state, walker.state)
-        ledger = walker.ledger.record(walker.energy, start, end, move, baths[0])
+        ledger = walker.ledger.record(walker.energy, start, end, move, baths.temperature)
         good = jnp.isfinite(end.energy) & jnp.isfinite(ledger.heat.total)
         return Walker(
             state,

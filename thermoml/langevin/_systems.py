@@ -1,4 +1,4 @@
-"""Systems: what a Langevin simulation needs to know about the physics."""
+"""Systems: the physics of a Langevin simulation."""
 
 import abc
 from collections.abc import Callable
@@ -8,8 +8,8 @@ import equinox as eqx
 from jaxtyping import Array, Float, Key, PyTree
 
 from ..numerics.arrays import as_parameters
-
-State = PyTree[Float[Array, "..."]]
+from ._baths import Baths
+from ._types import StateTree
 
 
 class AbstractSystem(eqx.Module):
@@ -20,37 +20,40 @@ class AbstractSystem(eqx.Module):
 
     x is the state (any pytree of floating arrays), λ(t) the control, ξ a sample of the environment
     drawn anew for each step (a batch of inputs, say), f a drive whose work is not stored in U.
-    Subclass this for systems with samples; `Langevin` covers the rest. k_B = 1.
+    Subclass it for systems with samples; `Langevin` covers the rest. k_B = 1.
 
     Attributes:
-        temperature, mobility: T and μ. Each a number, an array that broadcasts against a leaf of
-            the state, a function of time, or a pytree of these whose structure is a prefix of the
-            state's (one bath per leaf). Both must be >= 0.
+        temperature, mobility: T and μ, both >= 0, in any form that `Baths` takes.
+        baths: both together, as `Baths`.
     """
 
     temperature: eqx.AbstractVar[Any]
     mobility: eqx.AbstractVar[Any]
 
+    @property
+    def baths(self) -> Baths:
+        return Baths(self.temperature, self.mobility)
+
     @abc.abstractmethod
-    def energy(self, state: State, control: Any, sample: Any) -> Float[Array, ""]:
+    def energy(self, state: StateTree, control: Any, sample: Any) -> Float[Array, ""]:
         """U(x, λ, ξ), a scalar."""
 
     @abc.abstractmethod
-    def drive_force(self, state: State, control: Any, sample: Any) -> State | None:
-        """f(x, λ, ξ), like the state, or None where there is no drive."""
+    def drive_force(self, state: StateTree, control: Any, sample: Any) -> StateTree | None:
+        """f(x, λ, ξ), like the state, or None without a drive."""
 
     @abc.abstractmethod
     def control_at(self, t: Float[Array, ""]) -> Any:
-        """λ(t), or None where there is no control."""
+        """λ(t), or None without a control."""
 
     @abc.abstractmethod
     def draw(self, key: Key[Array, ""]) -> Any:
-        """A sample ξ for one step, or None where the environment shows nothing."""
+        """A sample ξ for one step, or None for an environment without samples."""
 
     @property
     @abc.abstractmethod
     def autonomous(self) -> bool:
-        """True when neither λ nor ξ changes: a force found at a step's end serves the next."""
+        """True if neither λ nor ξ changes, so that the force at a step's end serves the next."""
 
 
 class Langevin(AbstractSystem):
@@ -59,43 +62,63 @@ class Langevin(AbstractSystem):
     $$dx = \mu\,[-\partial_x U(x, \lambda(t)) + f(x, \lambda(t))]\,dt + \sqrt{2\mu T}\,dW$$
 
     Args:
-        potential: `potential(x, control) -> scalar`, the energy U.
-        drive: `drive(x, control) -> force like x`, a force f outside the potential; None for none.
+        potential: `potential(x, control) -> scalar`, the energy U, such as `HarmonicPotential`.
+        drive: `drive(x, control) -> force like x`, a force f outside the potential, or None.
         control: `control(t) -> pytree`; None passes `None` to `potential` and `drive`. Prefer
-            `Constant`, `Ramp`, `PiecewiseLinear` or a module of yours: their arrays are leaves.
-            A lambda is known by its identity, so a new one compiles again.
-        temperature, mobility: see `AbstractSystem`. T = 0 is deterministic.
+            `Constant`, `Ramp`, `PiecewiseLinear` or a module of your own: their arrays are leaves.
+            A lambda is compared by identity, so each new one compiles again.
+        temperature, mobility: T and μ, 1 by default, in any form that `Baths` takes.
+        baths: both together, a `Baths`, in place of `temperature` and `mobility`.
 
     Raises:
-        TypeError: potential, drive or control is not callable.
+        TypeError: potential, drive or control is not callable, or `baths` is no `Baths` or given
+            in addition to temperature or mobility.
 
     Source: Sekimoto 2010, Stochastic Energetics, ch. 1 and 4; Seifert 2012, section 2.
     """
 
     potential: Callable[[Any, Any], Float[Array, ""]]
-    drive: Callable[[Any, Any], Any] | None = eqx.field(default=None, kw_only=True)
-    control: Callable[[Any], Any] | None = eqx.field(default=None, kw_only=True)
-    temperature: Any = eqx.field(default=1.0, kw_only=True, converter=as_parameters)
-    mobility: Any = eqx.field(default=1.0, kw_only=True, converter=as_parameters)
+    drive: Callable[[Any, Any], StateTree] | None
+    control: Callable[[Any], Any] | None
+    temperature: PyTree[Any]
+    mobility: PyTree[Any]
 
-    def __check_init__(self):
-        if not callable(self.potential):
-            raise TypeError(f"potential must be callable, got {self.potential!r}")
-        for name in ("drive", "control"):
-            value = getattr(self, name)
-            if value is not None and not callable(value):
-                raise TypeError(f"{name} must be callable or None, got {value!r}")
+    def __init__(
+        self,
+        potential: Callable[[Any, Any], Float[Array, ""]],
+        *,
+        drive: Callable[[Any, Any], StateTree] | None = None,
+        control: Callable[[Any], Any] | None = None,
+        temperature: PyTree[Any] = None,
+        mobility: PyTree[Any] = None,
+        baths: Baths | None = None,
+    ):
+        if not callable(potential):
+            raise TypeError(f"potential must be callable, got {potential!r}")
+        for name, function in (("drive", drive), ("control", control)):
+            if function is not None and not callable(function):
+                raise TypeError(f"{name} must be callable or None, got {function!r}")
+        self.potential, self.drive, self.control = potential, drive, control
+        if baths is None:
+            self.temperature = as_parameters(1.0 if temperature is None else temperature)
+            self.mobility = as_parameters(1.0 if mobility is None else mobility)
+            return
+        if not isinstance(baths, Baths):
+            raise TypeError(f"baths must be Baths(temperature, mobility), got {baths!r}")
+        if temperature is not None or mobility is not None:
+            raise TypeError("baths stand for temperature and mobility: pass either, not both")
+        self.temperature, self.mobility = baths.temperature, baths.mobility
 
-    def energy(self, state, control, sample):
+    def energy(self, state: StateTree, control: Any, sample: Any) -> Float[Array, ""]:
         return self.potential(state, control)
 
-    def drive_force(self, state, control, sample):
+    def drive_force(self, state: StateTree, control: Any, sample: Any) -> StateTree | None:
         return None if self.drive is None else self.drive(state, control)
 
-    def control_at(self, t):
+    def control_at(self, t: Float[Array, ""]) -> Any:
         return None if self.control is None else self.control(t)
 
-    def draw(self, key):
+    def draw(self, key: Key[Array, ""]) -> Any:
         return None
 
     @property

@@ -1,25 +1,33 @@
-"""What trajectories tell: free energies, fluctuation relations, entropies; exact references."""
+"""Stochastic thermodynamics: free energies, fluctuation relations, entropies, exact references."""
 
 from ..numerics.public import publish as _publish
 from ._cycle import (
+    ConjugateForce as ConjugateForce,
     Cycle as Cycle,
-    CycleResult as CycleResult,
+    CycleProtocol as CycleProtocol,
     Stroke as Stroke,
 )
 from ._cycle_result import (
+    CycleResult as CycleResult,
+)
+from ._cycle_rounds import (
     settled_rounds as settled_rounds,
 )
 from ._entropy import (
-    Entropy as Entropy,
     block_entropy as block_entropy,
-    entropy_production as entropy_production,
-    gaussian_entropy as gaussian_entropy,
-    knn_entropy as knn_entropy,
     mixture_entropy as mixture_entropy,
     normal_entropy as normal_entropy,
-    system_entropy as system_entropy,
     truncated_normal_entropy as truncated_normal_entropy,
     uniform_entropy as uniform_entropy,
+)
+from ._entropy_estimates import (
+    Entropy as Entropy,
+    gaussian_entropy as gaussian_entropy,
+    knn_entropy as knn_entropy,
+)
+from ._entropy_production import (
+    entropy_production as entropy_production,
+    system_entropy as system_entropy,
 )
 from ._fluctuations import (
     Crooks as Crooks,
@@ -31,6 +39,8 @@ from ._fluctuations import (
 )
 from ._fokker_planck import (
     FokkerPlanck as FokkerPlanck,
+)
+from ._fokker_planck_solution import (
     FokkerPlanckSolution as FokkerPlanckSolution,
     Transport as Transport,
 )

@@ -1,4 +1,4 @@
-"""Engines: systems taken round a cycle of control and bath temperature."""
+"""Engines: systems driven through a cycle of control and bath temperature."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -7,14 +7,32 @@ from typing import Any, Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, PyTree
 
-from ..langevin import AbstractIntegrator, Constant, EulerMaruyama, Langevin, Solution, simulate
+from ..langevin import (
+    AbstractControl,
+    AbstractIntegrator,
+    Constant,
+    EulerMaruyama,
+    Langevin,
+    Solution,
+    State,
+    Time,
+    simulate,
+)
 from ..numerics.arrays import as_parameter, as_parameters, cast_floats, known_now
 from ..numerics.checks import check_bound, check_count, count_steps
-from ._cycle_result import CycleResult, from_moments, from_trajectories
-from ._moments import Moments, check_linear, moment_equations
+from ._cycle_result import CycleResult, Diagram, cycle_result
+from ._cycle_rounds import (
+    entropy_over_rounds,
+    mean_over_rounds,
+    save_places,
+    settled_rounds,
+    steady_round,
+)
+from ._entropy import normal_entropy
+from ._entropy_production import Density
+from ._moments import Moments, check_linear
 from ._normal import NormalState
 
 
@@ -22,9 +40,9 @@ class Stroke(eqx.Module):
     """A part of a cycle, in contact with one bath.
 
     Args:
-        control: a control λ of the time since the stroke began, such as `Ramp(4.0, 1.0, t1=2.0)`;
-            a number or another pytree of arrays is held. Where it does not begin as the stroke
-            before has ended, the control jumps, and that is work alone.
+        control: λ as a function of the time since the stroke began, such as
+            `Ramp(4.0, 1.0, t1=2.0)`; a number or another pytree of arrays is constant. If it does
+            not begin at the end of the stroke before, the control jumps, which is work only.
         duration: > 0.
         bath: the name of one of the cycle's baths.
 
@@ -32,11 +50,17 @@ class Stroke(eqx.Module):
         ValueError: a duration that is not positive.
     """
 
-    control: Callable[[Any], Any]
+    control: Callable[[Float[Array, ""]], PyTree[Array]]
     duration: Float[Array, ""]
     bath: str = eqx.field(static=True)
 
-    def __init__(self, control: Any, *, duration: Any, bath: str):
+    def __init__(
+        self,
+        control: Callable[[Float[Array, ""]], PyTree[Array]] | PyTree[Any],
+        *,
+        duration: Any,
+        bath: str,
+    ):
         check_bound("duration", duration, ">", 0.0)
         self.control = control if callable(control) else Constant(control)
         with known_now(duration):
@@ -45,12 +69,12 @@ class Stroke(eqx.Module):
 
 
 class Cycle(eqx.Module):
-    r"""An engine: strokes of control λ and bath, over and over.
+    r"""An engine: a periodic sequence of strokes, each with its control λ and bath.
 
     $$\eta = \frac{-W}{Q_\text{in}} \le 1 - \frac{T_\text{cold}}{T_\text{hot}}$$
 
     with W the work done on the system in one round and Q_in the heat from all baths that give
-    heat. Once it has settled, every round is like the one before.
+    heat. In the steady state all rounds have the same law.
 
     Args:
         potential: `potential(x, control) -> scalar`, as in `Langevin`.
@@ -59,8 +83,8 @@ class Cycle(eqx.Module):
         drive, mobility: as in `Langevin`.
 
     Raises:
-        TypeError, ValueError: strokes that are not, a bath without a temperature, or one that is
-            not positive, controls of different structure.
+        TypeError, ValueError: fewer than two strokes or objects of another type, a bath without a
+            temperature or with one that is not positive, or controls of different structure.
 
     Source: Sekimoto 2010, ch. 8; the harmonic Stirling engine: Schmiedl and Seifert 2008, EPL 81,
     20003; Blickle and Bechinger 2012, Nature Phys. 8, 143.
@@ -69,8 +93,8 @@ class Cycle(eqx.Module):
     potential: Callable[[Any, Any], Float[Array, ""]]
     strokes: tuple[Stroke, ...]
     temperatures: dict[str, Float[Array, ""]]
-    drive: Callable[[Any, Any], Any] | None
-    mobility: Any
+    drive: Callable[[Any, Any], PyTree[Array]] | None
+    mobility: PyTree[Any]
 
     def __init__(
         self,
@@ -78,8 +102,8 @@ class Cycle(eqx.Module):
         strokes: Sequence[Stroke],
         *,
         temperatures: Mapping[str, Any],
-        drive: Callable[[Any, Any], Any] | None = None,
-        mobility: Any = 1.0,
+        drive: Callable[[Any, Any], PyTree[Array]] | None = None,
+        mobility: PyTree[Any] = 1.0,
     ):
         self.potential = potential
         self.strokes = tuple(strokes)
@@ -106,11 +130,12 @@ class Cycle(eqx.Module):
 
     @property
     def ends(self) -> Float[Array, " stroke"]:
-        """When each stroke ends, in the first round."""
+        """The end of each stroke in the first round."""
         return jnp.cumsum(jnp.stack([stroke.duration for stroke in self.strokes]))
 
     @property
     def period(self) -> Float[Array, ""]:
+        """The duration of a round."""
         return self.ends[-1]
 
     @property
@@ -119,22 +144,22 @@ class Cycle(eqx.Module):
         return Langevin(
             self.potential,
             drive=self.drive,
-            control=_Repeated(self, "control"),
-            temperature=_Repeated(self, "temperature"),
+            control=CycleProtocol(self, "control"),
+            temperature=CycleProtocol(self, "temperature"),
             mobility=self.mobility,
         )
 
     def moment_equations(
         self, *, state: Float[Array, "..."] | float = 0.0, points: int = 25
     ) -> CycleResult:
-        r"""The settled round of a harmonic engine, exact: see `moment_equations`.
+        r"""The steady state of a harmonic engine, exact: see `moment_equations`.
 
-        Mean and covariance after a round are linear in those before; the settled state is the
-        solution of that. Differentiable in temperatures, durations and controls.
+        Mean and covariance after a round are affine functions of those before; the steady state
+        is the fixed point. Differentiable in temperatures, durations and controls.
 
         Args:
-            state: an example, for its shape `(d,)` or (); its values do not matter.
-            points: how many points of each stroke are kept for diagrams.
+            state: an example of shape `(d,)` or (); its values do not matter.
+            points: number of points of each stroke in the diagrams.
 
         Returns:
             A `CycleResult` with standard errors 0.
@@ -149,8 +174,11 @@ class Cycle(eqx.Module):
         system, period = cast_floats(self.system, mean.dtype), self.period.astype(mean.dtype)
         times = self._points(points).astype(mean.dtype).at[-1].set(period)
         check_linear(system, mean, times)
-        found = _settled_round(system, mean, times)
-        return from_moments(self, found, points)
+        moments = steady_round(system, mean, times)
+        conjugate, entropy = jax.vmap(self._means)(moments)
+        diagram = self._diagram(moments.times, moments.control, conjugate, entropy)
+        heat = jnp.diff(moments.heat[::points])
+        return self._result(moments.work[None, -1], heat[None], diagram)
 
     def simulate(
         self,
@@ -162,18 +190,18 @@ class Cycle(eqx.Module):
         rounds: int = 10,
         settle: int = 5,
         integrator: AbstractIntegrator = EulerMaruyama(),  # noqa: B008 (an immutable module)
-        density: Literal["normal", "neighbours"] = "normal",
+        density: Density = "normal",
         throw: bool = True,
     ) -> CycleResult:
-        """The settled round of any engine, from simulated trajectories.
+        """The steady state of any engine, from simulated trajectories.
 
         Args:
-            state: where trajectories begin, as in `simulate`.
+            state: the initial state, as in `simulate`.
             dt: time step; it must divide every stroke.
             key, n_trajectories, integrator, throw: as in `simulate`; at least two trajectories.
-            rounds: how many are averaged.
-            settle: how many are run before.
-            density: how the entropy of the diagrams is estimated, see `system_entropy`.
+            rounds: number of rounds that are averaged.
+            settle: number of rounds that are run first.
+            density: estimator of the entropy in the diagrams, see `system_entropy`.
 
         Returns:
             A `CycleResult`, with standard errors over the trajectories.
@@ -197,16 +225,25 @@ class Cycle(eqx.Module):
             n_trajectories=n_trajectories,
             throw=throw,
         )
-        return from_trajectories(self, solution, saves, rounds, density)
+        work, heat = settled_rounds(solution, saves, rounds)
+        places = save_places(solution, saves, rounds)
+        times = solution.times[places[0]] - solution.times[places[0, 0]]
+        diagram = self._diagram(
+            times,
+            jax.vmap(self.system.control_at)(times),
+            mean_over_rounds(solution.observables["conjugate"], places),
+            entropy_over_rounds(solution.observables["x"], places, density),
+        )
+        return self._result(work, heat, diagram)
 
     def trajectories(
         self, state: Any, *, dt: float, rounds: int, settle: int = 0, **how: Any
     ) -> tuple[Solution, list[int]]:
-        """All rounds of an engine as `simulate` returns them, saved so that strokes end at saves.
+        """All rounds of an engine as `simulate` returns them, with a save at the end of strokes.
 
         Args:
             state, dt: as in `simulate`; dt must divide every stroke.
-            rounds, settle: how many rounds in all, the sum of both.
+            rounds, settle: numbers of rounds; both are run, one after the other.
             how: further arguments of `simulate`.
 
         Returns:
@@ -227,7 +264,7 @@ class Cycle(eqx.Module):
             t1=sum(steps) * dt * (rounds + settle),
             dt=dt,
             save_every=save_every,
-            observables={"x": _state_of, "conjugate": _Conjugate(self.potential)},
+            observables={"x": State(), "conjugate": ConjugateForce(self.potential)},
             **how,
         )
         return solution, [n // save_every for n in steps]
@@ -242,62 +279,68 @@ class Cycle(eqx.Module):
         ]
         return jnp.concatenate([starts[:1], *parts])
 
+    def _means(self, now: Moments) -> tuple[PyTree[Array], Float[Array, ""]]:
+        """⟨∂U/∂λ⟩ and entropy of the normal distribution at one time."""
+        state = NormalState(now.mean, now.covariance)
 
-@eqx.filter_jit
-def _settled_round(system: Langevin, mean: Array, times: Array) -> Moments:
-    """The round that ends in the normal distribution in which it began."""
-    size, shape = mean.size, mean.shape
-    upper = np.triu_indices(size)
-    unit = jnp.eye(size + len(upper[0]), dtype=mean.dtype)
-    starts = jnp.concatenate([jnp.zeros_like(unit[:1]), unit, jnp.zeros_like(unit[:1])])
-    count = starts.shape[0]
+        def energy(control):
+            return state.expectation(lambda x: self.potential(x, control))
 
-    def after_round(carry, i):
-        # What the round makes of 0 and of each unit vector tells what it leaves as it is.
-        ends, _ = carry
-        known = i == count - 1
-        change = jnp.where(known, (ends[1:-1] - ends[:1]).T, 0)
-        settled = jnp.linalg.solve(unit - change, ends[0])
-        entries = jnp.where(known, settled, starts[i])
-        half = jnp.zeros((size, size), mean.dtype).at[upper].set(entries[size:])
-        covariance = half + half.T - jnp.diag(jnp.diagonal(half))
-        start = NormalState(jnp.reshape(entries[:size], shape), jnp.reshape(covariance, shape * 2))
-        found = moment_equations(system, start, t1=times[-1], saves=times)
-        end = found.state()
-        return (ends.at[i].set(jnp.concatenate([end.vector, end.matrix[upper]])), found), None
+        return jax.grad(energy)(now.control), normal_entropy(state.matrix)
 
-    layout = eqx.filter_eval_shape(
-        lambda: moment_equations(
-            system, NormalState(mean, jnp.zeros(shape * 2, mean.dtype)), t1=times[-1], saves=times
+    def _diagram(
+        self,
+        times: Float[Array, " point"],
+        control: PyTree[Array],
+        conjugate: PyTree[Array],
+        entropy: Float[Array, " point"],
+    ) -> Diagram:
+        temperature = jax.vmap(self.system.temperature)(times)
+        return Diagram(times, control, conjugate, temperature, entropy)
+
+    def _result(
+        self,
+        work: Float[Array, " trajectory"],
+        heat_by_stroke: Float[Array, "trajectory stroke"],
+        diagram: Diagram,
+    ) -> CycleResult:
+        return cycle_result(
+            work,
+            heat_by_stroke,
+            baths=[stroke.bath for stroke in self.strokes],
+            temperatures=self.temperatures,
+            period=self.period,
+            diagram=diagram,
         )
-    )
-    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), layout)
-    (_, found), _ = jax.lax.scan(after_round, (starts, nothing), jnp.arange(count))
-    return found
 
 
-class _Repeated(eqx.Module):
-    """Control or temperature of a cycle at any time; a stroke's end still belongs to it."""
+class CycleProtocol(AbstractControl):
+    """Control or temperature of a cycle at any time; the end of a stroke belongs to it.
+
+    Args:
+        cycle: a `Cycle`.
+        what: "control" or "temperature".
+    """
 
     cycle: Cycle
     what: Literal["control", "temperature"] = eqx.field(static=True)
 
     @property
     def breaks(self) -> Float[Array, " break"]:
-        """In the first round: ends of strokes, and where the controls break."""
+        """Of the first round: ends of strokes, and the breaks of their controls."""
         cycle = self.cycle
         starts = jnp.concatenate([jnp.zeros_like(cycle.ends[:1]), cycle.ends[:-1]])
         inside = [
-            start + jnp.clip(jnp.ravel(found), 0, stroke.duration)
+            start + jnp.clip(jnp.ravel(stroke.control.breaks), 0, stroke.duration)
             for start, stroke in zip(starts, cycle.strokes, strict=True)
-            if (found := getattr(stroke.control, "breaks", None)) is not None
+            if isinstance(stroke.control, AbstractControl)
         ]
         return jnp.concatenate([cycle.ends, *inside])
 
-    def __call__(self, t: Float[Array, ""]) -> Any:
-        cycle = self.cycle
+    def __call__(self, t: Time) -> PyTree[Array]:
+        cycle, t = self.cycle, as_parameter(t)
         ends = cycle.ends.astype(t.dtype)
-        # t = n dt carries rounding: a few units of it must not open the next stroke.
+        # t = n dt is rounded: a few units of rounding must not open the next stroke.
         slack = 16 * jnp.finfo(t.dtype).eps * jnp.maximum(jnp.abs(t), ends[-1])
         phase = jnp.mod(t, ends[-1])
         phase = jnp.where(phase <= slack, ends[-1], phase)
@@ -311,14 +354,14 @@ class _Repeated(eqx.Module):
         return jax.tree.map(lambda *leaves: jnp.stack(leaves)[stroke], *choices)
 
 
-class _Conjugate(eqx.Module):
-    """∂U/∂λ: what the work is done against."""
+class ConjugateForce(eqx.Module):
+    """The observable ∂U/∂λ, the force conjugate to the control.
+
+    Args:
+        potential: `potential(x, control) -> scalar`.
+    """
 
     potential: Callable[[Any, Any], Float[Array, ""]]
 
-    def __call__(self, x, control, t):
+    def __call__(self, x: PyTree[Array], control: PyTree[Array], t: Float[Array, ""]) -> Any:
         return jax.grad(self.potential, argnums=1)(x, control)
-
-
-def _state_of(x, control, t):
-    return x

@@ -1,25 +1,26 @@
-"""Fluctuation relations as estimates, each with its standard error."""
-
-from typing import Any
+"""Fluctuation relations, estimated with standard errors."""
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 from ..numerics.arrays import default_float, is_concrete
+from ..numerics.results import AbstractResult
 from ..numerics.roots import newton_root
+from ..numerics.statistics import Estimate
 from ._free_energy import bennett_root
 from ._samples import check_samples, check_temperature, log_mean_exp, weight_quality
 
 
-class Crooks(eqx.Module):
-    """A fit of Crooks' relation; the relation holds where `slope` is 1 within its error.
+class Crooks(AbstractResult):
+    """A fit of Crooks' relation, which holds if `slope` is 1 within its error.
 
     Attributes:
         slope, slope_error: of ln[P_F(W)/P_R(-W)] against W/T.
-        free_energy_difference, standard_error: where P_F(W) and P_R(-W) cross, units of the work.
+        free_energy_difference, standard_error: the work at which P_F(W) and P_R(-W) cross.
     """
 
     slope: Float[Array, ""]
@@ -27,71 +28,92 @@ class Crooks(eqx.Module):
     free_energy_difference: Float[Array, ""]
     standard_error: Float[Array, ""]
 
+    def _summary(self):
+        return "Crooks' relation", {
+            "slope": Estimate(self.slope, self.slope_error),
+            "free_energy_difference": Estimate(self.free_energy_difference, self.standard_error),
+        }
 
-class IntegralFluctuation(eqx.Module):
-    """⟨exp(-Δs)⟩, which is to be 1, and its standard error; the rest as in `FreeEnergy`."""
+
+class IntegralFluctuation(AbstractResult):
+    """The average ⟨exp(-Δs)⟩, 1 by theory, and its standard error; the rest as in `FreeEnergy`."""
 
     average: Float[Array, ""]
     standard_error: Float[Array, ""]
     effective_sample_size: Float[Array, ""]
     trustworthy: Bool[Array, ""]
 
+    def _summary(self):
+        return "Integral fluctuation theorem, ⟨exp(-Δs)⟩ = 1", {
+            "average": Estimate(self.average, self.standard_error),
+            "effective_sample_size": self.effective_sample_size,
+            "trustworthy": self.trustworthy,
+        }
 
-class UncertaintyProduct(eqx.Module):
-    """Var(J) Σ/⟨J⟩², which is to be 2 at least, and its standard error."""
+
+class UncertaintyProduct(AbstractResult):
+    """Var(J) Σ/⟨J⟩², bounded below by 2, and its standard error."""
 
     product: Float[Array, ""]
     standard_error: Float[Array, ""]
 
+    def _summary(self):
+        product = Estimate(self.product, self.standard_error)
+        return "Thermodynamic uncertainty relation, Var(J) Σ/⟨J⟩² >= 2", {"product": product}
+
 
 def crooks(
-    work_forward: Float[Array, " forward"],
-    work_reverse: Float[Array, " reverse"],
-    temperature: Any,
+    work_forward: Float[ArrayLike, " forward"],
+    work_reverse: Float[ArrayLike, " reverse"],
+    temperature: Float[ArrayLike, ""],
 ) -> Crooks:
-    r"""Whether work in both directions obeys Crooks' fluctuation theorem.
+    r"""Test of Crooks' fluctuation theorem by work in both directions.
 
     $$\ln\frac{P_F(W)}{P_R(-W)} = a\,\frac{W-\Delta F}T, \qquad a = 1,$$
 
-    with a and ΔF of greatest likelihood, from every sample and without a histogram: the logistic
-    regression of which ensemble a work belongs to. Conditions as for `bennett`.
+    with the a and ΔF of greatest likelihood, from every sample and without a histogram: the
+    logistic regression of a work's ensemble on the work. Conditions as for `bennett`.
 
     Args:
-        work_forward, work_reverse: of each trajectory, `(forward,)` and `(reverse,)`, done on the
-            system.
+        work_forward, work_reverse: the work done on the system in each trajectory, `(forward,)` and
+            `(reverse,)`, at least two of each.
         temperature: T > 0, scalar.
 
     Returns:
         A `Crooks`; differentiable in works and temperature.
 
     Raises:
-        ValueError: too few works or such that are not finite, T <= 0, ensembles without overlap.
+        ValueError: too few works, works that are not finite, T <= 0, or ensembles without overlap.
 
-    Cost: O(trajectories), some ten times.
+    Cost: O(trajectories) for each of some ten Newton steps.
 
     Source: Crooks 1999, Phys. Rev. E 60, 2721; standard errors by Prentice and Pyke 1979,
-    Biometrika 66, 403, for samples whose numbers are chosen.
+    Biometrika 66, 403, for ensembles of fixed size.
     """
     temperature = check_temperature(temperature)
     forward = check_samples("work_forward", work_forward) / temperature
     reverse = check_samples("work_reverse", work_reverse) / temperature
     if is_concrete((forward, reverse)):
-        there, back = np.asarray(forward), -np.asarray(reverse)
-        if there.min() > back.max() or there.max() < back.min():
+        ahead, back = np.asarray(forward), -np.asarray(reverse)
+        if ahead.min() > back.max() or ahead.max() < back.min():
             raise ValueError(
-                "work_forward and -work_reverse must overlap: no work was met in both directions; "
+                "work_forward and -work_reverse must overlap, but their ranges are disjoint; "
                 "use a slower protocol, stages between its ends, or more trajectories"
             )
     return _crooks_fit(forward, reverse, temperature)
 
 
 @eqx.filter_jit
-def _crooks_fit(forward: Array, reverse: Array, temperature: Array) -> Crooks:
+def _crooks_fit(
+    forward: Float[Array, " forward"],
+    reverse: Float[Array, " reverse"],
+    temperature: Float[Array, ""],
+) -> Crooks:
     counts = forward.shape[0], reverse.shape[0]
     imbalance = float(np.log(counts[0] / counts[1]))
 
-    def likelihood(fit: Array) -> Array:
-        """Its logarithm, of slope and offset."""
+    def log_likelihood(fit: Float[Array, " 2"]) -> Float[Array, ""]:
+        """Of slope and offset."""
         of_forward = imbalance + fit[0] * forward - fit[1]
         of_reverse = imbalance - fit[0] * reverse - fit[1]
         sums = jnp.sum(jax.nn.log_sigmoid(of_forward)), jnp.sum(jax.nn.log_sigmoid(-of_reverse))
@@ -99,8 +121,8 @@ def _crooks_fit(forward: Array, reverse: Array, temperature: Array) -> Crooks:
 
     start = jnp.stack([jnp.ones_like(temperature), bennett_root(forward, reverse)])
     total = counts[0] + counts[1]
-    fit = newton_root(lambda x: jax.grad(likelihood)(x) / total, start)
-    covariance = jnp.linalg.inv(-jax.hessian(likelihood)(fit))
+    fit = newton_root(lambda x: jax.grad(log_likelihood)(x) / total, start)
+    covariance = jnp.linalg.inv(-jax.hessian(log_likelihood)(fit))
     covariance = covariance - jnp.diag(jnp.asarray([0, 1 / counts[0] + 1 / counts[1]], fit.dtype))
     crossing = fit[1] / fit[0]
     lever = jnp.stack([-crossing, jnp.ones_like(crossing)]) / fit[0]
@@ -112,15 +134,17 @@ def _crooks_fit(forward: Array, reverse: Array, temperature: Array) -> Crooks:
     )
 
 
-def integral_fluctuation(entropy_production: Float[Array, " trajectory"]) -> IntegralFluctuation:
-    r"""The integral fluctuation theorem.
+def integral_fluctuation(
+    entropy_production: Float[ArrayLike, " trajectory"],
+) -> IntegralFluctuation:
+    r"""Test of the integral fluctuation theorem.
 
     $$\langle e^{-\Delta s}\rangle = 1, \qquad
       \Delta s = \ln\frac{p(x_0,0)}{p(x_t,t)} + \sum_l\frac{Q_l}{T_l}$$
 
     for any start, protocol, drive and number of baths (`entropy_flow` of a `Solution` is the sum).
-    An exponential average: see `jarzynski` on when it can be trusted. From a start with less than
-    half the variance of where it ends, that of the average is infinite, which no sample shows.
+    An exponential average: see `jarzynski` on when it can be trusted. If the start has less than
+    half the variance of the end, the variance of the average is infinite, and no sample shows it.
 
     Args:
         entropy_production: Δs of each trajectory in nats, `(trajectory,)`, at least two.
@@ -129,30 +153,32 @@ def integral_fluctuation(entropy_production: Float[Array, " trajectory"]) -> Int
         An `IntegralFluctuation`; differentiable.
 
     Raises:
-        ValueError: too few values, or such that are not finite.
+        ValueError: too few values, or values that are not finite.
 
     Cost: O(trajectories).
 
     Source: Seifert 2005, Phys. Rev. Lett. 95, 040602.
     """
     exponents = -check_samples("entropy_production", entropy_production)
-    variance, effective, good = weight_quality(exponents)
+    quality = weight_quality(exponents)
     average = jnp.exp(log_mean_exp(exponents))
-    return IntegralFluctuation(average, average * jnp.sqrt(variance), effective, good)
+    error = average * jnp.sqrt(quality.variance)
+    return IntegralFluctuation(average, error, quality.effective, quality.sufficient)
 
 
 def uncertainty_product(
-    current: Float[Array, " trajectory"], entropy_production: Any
+    current: Float[ArrayLike, " trajectory"], entropy_production: Float[ArrayLike, "..."]
 ) -> UncertaintyProduct:
-    r"""The thermodynamic uncertainty relation.
+    r"""Test of the thermodynamic uncertainty relation.
 
     $$\frac{\mathrm{Var}(J)}{\langle J\rangle^2}\,\Sigma \ge 2$$
 
-    for any current J in a steady state that is homogeneous in time; not where inputs are drawn anew
-    by a clock, nor under a protocol.
+    for any current J in a steady state that is homogeneous in time; not for inputs drawn anew at
+    fixed times, nor under a protocol.
 
     Args:
-        current: J, what each trajectory gathered in some time, `(trajectory,)`, at least three.
+        current: J, the current of each trajectory integrated over some time, `(trajectory,)`, at
+            least three.
         entropy_production: Σ in nats in that time: of each trajectory, `(trajectory,)`, or its
             mean, a scalar.
 
@@ -160,7 +186,7 @@ def uncertainty_product(
         An `UncertaintyProduct`, with the standard error of the jackknife; differentiable.
 
     Raises:
-        ValueError: too few values, or such that are not finite, or shapes that differ.
+        ValueError: too few values, values that are not finite, or shapes that differ.
 
     Cost: O(trajectories).
 
@@ -182,7 +208,7 @@ def uncertainty_product(
     def product(mean: Array, square: Array, total: Array, number: int) -> Array:
         return square / (number - 1) * total / mean**2
 
-    # The same with each trajectory left out
+    # The product of all trajectories but one, for each of them
     away = current - mean
     without = product(
         mean - away / (count - 1),

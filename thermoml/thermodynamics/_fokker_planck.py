@@ -11,57 +11,16 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jax.scipy.ndimage import map_coordinates
 from jax.scipy.special import entr
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
-from ..langevin import Langevin, spread
+from ..langevin import Baths, Langevin
 from ..numerics.arrays import cast_floats, default_float, is_concrete
 from ..numerics.checks import check_bound, count_saves, count_steps
-from ._fokker_planck_checks import check_density, check_equation
-from ._grid import Axis, Rates, at_rest, bernoulli
+from ._fokker_planck_checks import check_density, check_system
+from ._fokker_planck_solution import FokkerPlanckSolution, Transport
+from ._grid import Axis, Rates, on_grid
+from ._grid_system import GridSystem
 from ._normal import NormalState
-
-
-class FokkerPlanckSolution(eqx.Module):
-    """A density in time and its ledger; all axes begin with `save`.
-
-    Attributes:
-        times: `(save,)`.
-        density: `(save, cells…)`, integrates to 1.
-        energy, entropy: U and S, `(save,)`.
-        work, heat, heat_by_axis, entropy_flow, entropy_production: since the start, `(save,)`, and
-            `(save, axis)` heat into the bath of each axis; nats.
-    """
-
-    times: Float[Array, " save"]
-    density: Float[Array, "save ..."]
-    energy: Float[Array, " save"]
-    entropy: Float[Array, " save"]
-    work: Float[Array, " save"]
-    heat: Float[Array, " save"]
-    heat_by_axis: Float[Array, "save axis"]
-    entropy_flow: Float[Array, " save"]
-    entropy_production: Float[Array, " save"]
-
-    def __str__(self) -> str:
-        if not is_concrete(self.work):
-            return "FokkerPlanckSolution (traced)"
-        names = ("work", "heat", "energy", "entropy", "entropy_production")
-        numbers = ", ".join(f"{name} {float(getattr(self, name)[-1]):.6g}" for name in names)
-        return f"FokkerPlanckSolution to t = {float(self.times[-1]):g}: {numbers}"
-
-
-class Transport(eqx.Module):
-    """Drift and spreading along a ring over many rounds: velocity and effective diffusion."""
-
-    velocity: Float[Array, ""]
-    diffusion: Float[Array, ""]
-
-    def __str__(self) -> str:
-        if not is_concrete(self.velocity):
-            return "Transport (traced)"
-        return (
-            f"velocity {float(self.velocity):.6g}, effective diffusion {float(self.diffusion):.6g}"
-        )
 
 
 class FokkerPlanck(eqx.Module):
@@ -79,15 +38,15 @@ class FokkerPlanck(eqx.Module):
         system: a `Langevin`, of any control, drive, and a temperature and mobility for each axis;
             T, μ > 0.
         axes: one `Axis` or two.
-        state: an example of a state: any pytree of one or two numbers in all; by default a scalar
+        state: an example of a state: any pytree of one or two numbers in total; by default a scalar
             for one axis, and shape `(2,)` for two.
 
     Raises:
         TypeError: a system that is not a `Langevin`.
         ValueError: a state of another size; T or μ not positive; a periodic axis whose potential or
-            drive differs at its ends; a natural one where the density is not small there, since the
-            potential cannot be normalised or the ends are too near. Its methods refuse cells too
-            coarse for the drift, and say how many would do.
+            drive differs at its ends; a natural axis with a density that is not small at its ends,
+            because the potential cannot be normalised or the ends are too near. Its methods refuse
+            cells too coarse for the drift, and name a sufficient number.
 
     Source: Scharfetter and Gummel 1969, IEEE Trans. Electron Devices 16, 64; Chang and Cooper 1970,
     J. Comput. Phys. 6, 1; entropy production: Seifert 2012, section 2.5.
@@ -95,9 +54,11 @@ class FokkerPlanck(eqx.Module):
 
     system: Langevin
     axes: tuple[Axis, ...]
-    state: Any
+    state: PyTree[Float[Array, "..."]]
 
-    def __init__(self, system: Langevin, axes: Axis | Sequence[Axis], *, state: Any = None):
+    def __init__(
+        self, system: Langevin, axes: Axis | Sequence[Axis], *, state: PyTree[Any] | None = None
+    ):
         if not isinstance(system, Langevin):
             raise TypeError(f"system must be a Langevin, got {system!r}")
         self.axes = (axes,) if isinstance(axes, Axis) else tuple(axes)
@@ -111,7 +72,7 @@ class FokkerPlanck(eqx.Module):
                 f"state must hold {len(self.axes)} numbers, one for each axis, got {state!r}"
             )
         self.system = cast_floats(system, default_float())
-        check_equation(self, 0.0)
+        self._check(0.0)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -127,73 +88,49 @@ class FokkerPlanck(eqx.Module):
     def _periodic(self) -> tuple[bool, ...]:
         return tuple(axis.periodic for axis in self.axes)
 
-    def on_grid(self, function: Callable[[Any], Any], coordinates: Sequence[Array]) -> Array:
-        """A function of the state at every point of a grid of coordinates."""
+    def _at(self, t: Any) -> GridSystem:
+        """The system with control and baths of time t, as functions of a vector."""
+        t = jnp.asarray(t, default_float())
+        control, unravel = self.system.control_at(t), ravel_pytree(self.state)[1]
+
+        def potential(vector):
+            return self.system.energy(unravel(vector), control, None)
+
+        def drive(vector):
+            return ravel_pytree(self.system.drive_force(unravel(vector), control, None))[0]
+
+        return GridSystem(
+            self.axes, potential, None if self.system.drive is None else drive, self.baths(t)
+        )
+
+    def _check(self, t: Any) -> None:
+        """ValueError for unsuitable baths, potential or ends at time t, unless traced."""
+        if is_concrete((self, t)):
+            with jax.ensure_compile_time_eval():  # inside jit too
+                check_system(self._at(t))
+
+    def _values(self, function: Callable[[Any], Any]) -> Float[Array, "..."]:
+        """A function of the state at the centres."""
         unravel = ravel_pytree(self.state)[1]
-        points = jnp.stack(jnp.meshgrid(*coordinates, indexing="ij"), axis=-1)
-        for _ in self.axes:
-            function = jax.vmap(function)
-        over_points: Any = lambda x: unravel(x)  # noqa: E731
-        for _ in self.axes:
-            over_points = jax.vmap(over_points)
-        return function(over_points(points))
+        return on_grid(lambda x: function(unravel(x)), [axis.centres for axis in self.axes])
 
     def potential(self, t: Any = 0.0) -> Float[Array, "..."]:
         """U at the centres at time t."""
-        control = self.system.control_at(jnp.asarray(t, default_float()))
-        centres = [axis.centres for axis in self.axes]
-        return self.on_grid(lambda x: self.system.energy(x, control, None), centres)
+        return self._at(t).energy
 
-    def baths(self, t: Any) -> tuple[Array, Array]:
-        """T and μ of each axis."""
-        t = jnp.asarray(t, default_float())
+    def baths(self, t: Any = 0.0) -> Baths:
+        """T and μ of each axis at time t, `(axis,)`."""
+        baths = self.system.baths.at(jnp.asarray(t, default_float()), self.state)
 
-        def flat(name):
-            found = spread(name, getattr(self.system, name), self.state, t)
-            full = jax.tree.map(
-                lambda value, x: jnp.broadcast_to(value, x.shape), found, self.state
-            )
+        def by_axis(tree):
+            full = jax.tree.map(lambda value, x: jnp.broadcast_to(value, x.shape), tree, self.state)
             return ravel_pytree(full)[0]
 
-        return flat("temperature"), flat("mobility")
-
-    def _peclet(self, t: Any, energy: Array) -> tuple[Array, ...]:
-        """(-ΔU + f h)/T over each face, also over the last of an axis."""
-        t = jnp.asarray(t, default_float())
-        temperature, _ = self.baths(t)
-        control = self.system.control_at(t)
-        found = []
-        for i, axis in enumerate(self.axes):
-            change = energy - jnp.roll(energy, -1, i)
-            if self.system.drive is not None:
-                coordinates = [a.faces if j == i else a.centres for j, a in enumerate(self.axes)]
-
-                def along(x, i=i):
-                    force = self.system.drive_force(x, control, None)
-                    return ravel_pytree(force)[0][i]
-
-                change = change + axis.width * self.on_grid(along, coordinates)
-            found.append(change / temperature[i])
-        return tuple(found)
+        return Baths(by_axis(baths.temperature), by_axis(baths.mobility))
 
     def rates(self, t: Any = 0.0) -> Rates:
         """Rates of jumps between neighbouring cells at time t."""
-        temperature, mobility = self.baths(t)
-        up, down, affinity = [], [], []
-        for i, (axis, x) in enumerate(
-            zip(self.axes, self._peclet(t, self.potential(t)), strict=True)
-        ):
-            open_face = np.ones(axis.cells, bool)
-            open_face[-1] = axis.periodic
-            shape = [1] * len(self.axes)
-            shape[i] = axis.cells
-            open_face = jnp.asarray(open_face.reshape(shape))
-            scale = mobility[i] * temperature[i] / axis.width**2
-            x = jnp.where(open_face, x, 0)
-            up.append(jnp.where(open_face, scale * bernoulli(-x), 0))
-            down.append(jnp.where(open_face, scale * bernoulli(x), 0))
-            affinity.append(x)
-        return Rates(tuple(up), tuple(down), tuple(affinity))
+        return self._at(t).rates()
 
     def discretise(self, log_density: NormalState | Callable[[Any], Any]) -> Float[Array, "..."]:
         """A density on the grid, from a `NormalState` or `x -> ln p(x)` up to a constant.
@@ -203,7 +140,7 @@ class FokkerPlanck(eqx.Module):
         """
         if isinstance(log_density, NormalState):
             log_density = log_density.log_density
-        values = self.on_grid(log_density, [axis.centres for axis in self.axes])
+        values = self._values(log_density)
         if is_concrete(values) and not np.isfinite(np.max(np.asarray(values))):
             raise ValueError(
                 "log_density must be finite somewhere on the grid and nowhere infinite"
@@ -216,12 +153,12 @@ class FokkerPlanck(eqx.Module):
 
         For `system_entropy` of trajectories; O(1) a call.
         """
-        # A periodic axis goes on with its first cell.
+        # A periodic axis continues with its first cell.
         logarithms = jnp.pad(
             jnp.log(density), [(0, int(wraps)) for wraps in self._periodic], mode="wrap"
         )
 
-        def at(x):
+        def interpolate(x):
             vector = ravel_pytree(x)[0].astype(logarithms.dtype)
             places = []
             for i, axis in enumerate(self.axes):
@@ -229,23 +166,24 @@ class FokkerPlanck(eqx.Module):
                 places.append(place % axis.cells if axis.periodic else place)
             return map_coordinates(logarithms, places, order=1, mode="nearest")
 
-        return at
+        return interpolate
 
-    def stationary(self, t: Any = 0.0) -> Float[Array, "..."]:
-        """The stationary density with control and baths as at time t.
+    def steady_state(self, t: Any = 0.0) -> Float[Array, "..."]:
+        """The density in the steady state with control and baths held as at time t.
 
         Directly, without steps in time, in O(n₀ n₁³) for n₁ <= n₀ cells. Differentiable.
 
         Raises:
             ValueError: as for the class, at this time.
         """
-        check_equation(self, t)
-        density = _stationary(self, jnp.asarray(t, default_float()))
-        check_density(self, [t], density)
+        self._check(t)
+        density = _steady_state(self, jnp.asarray(t, default_float()))
+        if is_concrete((self, t, density)):
+            check_density([self._at(t)], density)
         return density
 
     def current(self, density: Float[Array, "..."], t: Any = 0.0) -> tuple[Array, ...]:
-        """j over the upper face of each cell, for each axis: `Axis.faces` are the places."""
+        """j over the upper face of each cell (at `Axis.faces`), for each axis."""
         currents = self.rates(t).currents(density)
         return tuple(axis.width * flow for axis, flow in zip(self.axes, currents, strict=True))
 
@@ -253,33 +191,26 @@ class FokkerPlanck(eqx.Module):
         """Mean heat into the bath of each axis per unit of time."""
         return self._heat_rate(self.rates(t), density, t)
 
-    def _heat_rate(self, rates: Rates, density: Array, t: Any) -> Array:
+    def _heat_rate(self, rates: Rates, density: Array, t: Any) -> Float[Array, " axis"]:
         flows = zip(rates.affinity, rates.currents(density), strict=True)
-        return self.baths(t)[0] * jnp.stack([jnp.sum(a * flow) * self.cell for a, flow in flows])
+        sums = jnp.stack([jnp.sum(a * flow) * self.cell for a, flow in flows])
+        return self.baths(t).temperature * sums
 
     def entropy_production_rate(
         self, density: Float[Array, "..."], t: Any = 0.0
     ) -> Float[Array, ""]:
-        r"""Total entropy production in nats, $\sum(a - b)\ln(a/b)$ over all faces.
+        r"""Total entropy production in nats per unit of time, $\sum(a - b)\ln(a/b)$.
 
-        a and b are the jumps there and back per unit of time. Never negative, and the integral of
-        j²/(Dp) to second order.
+        Over all faces, with a and b the jumps up and down per unit of time. Never negative, and the
+        integral of j²/(Dp) to second order.
         """
-        return self._production(self.rates(t), density)
+        return self.rates(t).production(density) * self.cell
 
-    def _production(self, rates: Rates, density: Array) -> Array:
-        total = jnp.zeros((), density.dtype)
-        for axis, (up, down) in enumerate(zip(rates.up, rates.down, strict=True)):
-            there, back = up * density, down * jnp.roll(density, -1, axis)
-            both = (there > 0) & (back > 0)
-            ratio = jnp.where(both, there, 1) / jnp.where(both, back, 1)
-            total += jnp.sum(jnp.where(both, (there - back) * jnp.log(ratio), 0))
-        return total * self.cell
-
-    def mean(self, function: Callable[[Any], Any], density: Float[Array, "..."]) -> Array:
+    def mean(
+        self, function: Callable[[Any], Float[Array, ""]], density: Float[Array, "..."]
+    ) -> Float[Array, ""]:
         """⟨f(x)⟩ of a scalar function of the state."""
-        values = self.on_grid(function, [axis.centres for axis in self.axes])
-        return jnp.sum(values * density) * self.cell
+        return jnp.sum(self._values(function) * density) * self.cell
 
     def entropy(self, density: Float[Array, "..."]) -> Float[Array, ""]:
         """S = -∫ p ln p dx, in nats."""
@@ -297,7 +228,7 @@ class FokkerPlanck(eqx.Module):
         """The density in time, with its ledger.
 
         Implicit steps of second order, with control and baths of the middle of each step: positive
-        at any dt, probability kept to round-off.
+        at any dt, probability conserved to rounding.
 
         Args:
             density: at t0, of the grid's shape; it is normalised.
@@ -320,16 +251,18 @@ class FokkerPlanck(eqx.Module):
             raise ValueError("density must be positive somewhere, got 0 everywhere")
         n_steps = count_steps(t0, t1, dt, density.dtype)
         n_saves = count_saves(n_steps, save_every)
-        looks = [t0 + (t1 - t0) * i / 4 for i in range(5)]
-        for t in looks:
-            check_equation(self, t)
-        times = jnp.asarray([t0, dt], density.dtype)
-        found = _evolve(self, density, times[0], times[1], n_saves, n_steps // n_saves)
-        relative = found.density / jnp.max(
-            found.density, (*range(1, density.ndim + 1),), None, True
+        times = [t0 + (t1 - t0) * i / 4 for i in range(5)]
+        for t in times:
+            self._check(t)
+        first, step = jnp.asarray([t0, dt], density.dtype)
+        solution = _evolve(
+            self, density, first, step, n_saves=n_saves, steps_per_save=n_steps // n_saves
         )
-        check_density(self, looks, jnp.max(relative, axis=0))
-        return found
+        cells = (*range(1, density.ndim + 1),)
+        relative = solution.density / jnp.max(solution.density, cells, keepdims=True)
+        if is_concrete((self, relative)):
+            check_density([self._at(t) for t in times], jnp.max(relative, axis=0))
+        return solution
 
     def transport(self, t: Any = 0.0) -> Transport:
         r"""Mean velocity and effective diffusion on a ring, over many rounds.
@@ -350,24 +283,26 @@ class FokkerPlanck(eqx.Module):
         """
         if self._periodic != (True,):
             raise ValueError("transport needs one periodic axis")
-        self.stationary(t)  # refuses a grid that will not do
+        self.steady_state(t)  # refuses an unsuitable grid
         return _transport(self, jnp.asarray(t, default_float()))
 
 
 @eqx.filter_jit
-def _stationary(equation: FokkerPlanck, t: Array) -> Array:
-    return at_rest(equation.rates(t), equation.potential(t)) / equation.cell
+def _steady_state(equation: FokkerPlanck, t: Float[Array, ""]) -> Float[Array, "..."]:
+    system = equation._at(t)
+    return system.rates().steady_state(system.energy) / equation.cell
 
 
 @eqx.filter_jit
-def _transport(equation: FokkerPlanck, t: Array) -> Transport:
-    rates, width = equation.rates(t), equation.axes[0].width
+def _transport(equation: FokkerPlanck, t: Float[Array, ""]) -> Transport:
+    system, width = equation._at(t), equation.axes[0].width
+    rates = system.rates()
     up, down = rates.up[0], rates.down[0]
-    chances = at_rest(rates, equation.potential(t))
+    chances = rates.steady_state(system.energy)
     back = jnp.roll(down, 1)  # leaves cell i downwards
     local = width * (up - back)
     velocity = jnp.sum(chances * local)
-    # g is known but for a constant: 0 in the first cell, whose equation the others imply
+    # g is free up to a constant: 0 in the first cell, whose equation follows from the others
     inner = lx.TridiagonalLinearOperator(-(up + back)[1:], back[2:], up[1:-1])
     g = lx.linear_solve(inner, (velocity - local)[1:], lx.Tridiagonal(), throw=False).value
     g = jnp.concatenate([jnp.zeros_like(g[:1]), g])
@@ -378,7 +313,13 @@ def _transport(equation: FokkerPlanck, t: Array) -> Transport:
 
 @eqx.filter_jit
 def _evolve(
-    equation: FokkerPlanck, density: Array, t0: Array, dt: Array, n_saves: int, steps_per_save: int
+    equation: FokkerPlanck,
+    density: Float[Array, "..."],
+    t0: Float[Array, ""],
+    dt: Float[Array, ""],
+    *,
+    n_saves: int,
+    steps_per_save: int,
 ) -> FokkerPlanckSolution:
     density = density / (jnp.sum(density) * equation.cell)
 
@@ -389,12 +330,11 @@ def _evolve(
         new = rates.step(density, dt, equation._periodic)
         middle = (density + new) / 2
         heats = equation._heat_rate(rates, middle, t)
-        made = equation._production(rates, density) + equation._production(rates, new)
-        temperature = equation.baths(t)[0]
+        made = rates.production(density) * equation.cell + rates.production(new) * equation.cell
         return (
             new,
             heat + dt * heats,
-            flow + dt * jnp.sum(heats / temperature),
+            flow + dt * jnp.sum(heats / equation.baths(t).temperature),
             produced + dt * made / 2,
         ), None
 
@@ -403,25 +343,25 @@ def _evolve(
         carry, _ = jax.lax.scan(jax.checkpoint(step), carry, steps)
         return carry, carry
 
-    nothing = jnp.zeros((), density.dtype)
-    first = (density, jnp.zeros(len(equation.axes), density.dtype), nothing, nothing)
+    zero = jnp.zeros((), density.dtype)
+    first = (density, jnp.zeros(len(equation.axes), density.dtype), zero, zero)
     _, rest = jax.lax.scan(block, first, jnp.arange(n_saves))
     densities, heats, flow, produced = jax.tree.map(
         lambda a, b: jnp.concatenate([a[None], b]), first, rest
     )
     times = t0 + dt * (jnp.arange(n_saves + 1) * steps_per_save).astype(dt.dtype)
 
-    def energy(t, p):
+    def energy_of(t, p):
         return jnp.sum(equation.potential(t) * p) * equation.cell
 
-    energies = jax.vmap(energy)(times, densities)
+    energy = jax.vmap(energy_of)(times, densities)
     heat = jnp.sum(heats, axis=1)
     return FokkerPlanckSolution(
         times=times,
         density=densities,
-        energy=energies,
+        energy=energy,
         entropy=jax.vmap(equation.entropy)(densities),
-        work=energies - energies[0] + heat,
+        work=energy - energy[0] + heat,
         heat=heat,
         heat_by_axis=heats,
         entropy_flow=flow,

@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from ..langevin import Langevin
+from ..langevin import Langevin, LinearForce, QuadraticPotential
 from ..numerics.arrays import as_parameter, cast_floats, is_concrete
 from ..numerics.checks import check_bound
 from ._normal import NormalState
@@ -23,9 +23,9 @@ class LinearSystem(eqx.Module):
 
     $$dx = -A x\,dt + \sqrt{2\mu T}\,dW, \qquad F = -Bx, \quad B = \mu^{-1}A, \quad D = \mu T$$
 
-    with a bath of its own for each coordinate. Where B is not symmetric, part of the force has no
-    potential (rotation, non-reciprocal coupling). The oracle for simulations with several baths:
-    all distributions that start normal stay normal, and everything here is exact.
+    with a bath of its own for each coordinate. If B is not symmetric, part of the force has no
+    potential (rotation, non-reciprocal coupling). An oracle for simulations with several baths:
+    distributions that start normal stay normal, and everything here is exact.
 
     Args:
         drift: A, `(d, d)`.
@@ -35,7 +35,7 @@ class LinearSystem(eqx.Module):
         ValueError: a drift that is not a square matrix or not finite, baths of another length,
             T < 0 or μ <= 0.
 
-    Cost: `at` O(d³); `at_rest` O(d⁶), a second or so for d = 50.
+    Cost: `at` O(d³); `steady_state` O(d⁶), about a second for d = 50.
 
     Source: Gardiner 2009, Stochastic Methods, section 4.4; heat: Sekimoto 2010, ch. 4.
     """
@@ -77,14 +77,14 @@ class LinearSystem(eqx.Module):
         return jnp.diag(self.mobility * self.temperature)
 
     def langevin(self) -> Langevin:
-        """The same system for `simulate`: ½x·B_s x the potential, -B_a x the drive.
+        """The same system for `simulate`, with potential ½x·B_s x and drive -B_a x.
 
         B_s and B_a are the symmetric and the antisymmetric part of B. States have shape `(d,)`.
         """
         stiffness = self.stiffness
         return Langevin(
-            _Quadratic((stiffness + stiffness.T) / 2),
-            drive=_Linear((stiffness - stiffness.T) / -2),
+            QuadraticPotential((stiffness + stiffness.T) / 2),
+            drive=LinearForce((stiffness - stiffness.T) / -2),
             temperature=self.temperature,
             mobility=self.mobility,
         )
@@ -96,14 +96,14 @@ class LinearSystem(eqx.Module):
           \int_0^t e^{-As}\,2D\,e^{-A^\top s}ds$$
 
         Args:
-            t: time, scalar, >= 0. Any drift will do, one that runs away too.
+            t: time, scalar, >= 0. The drift may be unstable.
             start: the distribution at t = 0; by default the point x = 0.
 
         Raises:
             ValueError: t < 0, or a start of another size.
 
-        Rounding errors are the dtype's epsilon times ‖A‖t, or ‖A‖ over the slowest rate of decay
-        where that is less: stiff systems want float64.
+        Rounding errors are the dtype's epsilon times ‖A‖t, or times ‖A‖ over the slowest rate of
+        decay if that is less: use float64 for stiff systems.
 
         Source: Van Loan 1978, IEEE Trans. Autom. Control 23, 395, then by doubling the time.
         """
@@ -118,8 +118,8 @@ class LinearSystem(eqx.Module):
         covariance = propagator @ start.matrix @ propagator.T + spread
         return start.like(propagator @ start.vector, _symmetric(covariance))
 
-    def at_rest(self) -> NormalState:
-        r"""The distribution at rest: mean 0, and $A\Sigma + \Sigma A^\top = 2D$.
+    def steady_state(self) -> NormalState:
+        r"""The distribution in the steady state: mean 0, and $A\Sigma + \Sigma A^\top = 2D$.
 
         Raises:
             ValueError: there is none, since an eigenvalue of A has no positive real part. Inside
@@ -132,9 +132,9 @@ class LinearSystem(eqx.Module):
             slowest = float(np.linalg.eigvals(np.asarray(drift)).real.min())
             if slowest <= 0:
                 raise ValueError(
-                    "drift must have eigenvalues with positive real parts for a state at rest, "
-                    f"the smallest is {slowest:.3g}; a distribution that spreads for ever cannot "
-                    "be normalised, add a stiffness"
+                    "drift must have eigenvalues with positive real parts for a steady state, the "
+                    f"smallest is {slowest:.3g}; a distribution that spreads for ever cannot be "
+                    "normalised, add a stiffness"
                 )
         covariance = _lyapunov(drift, self.diffusion)
         if not is_concrete(drift):
@@ -148,24 +148,24 @@ class LinearSystem(eqx.Module):
           \mu_i\big[(B\langle xx^\top\rangle B^\top)_{ii} - T_iB_{ii}\big]$$
 
         Args:
-            state: the distribution now; at rest by default.
+            state: the present distribution; the steady state by default.
         """
-        state = self.at_rest() if state is None else self._fits(state)
+        state = self.steady_state() if state is None else self._fits(state)
         second = state.matrix + jnp.outer(state.vector, state.vector)
         stiffness = self.stiffness
         squares = jnp.sum(stiffness @ second * stiffness, axis=1)
         return self.mobility * (squares - self.temperature * jnp.diagonal(stiffness))
 
     def heat_currents(self) -> Float[Array, "d d"]:
-        r"""Mean heat per unit of time from bath j to bath i, at rest.
+        r"""Mean heat per unit of time from bath j to bath i, in the steady state.
 
         $$J_{ij} = -B_{ij}\langle x_j\circ\dot x_i\rangle, \qquad \sum_jJ_{ij} = \dot Q_i$$
 
-        through the coupling B_ij; J is antisymmetric where B is symmetric. Otherwise the
-        non-reciprocal couplings do work, and J + Jᵀ is what they dissipate.
+        through the coupling B_ij; J is antisymmetric if B is symmetric. Otherwise the
+        non-reciprocal couplings do work, and dissipate it at the rate J + Jᵀ.
         """
-        covariance = self.at_rest().matrix
-        moving = self.diffusion - self.drift @ covariance  # ⟨ẋ∘xᵀ⟩, antisymmetric at rest
+        covariance = self.steady_state().matrix
+        moving = self.diffusion - self.drift @ covariance  # ⟨ẋ∘xᵀ⟩, antisymmetric here
         return -self.stiffness * (moving - moving.T) / 2
 
     def entropy_production_rate(self, state: NormalState | None = None) -> Float[Array, ""]:
@@ -174,12 +174,12 @@ class LinearSystem(eqx.Module):
         $$\dot S_\text{tot} = \langle v\cdot D^{-1}v\rangle, \qquad
           v(x) = -Ax + D\Sigma^{-1}(x - m)$$
 
-        Never negative, and 0 in equilibrium alone. It is $\dot S + \sum_i\dot Q_i/T_i$.
+        Never negative, and 0 in equilibrium only. It equals $\dot S + \sum_i\dot Q_i/T_i$.
 
         Args:
-            state: the distribution now; at rest by default.
+            state: the present distribution; the steady state by default.
         """
-        state = self.at_rest() if state is None else self._fits(state)
+        state = self.steady_state() if state is None else self._fits(state)
         inverse = jnp.linalg.inv(state.matrix)
         local = self.diffusion @ inverse - self.drift
         mean = self.drift @ state.vector
@@ -196,7 +196,7 @@ class LinearSystem(eqx.Module):
 
 @eqx.filter_jit
 def _transition(drift: Array, diffusion: Array, t: Array) -> tuple[Array, Array]:
-    """e^{-At} and the covariance that the noise brings in time t."""
+    """The propagator e^{-At}, and the covariance due to the noise in time t."""
     norm = jnp.max(jnp.sum(jnp.abs(drift), axis=0)) * t
     doublings = jnp.ceil(jnp.log2(jnp.maximum(lax.stop_gradient(norm), 1)))
     h = t * jnp.exp2(-doublings)
@@ -218,7 +218,7 @@ def _transition(drift: Array, diffusion: Array, t: Array) -> tuple[Array, Array]
 
 
 def _settles(drift: Array) -> Array:
-    """Whether all eigenvalues of A have positive real parts, as far as rounding lets one tell.
+    """True if all eigenvalues of A have positive real parts, up to rounding.
 
     Then, and only then, those of the Cayley transform lie inside the unit circle and its powers
     vanish.
@@ -235,7 +235,7 @@ def _settles(drift: Array) -> Array:
 
 @eqx.filter_jit
 def _lyapunov(drift: Array, diffusion: Array) -> Array:
-    """Σ of AΣ + ΣAᵀ = 2D, from the equations of its upper triangle."""
+    """The solution Σ of AΣ + ΣAᵀ = 2D, from the equations of its upper triangle."""
     upper = np.triu_indices(drift.shape[0])
 
     def whole(entries):
@@ -250,20 +250,6 @@ def _lyapunov(drift: Array, diffusion: Array) -> Array:
     operator = lx.FunctionLinearOperator(equations, jax.eval_shape(lambda: right))
     operator = lx.MatrixLinearOperator(operator.as_matrix())
     return whole(lx.linear_solve(operator, right, throw=False).value)
-
-
-class _Quadratic(eqx.Module):
-    stiffness: Float[Array, "d d"]
-
-    def __call__(self, x, control):
-        return x @ self.stiffness @ x / 2
-
-
-class _Linear(eqx.Module):
-    matrix: Float[Array, "d d"]
-
-    def __call__(self, x, control):
-        return self.matrix @ x
 
 
 def _symmetric(matrix: Float[Array, "d d"]) -> Float[Array, "d d"]:

@@ -1,25 +1,29 @@
-"""Normal distributions of a state: mean, covariance and what follows from them."""
+"""Normal distributions of a state: mean, covariance, density and samples."""
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key
 
 from ..numerics.arrays import as_parameter, is_concrete
+from ..numerics.results import AbstractResult
 from ._entropy import normal_entropy
 
 
-class NormalState(eqx.Module):
+class NormalState(AbstractResult):
     r"""A normal distribution of a state.
 
     $$p(x) = \frac{e^{-(x-m)\cdot\Sigma^{-1}(x-m)/2}}{\sqrt{\det 2\pi\Sigma}}$$
 
     Args:
-        mean: m, `(d,)`, or a scalar for a state that is one.
-        covariance: Σ, `(d, d)`; a scalar stands for so much in every direction. Zero is a point.
+        mean: m, `(d,)`, or () for a scalar state.
+        covariance: Σ, `(d, d)`; a scalar is the variance of each coordinate, independent of the
+            others. Zero is a point.
 
     Raises:
         ValueError: shapes that do not fit, or a covariance that is not symmetric or negative.
@@ -50,9 +54,15 @@ class NormalState(eqx.Module):
         if np.linalg.eigvalsh(matrix).min(initial=0) < -slack:
             raise ValueError(f"covariance must not be negative, got {self.covariance}")
 
+    def _summary(self):
+        size = self.mean.shape[-1] if jnp.ndim(self.mean) else 1
+        heading = f"NormalState of {size} coordinate{'s' if size > 1 else ''}"
+        covariance = np.array2string(np.asarray(self.covariance), precision=5, threshold=16)
+        return heading, {"mean": self.mean, "covariance": " ".join(covariance.split())}
+
     @property
     def size(self) -> int:
-        """d, the number of coordinates."""
+        """The number of coordinates, d."""
         return self.mean.size
 
     @property
@@ -70,21 +80,34 @@ class NormalState(eqx.Module):
         """½ ln det(2πeΣ), in nats."""
         return normal_entropy(self.covariance)
 
-    def log_density(self, x: Float[Array, "..."]) -> Float[Array, ""]:
+    def log_density(self, x: Float[ArrayLike, "..."]) -> Float[Array, ""]:
         """ln p(x) of one state, of the mean's shape."""
         away = jnp.ravel(x) - self.vector
         whitened = jnp.linalg.solve(self.matrix, away)
         size = jnp.asarray(self.size, away.dtype)
         return self.entropy * -1 + (size - away @ whitened) / 2
 
+    def expectation(self, quadratic: Callable[[Any], Float[Array, ""]]) -> Float[Array, ""]:
+        r"""The mean of a quadratic function, $f(m) + \tfrac12\mathrm{tr}\,f''\Sigma$.
+
+        Args:
+            quadratic: `f(x) -> scalar` of one state, of second order in x.
+        """
+
+        def function(vector):
+            return quadratic(jnp.reshape(vector, self.mean.shape))
+
+        curvature = jax.hessian(function)(self.vector)
+        return function(self.vector) + jnp.sum(curvature * self.matrix) / 2
+
     def sample(self, key: Key[Array, ""]) -> Float[Array, "..."]:
-        """One state: as the `state` of `simulate`, each trajectory draws its own."""
-        drawn = jax.random.multivariate_normal(  # by svd: eigenvalues of 0 may round below it
+        """One state. As the `state` of `simulate` it is drawn anew for each trajectory."""
+        drawn = jax.random.multivariate_normal(  # by SVD: eigenvalues of 0 may round below 0
             key, self.vector, self.matrix, dtype=self.mean.dtype, method="svd"
         )
         return jnp.reshape(drawn, self.mean.shape)
 
     def like(self, vector: Float[Array, " d"], matrix: Float[Array, "d d"]) -> "NormalState":
-        """Another mean and covariance in this one's shapes."""
+        """Another mean and covariance in the shapes of these."""
         shape = self.mean.shape
         return NormalState(jnp.reshape(vector, shape), jnp.reshape(matrix, shape * 2))

@@ -1,22 +1,22 @@
-"""Samples of trajectories: checks, averages of exponentials, and whether samples carry them."""
+"""Samples of trajectories: validation, exponential averages, and the quality of their weights."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 from jax.scipy.special import logsumexp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, PyTree
 
 from ..numerics.arrays import cast_floats, default_float, is_concrete, shared_float
 from ..numerics.checks import check_bound
 
-_ENOUGH = 50.0  # effective samples below which an exponential average is not believed
+_ENOUGH = 50.0  # effective samples below which an exponential average is not trusted
 
 
 def check_samples(name: str, values: Any, least: int = 2) -> Float[Array, " trajectory"]:
-    """Values of trajectories as an array; ValueError if too few, of another shape, not finite."""
+    """One value for each trajectory; ValueError if too few, of another shape, or not finite."""
     values = jnp.asarray(values, default_float())
     if values.ndim != 1 or values.shape[0] < least:
         raise ValueError(
@@ -28,8 +28,8 @@ def check_samples(name: str, values: Any, least: int = 2) -> Float[Array, " traj
     return values
 
 
-def check_batch(name: str, samples: Any) -> Float[Array, "sample d"]:
-    """Samples of any pytree as rows of numbers; ValueError if not finite or of unequal count."""
+def check_batch(name: str, samples: PyTree[Any]) -> Float[Array, "sample d"]:
+    """Samples of a pytree as rows of numbers; ValueError if not finite or of unequal count."""
     samples = cast_floats(samples, shared_float(name, samples))
     sizes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(samples)}
     if len(sizes) != 1 or sizes == {()}:
@@ -44,7 +44,7 @@ def check_batch(name: str, samples: Any) -> Float[Array, "sample d"]:
 
 
 def check_temperature(temperature: Any) -> Float[Array, ""]:
-    """A positive scalar; else ValueError."""
+    """The temperature as a scalar array; ValueError unless it is positive."""
     check_bound("temperature", temperature, ">", 0.0)
     temperature = jnp.asarray(temperature, default_float())
     if temperature.ndim:
@@ -52,15 +52,22 @@ def check_temperature(temperature: Any) -> Float[Array, ""]:
     return temperature
 
 
-def weight_quality(
-    log_weights: Float[Array, " sample"],
-) -> tuple[Float[Array, ""], Float[Array, ""], Bool[Array, ""]]:
-    """Relative variance of the mean weight, effective samples (Kish), and whether they suffice."""
+class WeightQuality(NamedTuple):
+    """Relative variance of a mean weight, effective samples (Kish), and whether they suffice."""
+
+    variance: Float[Array, ""]
+    effective: Float[Array, ""]
+    sufficient: Bool[Array, ""]
+
+
+def weight_quality(log_weights: Float[Array, " sample"]) -> WeightQuality:
+    """The quality of samples with weights, from the logarithms of these."""
     count = log_weights.shape[0]
     weights = jnp.exp(log_weights - jax.lax.stop_gradient(jnp.max(log_weights)))
     mean, square = jnp.mean(weights), jnp.mean(weights**2)
     effective = count * mean**2 / square
-    return (square / mean**2 - 1) / (count - 1), effective, effective >= min(_ENOUGH, count / 2)
+    variance = (square / mean**2 - 1) / (count - 1)
+    return WeightQuality(variance, effective, effective >= min(_ENOUGH, count / 2))
 
 
 def log_mean_exp(exponents: Float[Array, " sample"]) -> Float[Array, ""]:

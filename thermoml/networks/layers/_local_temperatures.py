@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Key, PyTree
 
-from ...langevin import spread
 from ...numerics.arrays import as_parameter, is_concrete
 from ...numerics.checks import check_bound, check_count, check_key
 from ...numerics.statistics import Estimate
@@ -241,12 +240,17 @@ def _moments(
 
     probes = lax.map(curvature, jax.random.split(key, n_probes))
     diagonal = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), probes)
-    baths = spread("temperature", system.temperature, state, t)
-    mobilities = spread("mobility", system.mobility, state, t)
+    baths = system.baths.at(t, state)
     heat = jax.tree.map(
-        lambda m, g, tau, h: m * (g**2 - tau * h), mobilities, slope, baths, diagonal
+        lambda m, g, tau, h: m * (g**2 - tau * h),
+        baths.mobility,
+        slope,
+        baths.temperature,
+        diagonal,
     )
-    full = jax.tree.map(lambda bath, leaf: jnp.broadcast_to(bath, leaf.shape), baths, state)
+    full = jax.tree.map(
+        lambda tau, leaf: jnp.broadcast_to(tau, leaf.shape), baths.temperature, state
+    )
     return LayerMoments(
         chosen.totals(jax.tree.map(jnp.square, slope)),
         chosen.totals(diagonal),
