@@ -8,6 +8,8 @@ from .data import (
     synthetic_data as synthetic_data,
 )
 from .engines import (
+    ACTIVATIONS as ACTIVATIONS,
+    Activation as Activation,
     EngineBalance as EngineBalance,
     EngineChain as EngineChain,
     EngineClassification as EngineClassification,

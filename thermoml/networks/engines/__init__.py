@@ -1,6 +1,10 @@
 """Activations and learners as heat engines."""
 
 from ...numerics.public import publish as _publish
+from ._activations import (
+    ACTIVATIONS as ACTIVATIONS,
+    Activation as Activation,
+)
 from ._balance import (
     EngineBalance as EngineBalance,
     EngineClassification as EngineClassification,
