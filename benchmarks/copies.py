@@ -1,30 +1,28 @@
-"""Copies of a 64-32-10 network on the digits, with their ledger, beside hand-written programs.
+"""Comparison for copies of a 64-32-10 network on digits, with a ledger: hand-written programs.
 
     python benchmarks/copies.py [--copies 250 500 1000] [--steps 10] [--rounds 3]
 
 Each program moves M copies by S Langevin steps of cross-entropy and prior on all 1797 examples, or
-by 2S on a fresh batch for each copy and step. `thermoml` keeps work, heat, energy and entropy flow
-of every copy. `bare scan` is what one writes by hand for the parameters alone: `jax.grad`, with the
-same noise and batches from the same keys. `products` is no more than the five matrix products of
-one forward and one backward pass, on batches drawn beforehand.
+by 2S on a fresh batch for each copy and step. `thermoml` records work, heat, energy and entropy
+flow of every copy. `bare scan` is a hand-written loop for the parameters alone: `jax.grad`, with
+the same noise and batches from the same keys. `products` is only the five matrix products of one
+forward and one backward pass, on batches drawn beforehand.
 
 A pass is an energy with its gradient. The bare scan needs one a step. So does the ledger on all
 examples, where the end of a step is the start of the next, and one more at the start of a run; with
 fresh batches it needs two a step, since heat takes the forces at both ends of a step on one batch.
-`ratio` is the time beside the products', `per pass` that of one pass.
+`ratio` is the time relative to the products', `per pass` that of one pass.
 
 Compilation is timed apart, as the first call less the median. Runs alternate, so that a busy
-machine disturbs all alike. Peak memory is that of a process of its own that does nothing else,
-compiler included. Afterwards thermoml and the bare scan must agree in every parameter.
+machine disturbs all alike. Peak memory is that of a separate process for each program, compiler
+included. Afterwards thermoml and the bare scan must agree in every parameter.
 """
 
 import argparse
 import os
 import platform
-import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import equinox as eqx
@@ -34,6 +32,7 @@ import numpy as np
 from jax import lax
 
 import thermoml as tml
+from thermoml.bench import in_turns, range_text, timed
 
 BATCH, DT, STIFFNESS, TEMPERATURE = 128, 0.05, 0.01, 1e-3
 
@@ -90,13 +89,13 @@ def bare(count, steps, batch):
             noise, draws = (jax.random.fold_in(own, purpose) for purpose in (1, 2))
 
             def step(parameters, n):
-                shown = data.features, data.targets
+                examples = data.features, data.targets
                 if batch:
                     chosen = jax.random.randint(
                         jax.random.fold_in(draws, n), (batch,), 0, data.targets.shape[0]
                     )
-                    shown = data.features[chosen], data.targets[chosen]
-                slopes = jax.grad(loss)(parameters, *shown)
+                    examples = data.features[chosen], data.targets[chosen]
+                slopes = jax.grad(loss)(parameters, *examples)
                 keys = jax.random.split(jax.random.fold_in(noise, n), len(parameters))
                 return [
                     x - slope * DT + (2 * TEMPERATURE * DT) ** 0.5 * jax.random.normal(k, x.shape)
@@ -125,7 +124,7 @@ def products(count, steps, batch):
                 hidden = features @ w1.T
                 output = hidden @ w2.T
                 back = output @ w2
-                small = 1e-8  # the next step needs what this one found
+                small = 1e-8  # makes the next step depend on this one
                 return (w1 - small * back.T @ features, w2 - small * output.T @ hidden), None
 
             return lax.scan(step, weights, length=steps)[0]
@@ -138,14 +137,8 @@ def products(count, steps, batch):
 PROGRAMS = {"thermoml": library, "bare scan": bare, "products": products}
 
 
-def timed(run, seed):
-    began = time.perf_counter()
-    values = jax.block_until_ready(run(seed))
-    return time.perf_counter() - began, values
-
-
 def peak(name, count, batch):
-    """Of a process that does nothing else, in MB."""
+    """Peak memory of a process that runs only this program, in MB."""
     command = [sys.executable, __file__, "--alone", name, "--copies", str(count)]
     command += ["--batch", str(batch), "--steps", "2"]
     return float(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
@@ -159,28 +152,22 @@ def alone(name, count, batch, steps):
 
 def compare(count, batch, steps, rounds):
     programs = {name: make(count, steps, batch) for name, make in PROGRAMS.items()}
-    first = {name: timed(run, 0)[0] for name, run in programs.items()}
-    seconds = {name: [] for name in programs}
-    values = {}
-    for seed in range(1, rounds + 1):
-        for name, run in programs.items():
-            spent, values[name] = timed(run, seed)
-            seconds[name].append(spent)
-    beside = statistics.median(seconds["products"])
-    for name, spent in seconds.items():
-        median = statistics.median(spent)
+    timings = in_turns(programs, rounds)
+    for name, seconds in timings.seconds.items():
+        median, ratio = timings.median(name), timings.ratio(name, "products")
         passes = 1 if name != "thermoml" else 2 if batch else 1 + 1 / steps
         print(
-            f"{name:<11}{count:>7}{median:>10.3f}{f'{min(spent):.3f}-{max(spent):.3f}':>18}"
-            f"{1e6 * median / (count * steps):>9.1f}{max(0.0, first[name] - median):>11.2f}"
-            f"{median / beside:>8.2f}{median / passes / beside:>10.2f}"
+            f"{name:<11}{count:>7}{median:>10.3f}{range_text(seconds):>18}"
+            f"{1e6 * median / (count * steps):>9.1f}{timings.compilation(name):>11.2f}"
+            f"{ratio:>8.2f}{ratio / passes:>10.2f}"
             f"{'' if name == 'products' else round(peak(name, count, batch)):>9}",
             flush=True,
         )
-    for ours, theirs in zip(values["thermoml"][:-1], values["bare scan"], strict=True):
+    last = {name: results[-1] for name, results in timings.values.items()}
+    for ours, theirs in zip(last["thermoml"][:-1], last["bare scan"], strict=True):
         np.testing.assert_allclose(ours, theirs, atol=2e-3)
-    assert np.all(np.isfinite(values["thermoml"][-1])), "heat"
-    return {name: statistics.median(spent) / count for name, spent in seconds.items()}
+    assert np.all(np.isfinite(last["thermoml"][-1])), "heat"
+    return {name: timings.median(name) / count for name in programs}
 
 
 def main():

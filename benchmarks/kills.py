@@ -1,4 +1,4 @@
-"""Kill a sweep at random moments, resume it each time, and compare its store with an unharmed one.
+"""Comparison of an uninterrupted sweep with one that is killed at random moments and resumed.
 
 Each kill is SIGKILL, SIGTERM or SIGINT, sent at a moment drawn uniformly over a run's whole life,
 from its first instant to its end. Prints a report; the exit code is 1 if any file differs.
@@ -34,19 +34,19 @@ _SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
 
 def start(config: Path, out: Path) -> subprocess.Popen:
-    """A run that begins or resumes."""
+    """Start or resume a run."""
     command = [sys.executable, "-m", "thermoml", "run", str(config), "--out", str(out), "--resume"]
     return subprocess.Popen(
         command,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        # Where this script runs in the background its children would ignore SIGINT.
+        # In the background this script ignores SIGINT, and its children would inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 
 def finish(config: Path, out: Path) -> float:
-    """Run to the end; the seconds it took."""
+    """Run to the end; its duration in seconds."""
     began = time.perf_counter()
     process = start(config, out)
     _, errors = process.communicate()
@@ -58,11 +58,11 @@ def finish(config: Path, out: Path) -> float:
 def files(out: Path) -> dict[str, bytes]:
     """Every file of the store, and the summary."""
     store = out / "results.zarr"
-    found = {str(p.relative_to(out)): p.read_bytes() for p in store.rglob("*") if p.is_file()}
-    # The checkout may be committed to meanwhile.
+    contents = {str(p.relative_to(out)): p.read_bytes() for p in store.rglob("*") if p.is_file()}
+    # A commit during this script would change the revision.
     revision = rb'"git_revision": ?"[0-9a-f]*"'
-    found = {name: re.sub(revision, b"", content) for name, content in found.items()}
-    return found | {"summary.json": (out / "summary.json").read_bytes()}
+    contents = {name: re.sub(revision, b"", content) for name, content in contents.items()}
+    return contents | {"summary.json": (out / "summary.json").read_bytes()}
 
 
 def units(out: Path) -> int:
@@ -79,7 +79,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     moments = random.Random(chosen.seed)
-    told: collections.Counter[str] = collections.Counter()
+    kills: collections.Counter[str] = collections.Counter()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         config = folder / "config.yaml"
@@ -105,24 +105,24 @@ def main() -> int:
                     sent += 1
                     after = "after the last unit" if before == n_units else "between units"
                     phase = after if before else "before the first unit"
-                    told[f"{number.name} {phase}"] += 1
+                    kills[f"{number.name} {phase}"] += 1
                     print(
                         f"  {number.name:<7} after {moment:5.2f} s, {before:2d} units done, "
                         f"exit code {process.returncode}"
                     )
-                    # Before the command line has begun, Ctrl-C is Python's own affair.
+                    # Before the command line has begun, Python itself handles Ctrl-C.
                     if b"Traceback" in errors and b"KeyboardInterrupt" not in errors:
                         raise RuntimeError(errors.decode()) from None
                 else:
                     break  # it ended before the signal
             finish(config, out)
             stores += 1
-            found = files(out)
-            wrong = [name for name in expected | found if expected.get(name) != found.get(name)]
+            actual = files(out)
+            wrong = [name for name in expected | actual if expected.get(name) != actual.get(name)]
             differing += bool(wrong)
             print(f"store {stores}: {'differs: ' + ', '.join(wrong) if wrong else 'identical'}")
     print(f"{sent} kills of {stores} runs: {stores - differing} stores identical, {differing} not")
-    print("; ".join(f"{count} × {name}" for name, count in sorted(told.items())))
+    print("; ".join(f"{count} × {name}" for name, count in sorted(kills.items())))
     return 1 if differing else 0
 
 

@@ -1,4 +1,4 @@
-"""The levels of description beside each other: one process, in turns.
+"""Comparison of the levels of description: one process, in turns.
 
     python benchmarks/levels.py [--n-trajectories 4096] [--steps 1000] [--rounds 3]
 
@@ -10,13 +10,12 @@ fewer steps, scaled to the same number; and the steady state with its gradient i
 import argparse
 import os
 import platform
-import statistics
-import time
 
 import jax
 import jax.numpy as jnp
 
 import thermoml as tml
+from thermoml.bench import in_turns, range_text
 
 BATCH, ALPHA, DT = 30, 0.5, 0.001
 MICROSCOPIC_STEPS = 50
@@ -28,26 +27,17 @@ def learning(n_inputs, level, n_trajectories, n_steps):
     problem = tml.LearningProblem(
         tml.AlphaTron(ALPHA), learning_rate=rate, n_inputs=n_inputs, batch=BATCH
     )
-    return lambda: (
-        tml.learn(
-            problem, level, t1=n_steps * DT, key=jax.random.key(0), n_trajectories=n_trajectories
-        ).work
-    )
+    t1, key = n_steps * DT, jax.random.key(0)
+    return lambda _: tml.learn(problem, level, t1=t1, key=key, n_trajectories=n_trajectories).work
 
 
-def at_rest(alpha):
+def steady_error(alpha):
     problem = tml.LearningProblem(tml.AlphaTron(alpha), learning_rate=1.0)
     return tml.steady_state(problem).error
 
 
-def timed(run):
-    start = time.perf_counter()
-    jax.block_until_ready(run())
-    return time.perf_counter() - start
-
-
 def main():
-    parser = argparse.ArgumentParser(description="The levels of description beside each other.")
+    parser = argparse.ArgumentParser(description="Comparison of the levels of description.")
     parser.add_argument("--n-trajectories", type=int, default=4096)
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
@@ -55,7 +45,7 @@ def main():
     cores = os.cpu_count() or 1
     jax.config.update("jax_num_cpu_devices", cores)
     count, steps = options.n_trajectories, options.steps
-    slope = jax.value_and_grad(at_rest)
+    slope = jax.value_and_grad(steady_error)
     one, many = jax.jit(slope), jax.jit(jax.vmap(slope))
     alphas = jnp.linspace(-0.4, 0.95, 1000)
     few = min(MICROSCOPIC_STEPS, steps)
@@ -63,26 +53,22 @@ def main():
         "reduced, N = 100": (learning(100, tml.Reduced(DT), count, steps), 1.0),
         "reduced, N = 10^9": (learning(10**9, tml.Reduced(DT), count, steps), 1.0),
         "microscopic, N = 1000": (learning(1000, tml.Microscopic(DT), count, few), steps / few),
-        "steady state and gradient": (lambda: one(alphas[500]), 1.0),
-        "the same at 1000 alpha": (lambda: many(alphas), 1.0),
+        "steady state and gradient": (lambda _: one(alphas[500]), 1.0),
+        "the same at 1000 alpha": (lambda _: many(alphas), 1.0),
     }
     print(
         f"{count} trajectories, {steps} steps, B = {BATCH}, {options.rounds} rounds; "
         f"jax {jax.__version__} on {jax.default_backend()}, {jax.local_device_count()} device(s), "
         f"{cores} cores ({platform.machine()})"
     )
-    first = {name: timed(run) for name, (run, _) in programs.items()}
-    rounds = {name: [] for name in programs}
-    for _ in range(options.rounds):
-        for name, (run, scale) in programs.items():
-            rounds[name].append(scale * timed(run))
-    median = {name: statistics.median(times) for name, times in rounds.items()}
+    timings = in_turns({name: run for name, (run, _) in programs.items()}, options.rounds)
+    median = {name: scale * timings.median(name) for name, (_, scale) in programs.items()}
     print(f"{'program':<26} {'median s':>10} {'range s':>19} {'compile s':>10} {'ratio':>8}")
-    for name, times in rounds.items():
-        compiling = max(0.0, first[name] - median[name] / programs[name][1])
-        spread = f"{min(times):.4f}-{max(times):.4f}"
+    for name, (_, scale) in programs.items():
+        seconds = range_text([scale * x for x in timings.seconds[name]], 4)
+        compiling = timings.compilation(name)
         ratio = median[name] / median["reduced, N = 100"]
-        print(f"{name:<26} {median[name]:>10.4f} {spread:>19} {compiling:>10.2f} {ratio:>8.3f}")
+        print(f"{name:<26} {median[name]:>10.4f} {seconds:>19} {compiling:>10.2f} {ratio:>8.3f}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Ten million steps in float32: is the ledger still closed, and does memory stay flat?
+"""Drift of the ledger and growth of memory over ten million steps in float32.
 
-Two systems with U = |x|²/2, each run in ten legs, every leg continuing the last: a particle that a
-force without a potential drives round a trap, and perceptrons that learn from fresh inputs. After
-each leg the energy is computed again from the states in float64, and compared with what the ledger
-says, U_0 + W - Q. The drift is the largest difference over the trajectories, relative to the heat.
+Two systems with U = |x|²/2, each run in ten legs, every leg continuing the last: a particle driven
+round a trap by a force without a potential, and perceptrons that learn from fresh inputs. After
+each leg the energy is computed again from the states in float64, and compared with the ledger's
+U_0 + W - Q. The drift is the largest difference over the trajectories, relative to the heat.
 
     python benchmarks/long_run.py
 """
@@ -23,7 +23,7 @@ DT = 0.01
 
 
 def resident() -> float:
-    """Memory of this process now, in MB."""
+    """Present memory of this process, in MB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
 
@@ -34,17 +34,17 @@ def driven_trap(x: jax.Array, control: Any) -> jax.Array:
 
 
 def around(x: jax.Array, control: Any) -> jax.Array:
-    """A force that drives the particle round the trap."""
+    """The force that drives the particle round the trap."""
     return 2.0 * jnp.stack([-x[1], x[0]])
 
 
 def trap() -> tuple[Any, jax.Array]:
-    """The driven trap, and where it starts."""
+    """The driven trap and its initial state."""
     return tml.Langevin(driven_trap, drive=around), jnp.asarray([1.0, 0.0], jnp.float32)
 
 
 def perceptron() -> tuple[Any, jax.Array]:
-    """A perceptron that learns from fresh inputs, and its first weights."""
+    """A perceptron that learns from fresh inputs, and its initial weights."""
     problem = tml.LearningProblem(tml.AlphaTron(0.5), learning_rate=1.0, n_inputs=15, batch=2)
     teacher = tml.perceptron.sphere_teacher(jax.random.key(1), 15, jnp.float32)
     return tml.perceptron.PerceptronLearning(problem, teacher), jnp.full((15,), 0.5, jnp.float32)
@@ -56,7 +56,7 @@ def wide(total: Any) -> np.ndarray:
 
 
 def report(name: str, system: Any, start: jax.Array, n_steps: int) -> None:
-    """Ten legs, and a line for each."""
+    """Run ten legs and print a line for each."""
     print(f"{name}\n    steps     drift of the ledger / heat     memory     µs/step")
     first = np.sum(np.asarray(start, float) ** 2) / 2
     state: Any = tml.langevin.Batch(jnp.tile(start, (32, 1)))

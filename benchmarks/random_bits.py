@@ -1,15 +1,15 @@
-"""The random bits of `learn` in the batteries of TestU01 (L'Ecuyer and Simard 2007).
+"""Tests of the random bits of `learn` by the batteries of TestU01 (L'Ecuyer and Simard 2007).
 
     python benchmarks/random_bits.py --battery crush --order kernel
 
 Needs the shared library of TestU01 1.2.3. The bits are those of `Draws.bits` as the kernel of ±1
 inputs draws them, of many trajectories and steps, in one of these orders:
 
-* kernel: as they lie in memory: step by step, weight by weight, trajectories innermost;
+* kernel: the order in memory: step by step, weight by weight, trajectories innermost;
 * stream: one trajectory after the other, each step by step and weight by weight;
-* input: what one input of a batch is made of: bit b of the words of all weights, 32 in a word.
+* input: the bits of one input of a batch: bit b of the words of all weights, 32 in a word.
 
-SmallCrush looks at 2^28 words in a quarter of a minute, Crush at 2^35 in under an hour, BigCrush at
+SmallCrush tests 2^28 words in a quarter of a minute, Crush at 2^35 in under an hour, BigCrush at
 2^38 in half a day.
 """
 
@@ -31,18 +31,18 @@ from thermoml.numerics.bits import GENERATORS
 from thermoml.numerics.random import row_numbers, trajectory_streams
 
 BATTERIES = {"small": "SmallCrush", "crush": "Crush", "big": "BigCrush"}
-WORDS = 2**22  # made at a time
+WORDS = 2**22  # in one array
 
 
 def transposed(words: jax.Array) -> jax.Array:
-    """Rows of 32 words as the 32 words of their columns of bits."""
+    """Words transposed as bits: of every 32 words, the 32 words made of their columns."""
     places = jnp.arange(32, dtype=jnp.uint32)
     bits = (words.reshape(-1, 32)[:, None] >> places[:, None]) & jnp.uint32(1)
     return jnp.sum(bits << places, axis=2, dtype=jnp.uint32).T.reshape(-1)
 
 
 def source(generator: str, order: str, n_inputs: int, trajectories: int, seed: int):
-    """Arrays of words without end."""
+    """An endless series of arrays of words."""
     n_steps = max(1, WORDS // (n_inputs * trajectories))
 
     @jax.jit
@@ -65,7 +65,7 @@ def source(generator: str, order: str, n_inputs: int, trajectories: int, seed: i
 
 
 def load_testu01() -> Any:
-    """The library; OSError where it is not installed."""
+    """The library; OSError if it is not installed."""
     name = os.environ.get("TESTU01") or ctypes.util.find_library("testu01")
     if name is None:
         raise OSError(
@@ -80,7 +80,7 @@ def load_testu01() -> Any:
 
 
 def run_battery(library: Any, battery: str, words: Any) -> tuple[dict[str, float], int]:
-    """The p-value of each statistic, and how many words were asked for, from a named pipe."""
+    """The p-value of each statistic, and the number of words read, through a named pipe."""
     written = 0
     first = np.asarray(next(words))
     with tempfile.TemporaryDirectory() as folder:
@@ -99,16 +99,16 @@ def run_battery(library: Any, battery: str, words: Any) -> tuple[dict[str, float
 
         threading.Thread(target=write, daemon=True).start()
         generator = library.ufile_CreateReadBin(pipe.encode(), 2**20)
-        heard = library.unif01_StripB(generator, 0, 32)
-        assert heard == first[0], "the library reads other words than were written"
+        read = library.unif01_StripB(generator, 0, 32)
+        assert read == first[0], "the library reads other words than were written"
         ctypes.c_int.in_dll(library, "swrite_Basic").value = 0
         getattr(library, f"bbattery_{battery}").argtypes = [ctypes.c_void_p]
         getattr(library, f"bbattery_{battery}")(generator)
         count = ctypes.c_int.in_dll(library, "bbattery_NTests").value
         values = (ctypes.c_double * count).in_dll(library, "bbattery_pVal")
         names = (ctypes.c_char_p * count).in_dll(library, "bbattery_TestNames")
-        found = {f"{i} {names[i].decode()}": values[i] for i in range(count)}
-    return found, written
+        p_values = {f"{i} {names[i].decode()}": values[i] for i in range(count)}
+    return p_values, written
 
 
 def main() -> None:
@@ -126,12 +126,12 @@ def main() -> None:
         options.generator, options.order, options.n_inputs, options.trajectories, options.seed
     )
     begin = time.perf_counter()
-    found, written = run_battery(library, BATTERIES[options.battery], words)
-    odd = {name: p for name, p in found.items() if 0 <= p < 1e-3 or p > 1 - 1e-3}
+    p_values, written = run_battery(library, BATTERIES[options.battery], words)
+    odd = {name: p for name, p in p_values.items() if 0 <= p < 1e-3 or p > 1 - 1e-3}
     print(
         f"{BATTERIES[options.battery]}, {options.generator}, order {options.order}, "
         f"N = {options.n_inputs}, {options.trajectories} trajectories, seed {options.seed}: "
-        f"{len(found)} statistics of 2^{np.log2(written):.1f} words, "
+        f"{len(p_values)} statistics of 2^{np.log2(written):.1f} words, "
         f"{(time.perf_counter() - begin) / 60:.1f} min; outside of [0.001, 0.999]: "
         + (", ".join(f"{name} p = {p:.2g}" for name, p in odd.items()) or "none")
     )

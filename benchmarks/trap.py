@@ -1,21 +1,19 @@
-"""A Brownian particle in a trap, with its ledger, beside hand-written programs and diffrax.
+"""Comparison for a Brownian particle in a trap, with its ledger: hand-written programs, diffrax.
 
     python benchmarks/trap.py [--n-trajectories 1000] [--steps 10000] [--rounds 5]
 
-`thermoml` keeps work, heat, energy and entropy flow of every trajectory. `bare scan` is what one
-writes by hand for the positions alone, with the same noise from the same keys; `bare scan, ledger`
-adds plain sums of work and heat. diffrax and NumPy take the same steps with noise of their own. The
-trap stands still, or is dragged (a control). Compilation is timed apart. Runs alternate, so that a
-busy machine disturbs all alike; the table gives the median, the range, and the time beside the bare
-scan's with a ledger. Afterwards all that share their noise must agree in every position, and all in
-the variance.
+`thermoml` records work, heat, energy and entropy flow of every trajectory. `bare scan` is a
+hand-written loop for the positions alone, with the same noise from the same keys; `bare scan,
+ledger` adds plain sums of work and heat. diffrax and NumPy take the same steps with noise of their
+own. The trap stands still, or is dragged (a control). Compilation is timed apart. Runs alternate,
+so that a busy machine disturbs all alike; the table gives the median, the range, and the time
+relative to the bare scan with a ledger. Afterwards programs that share their noise must agree in
+every position, and all programs in the variance.
 """
 
 import argparse
 import os
 import platform
-import statistics
-import time
 
 import diffrax
 import jax
@@ -24,6 +22,7 @@ import numpy as np
 from jax import lax
 
 import thermoml as tml
+from thermoml.bench import in_turns, range_text
 
 DT, DRAG = 0.01, 0.1
 
@@ -129,12 +128,6 @@ def by_numpy(count, steps, dragged):
     return run
 
 
-def timed(run, seed):
-    began = time.perf_counter()
-    values = [np.asarray(x) for x in jax.block_until_ready(run(seed))]
-    return time.perf_counter() - began, values
-
-
 def compare(dragged, options):
     size = options.n_trajectories, options.steps, dragged
     programs = {
@@ -144,34 +137,29 @@ def compare(dragged, options):
         "NumPy, heat": by_numpy(*size),
         "diffrax": by_diffrax(*size),
     }
-    first = {name: timed(run, 0)[0] for name, run in programs.items()}
-    seconds = {name: [] for name in programs}
-    values = {name: [] for name in programs}
-    for seed in range(1, options.rounds + 1):
-        for name, run in programs.items():
-            spent, result = timed(run, seed)
-            seconds[name].append(spent)
-            values[name].append(result[0] - (DRAG * (options.steps * DT - 1) if dragged else 0))
-    beside = statistics.median(seconds["bare scan, ledger"])
+    timings = in_turns(programs, options.rounds)
+    mean = DRAG * (options.steps * DT - 1) if dragged else 0
+    values = {
+        name: np.concatenate([np.asarray(result[0]) - mean for result in results])
+        for name, results in timings.values.items()
+    }
     print(f"\nThe trap {'is dragged' if dragged else 'stands still'}")
     print(
         f"{'program':<18}{'median s':>10}{'range s':>18}{'ns/step':>10}"
         f"{'compile s':>11}{'ratio':>8}"
     )
-    for name, spent in seconds.items():
-        median = statistics.median(spent)
-        compiled = max(0.0, first[name] - median) if "NumPy" not in name else 0.0
-        per_step = 1e9 * median / (options.n_trajectories * options.steps)
+    for name, seconds in timings.seconds.items():
+        compiling = 0.0 if "NumPy" in name else timings.compilation(name)
+        per_step = 1e9 * timings.median(name) / (options.n_trajectories * options.steps)
         print(
-            f"{name:<18}{median:>10.4f}{f'{min(spent):.4f}-{max(spent):.4f}':>18}{per_step:>10.1f}"
-            f"{compiled:>11.2f}{median / beside:>8.2f}"
+            f"{name:<18}{timings.median(name):>10.4f}{range_text(seconds, 4):>18}{per_step:>10.1f}"
+            f"{compiling:>11.2f}{timings.ratio(name, 'bare scan, ledger'):>8.2f}"
         )
     for name in ("bare scan", "bare scan, ledger"):
         np.testing.assert_allclose(values["thermoml"], values[name], atol=2e-3)
     for name, ends in values.items():
-        ends = np.concatenate(ends)
-        spread = ends.var() * (1 - DT / 2)  # Euler-Maruyama widens the trap's law
-        assert abs(spread - 1) < 5 * np.sqrt(2 / ends.size), f"variance {spread} of {name}"
+        variance = ends.var() * (1 - DT / 2)  # Euler-Maruyama widens the trap's distribution
+        assert abs(variance - 1) < 5 * np.sqrt(2 / ends.size), f"variance {variance} of {name}"
 
 
 def main():

@@ -65,7 +65,7 @@ def local(x):
         lambda leaf: jnp.asarray(RNG.normal(size=(8, *leaf.shape)) + x, leaf.dtype),
         network(x).like,
     )
-    return tml.local_temperatures(network(x), states)
+    return tml.local_temperatures(network(x), states, key=jax.random.key(0))
 
 
 CALLS = {

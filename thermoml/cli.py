@@ -189,7 +189,8 @@ def bench(
     ] = False,
     out: Annotated[Path | None, typer.Option(help="A file to keep the times in.")] = None,
     against: Annotated[
-        Path | None, typer.Option(help="Such a file of an earlier run, to compare with.")
+        Path | None,
+        typer.Option(help="A file of an earlier run, or another checkout, run in the same turns."),
     ] = None,
 ) -> None:
     """Compare the speed of the microscopic level with NumPy, plain JAX, diffrax and PyTorch."""
@@ -201,9 +202,10 @@ def bench(
         chosen = program or list(benchmarks.PROGRAMS)
         try:
             before = None
-            if against is not None:
+            checkout = against if against is not None and against.is_dir() else None
+            if against is not None and checkout is None:
                 before = benchmarks.Report.from_json(json.loads(against.read_text()))
-            report = benchmarks.measure(work, chosen, rounds)
+            report = benchmarks.measure(work, chosen, rounds, checkout=checkout)
             typer.echo(str(report))
             if before is not None:
                 typer.echo(benchmarks.against(report, before))

@@ -1,4 +1,4 @@
-"""Activations as engines, against closed forms, quadrature of SciPy and published fixed points."""
+"""Activations as engines: closed forms, quadrature of SciPy and published fixed points."""
 
 import itertools
 
@@ -37,35 +37,27 @@ def test_efficiency_in_closed_form(x64, name):
     close(tml.work_efficiency(activation, t), exact(t), rtol=1e-12)
 
 
-ELEMENTWISE = {
-    "relu": (0.0,),
-    "relu6": (0.0, 6.0),
-    "elu": (0.0,),
-    "selu": (0.0,),
-    "celu": (0.0,),
-    "gelu": (0.0,),
-    "silu": (0.0,),
-    "softplus": (0.0,),
-    "soft_sign": (0.0,),
-    "tanh": (0.0,),
-    "sigmoid": (0.0,),
-    "hard_tanh": (-1.0, 1.0),
-    "hard_sigmoid": (-3.0, 3.0),
-    "hard_silu": (-3.0, 3.0),
-    "leaky_relu": (0.0,),
-    "log_sigmoid": (0.0,),
-    "mish": (0.0,),
-    "squareplus": (0.0,),
-    "sparse_plus": (-1.0, 1.0),
-    "sparse_sigmoid": (-1.0, 1.0),
-}
+ELEMENTWISE = (
+    "identity relu relu6 leaky_relu elu selu celu gelu silu mish softplus squareplus sparse_plus "
+    "soft_sign tanh hard_tanh sigmoid hard_sigmoid hard_silu log_sigmoid sparse_sigmoid"
+)
 
 
-@pytest.mark.parametrize("name", ELEMENTWISE)
-def test_every_activation_of_jax_against_adaptive_quadrature(x64, name):
-    activation, kinks = getattr(jax.nn, name), ELEMENTWISE[name]
-    for temperature in (0.05, 1.7, 40.0):
-        found = tml.networks.engine_balance(activation, temperature, kinks=kinks)
+def test_the_table_has_every_elementwise_activation_of_jax():
+    listed = {id(entry.function) for entry in tml.networks.ACTIVATIONS.values()}
+    for name in ELEMENTWISE.split():
+        assert id(getattr(jax.nn, name)) in listed, name
+
+
+@pytest.mark.parametrize("name", tml.networks.ACTIVATIONS)
+def test_every_activation_of_the_table_against_adaptive_quadrature(x64, name):
+    activation, kinks = tml.networks.ACTIVATIONS[name]
+    temperatures = jnp.asarray([0.05, 1.7, 40.0])
+    balances = tml.networks.engine_balance(name, temperatures)
+    alike = tml.networks.engine_balance(activation, temperatures)
+    assert jax.tree.all(jax.tree.map(np.array_equal, balances, alike))
+    for i, temperature in enumerate(temperatures.tolist()):
+        balance = jax.tree.map(lambda x, i=i: x[i], balances)
         std = temperature**0.5
 
         def mean(function, std=std):
@@ -83,17 +75,21 @@ def test_every_activation_of_jax_against_adaptive_quadrature(x64, name):
         square = mean(lambda z, f=value: f(z) ** 2)
         first, product = mean(value), mean(lambda z, f=value: z * f(z))
         exact = np.array([square, first**2, product**2 / temperature]) / temperature
-        close((found.efficiency, found.constant, found.coherent), exact, rtol=1e-9, atol=1e-11)
-        close(found.distortion, exact[0] - exact[1] - exact[2], atol=1e-9 * exact[0])
-        close(found.absorbed, 1 - exact[0], atol=1e-9 * exact[0])
+        parts = (balance.efficiency, balance.constant, balance.coherent)
+        close(parts, exact, rtol=1e-9, atol=1e-11)
+        close(balance.distortion, exact[0] - exact[1] - exact[2], atol=1e-9 * exact[0])
+        close(balance.absorbed, 1 - exact[0], atol=1e-9 * exact[0])
 
 
 def test_the_split_of_a_relu(x64):
-    found = tml.networks.engine_balance(jax.nn.relu, jnp.array([[0.1, 1.0], [3.0, 1e3]]))
-    assert found.efficiency.shape == (2, 2)
-    close(found.coherent, 0.25)
-    close(found.constant, 1 / (2 * np.pi))
-    close(found.distortion, 0.5 - 0.25 - 1 / (2 * np.pi))
+    balance = tml.networks.engine_balance(jax.nn.relu, jnp.array([[0.1, 1.0], [3.0, 1e3]]))
+    assert balance.efficiency.shape == (2, 2)
+    close(balance.coherent, 0.25)
+    close(balance.constant, 1 / (2 * np.pi))
+    close(balance.distortion, 0.5 - 0.25 - 1 / (2 * np.pi))
+    one = jax.tree.map(lambda x: x[0, 0], balance)
+    assert str(one).splitlines()[1].split() == ["efficiency", "0.5"]
+    assert "[0.25 0.25]" in str(balance)
     close(
         tml.networks.coherent_efficiency(jnp.tanh, 2.0),
         tml.networks.engine_balance(jnp.tanh, 2.0).coherent,
@@ -136,9 +132,9 @@ def test_efficiency_is_differentiable_in_temperature_and_parameters(x64):
 
 def test_float32(x64):
     with jax.enable_x64(False):
-        found = tml.work_efficiency(jnp.tanh, jnp.geomspace(1e-3, 1e3, 7))
-        assert found.dtype == jnp.float32
-    close(found, tml.work_efficiency(jnp.tanh, np.geomspace(1e-3, 1e3, 7)), rtol=2e-6)
+        efficiency = tml.work_efficiency(jnp.tanh, jnp.geomspace(1e-3, 1e3, 7))
+        assert efficiency.dtype == jnp.float32
+    close(efficiency, tml.work_efficiency(jnp.tanh, np.geomspace(1e-3, 1e3, 7)), rtol=2e-6)
 
 
 @pytest.mark.parametrize(
@@ -149,35 +145,37 @@ def test_float32(x64):
     ],
 )
 def test_kinds_of_engines(dtype, name, free):
-    found = tml.classify_engine(CLOSED[name][0])
-    assert found.type is (
+    kind = tml.classify_engine(CLOSED[name][0])
+    assert kind.type is (
         tml.networks.EngineType.SCALE_FREE
         if free
         else tml.networks.EngineType.TEMPERATURE_DEPENDENT
     )
     if name == "power":
-        close(found.slope, -0.3, rtol=1e-4)
-    assert found.pump == (name in ("step", "power", "erf"))  # erf: 4/π where it is cold
-    assert found.efficiency.shape == found.slope.shape == found.temperatures.shape == (25,)
-    assert ("scale-free" in str(found)) == free
+        close(kind.slope, -0.3, rtol=1e-4)
+    assert kind.pump == (name in ("step", "power", "erf"))  # erf: 4/π in the cold
+    assert kind.efficiency.shape == kind.slope.shape == kind.temperatures.shape == (25,)
+    assert ("scale-free" in str(kind)) == free
+    assert "η" in repr(kind)
 
 
 def test_an_engine_may_be_scale_free_without_being_homogeneous(x64):
-    """φ(z)² + φ(-z)² = z² is all that counts."""
+    """φ(z)² + φ(-z)² = z² suffices."""
 
     def odd(z):
         share = (1 + 0.5 * jnp.sin(jnp.log(jnp.maximum(jnp.abs(z), 1e-30)))) / 2
         return jnp.abs(z) * jnp.sqrt(jnp.where(z > 0, share, 1 - share))
 
-    found = tml.classify_engine(odd, temperatures=[0.5, 1.0, 2.0], tolerance=1e-5)
-    assert found.type is tml.networks.EngineType.SCALE_FREE
-    close(found.efficiency, 0.5, rtol=1e-6)
+    kind = tml.classify_engine(odd, temperatures=[0.5, 1.0, 2.0], tolerance=1e-5)
+    assert kind.type is tml.networks.EngineType.SCALE_FREE
+    close(kind.efficiency, 0.5, rtol=1e-6)
 
 
 def test_chain_of_scale_free_engines(x64):
     """Isothermal exactly at σ_w² = 1/η; else geometric."""
     chain = tml.engine_chain(jax.nn.relu, depth=6, weight_variance=2.0, temperature=0.3)
     close(chain.temperature, 0.3, rtol=1e-13)
+    assert "temperature  [0.3 0.3 0.3 0.3 0.3 0.3 0.3]" in str(chain)
     close(chain.slope, 1, rtol=1e-13)
     close(chain.chi, 1, rtol=1e-13)
     chain = tml.engine_chain(
@@ -191,42 +189,45 @@ def test_chain_of_scale_free_engines(x64):
 
 def test_working_temperatures_of_published_and_hand_made_chains(x64):
     """tanh: Poole et al. 2016; sine: T = σ² (1 - e^{-2T})/2, slope σ² e^{-2T}, by Newton."""
-    (found,) = tml.networks.working_temperatures(jnp.tanh, weight_variance=4.0)
-    close((found.slope, found.chi), (0.331, 1.36), atol=5e-3)
-    assert found.stable
-    assert "chaos" in str(found)
-    (found,) = tml.networks.working_temperatures(jax.nn.gelu, weight_variance=2.3)
-    close(found.temperature, 1.175, atol=5e-4)
-    assert not found.stable
-    (found,) = tml.networks.working_temperatures(jnp.sin, weight_variance=3.0, bias_variance=0.1)
+    (point,) = tml.networks.working_temperatures(jnp.tanh, weight_variance=4.0)
+    close((point.slope, point.chi), (0.331, 1.36), atol=5e-3)
+    assert point.stable
+    assert "chaos" in str(point)
+    (point,) = tml.networks.working_temperatures(jax.nn.gelu, weight_variance=2.3)
+    close(point.temperature, 1.175, atol=5e-4)
+    assert not point.stable
+    assert repr([point]).startswith(f"[T = {float(point.temperature):.6g}, unstable (slope ")
+    (point,) = tml.networks.working_temperatures(jnp.sin, weight_variance=3.0, bias_variance=0.1)
     t = 1.0
     for _ in range(200):
         t = 1.5 * -np.expm1(-2 * t) + 0.1
-    close(found.temperature, t, rtol=1e-10)
-    close(found.slope, 3 * np.exp(-2 * t), rtol=1e-10)
-    close(found.chi, 3 * (1 + np.exp(-2 * t)) / 2, rtol=1e-10)  # E cos² = (1 + e^{-2T})/2
+    close(point.temperature, t, rtol=1e-10)
+    close(point.slope, 3 * np.exp(-2 * t), rtol=1e-10)
+    close(point.chi, 3 * (1 + np.exp(-2 * t)) / 2, rtol=1e-10)  # E cos² = (1 + e^{-2T})/2
     chain = tml.engine_chain(jnp.sin, depth=60, weight_variance=3.0, bias_variance=0.1)
     close(chain.temperature[-1], t, rtol=1e-9)
-    close(chain.slope[-1], found.slope, rtol=1e-8)
+    close(chain.slope[-1], point.slope, rtol=1e-8)
 
 
 def test_edge_of_chaos_of_tanh(x64):
     """σ_b² = 0: order below σ_w² = 1 with T → 0, chaos above it (Poole et al. 2016, fig. 1)."""
     assert tml.networks.working_temperatures(jnp.tanh, weight_variance=0.99) == []
-    (found,) = tml.networks.working_temperatures(jnp.tanh, weight_variance=1.05)
-    assert found.stable
-    assert found.chi > 1
+    (point,) = tml.networks.working_temperatures(jnp.tanh, weight_variance=1.05)
+    assert point.stable
+    assert point.chi > 1
     cold = tml.engine_chain(jnp.tanh, depth=1, weight_variance=1.0, temperature=1e-8)
     close(cold.chi, 1, atol=1e-6)
 
 
-def test_scale_free_engines_keep_no_single_temperature(x64):
+def test_scale_free_engines_have_no_single_fixed_point(x64):
     for variance in (1.9, 2.0, 2.1):
         assert tml.networks.working_temperatures(jax.nn.relu, weight_variance=variance) == []
-    (found,) = tml.networks.working_temperatures(
+    (point,) = tml.networks.working_temperatures(
         jax.nn.relu, weight_variance=1.5, bias_variance=0.5
     )
-    close(found.temperature, 2.0, rtol=1e-10)  # 0.75 T + 0.5
+    close(point.temperature, 2.0, rtol=1e-10)  # 0.75 T + 0.5
+    pair = jax.tree.map(lambda x: jnp.stack([x, x]), point)
+    assert "T      [2. 2.]" in str(pair)
 
 
 def test_a_jump_sends_chi_to_infinity(x64):
@@ -266,9 +267,27 @@ def test_chain_is_differentiable(x64):
 
 
 REFUSED = {
-    "no function": (lambda: tml.work_efficiency(3.0, 1.0), TypeError, "must be callable, got 3.0"),
-    "softmax": (lambda: tml.work_efficiency(jax.nn.softmax, 1.0), TypeError, "of one number"),
+    "no function": (
+        lambda: tml.work_efficiency(3.0, 1.0),
+        TypeError,
+        "must be a name or callable, got 3.0",
+    ),
+    "softmax": (
+        lambda: tml.work_efficiency(jax.nn.softmax, 1.0),
+        TypeError,
+        "depends on the others",
+    ),
     "glu": (lambda: tml.work_efficiency(jax.nn.glu, 1.0), TypeError, "must "),
+    "unknown": (
+        lambda: tml.work_efficiency("hardtanh", 1.0),
+        ValueError,
+        "activation 'hardtanh' is unknown; did you mean \"hard_tanh\"",
+    ),
+    "nothing like it": (
+        lambda: tml.classify_engine("xyz"),
+        ValueError,
+        "activation 'xyz' is unknown; choose from identity, relu",
+    ),
     "sum": (lambda: tml.work_efficiency(jnp.sum, 1.0), TypeError, "must be elementwise, but of"),
     "cold": (lambda: tml.work_efficiency(jnp.tanh, 0.0), ValueError, "temperature must be finite"),
     "one cold": (lambda: tml.work_efficiency(jnp.tanh, [1.0, -1.0]), ValueError, "temperature"),

@@ -1,4 +1,4 @@
-"""Rates and currents by layer, and thermometers on the way, in a network that is harmonic."""
+"""Rates and currents by layer, and thermometers during a run, in a harmonic network."""
 
 import equinox as eqx
 import jax
@@ -16,6 +16,7 @@ BATHS = [0.3, 1.0, 2.0]
 SIZES = [2, 2, 1]
 DT, COUNT = 0.05, 4000
 NAMES = ["parts_0", "parts_1", "parts_2"]
+KEY = jax.random.key(0)
 
 
 class Sum(eqx.Module):
@@ -43,7 +44,7 @@ def system():
 @pytest.fixture(scope="module")
 def ran(system):
     with jax.enable_x64(True):
-        meter = tml.Thermometer(system, n_probes=2)
+        meter = tml.Thermometer(system, key=KEY, n_probes=2)
         run = tml.simulate(
             system,
             system.state(system.template),
@@ -72,69 +73,78 @@ def exact():
 def test_rates_and_currents_are_those_of_the_stationary_steps(x64, system, ran):
     """8 comparisons to 4 standard errors."""
     run, _ = ran
-    found = tml.networks.layer_ledger(system, run, since=8.0)
+    ledger = tml.networks.layer_ledger(system, run, since=8.0)
     *_, rates = exact()
     assert rates[0] > 0.1 > -0.1 > rates[2]
     for name, bath, rate in zip(NAMES, BATHS, rates, strict=True):
-        mean, error = found.heat_rate[name]
+        mean, error = ledger.heat_rate_by_layer[name]
         assert abs(mean - rate) < 4 * error < 0.05
-        close(found.entropy_rate[name], (mean / bath, error / bath), rtol=1e-9)
-    assert list(found.current) == ["parts_0 → parts_1", "parts_1 → parts_2"]
-    for (mean, error), rate in zip(found.current.values(), -np.cumsum(rates), strict=False):
+        close(ledger.entropy_flow_rate_by_layer[name], (mean / bath, error / bath), rtol=1e-9)
+    assert list(ledger.energy_current) == ["parts_0 → parts_1", "parts_1 → parts_2"]
+    for (mean, error), rate in zip(ledger.energy_current.values(), -np.cumsum(rates), strict=False):
         assert abs(mean - rate) < 4 * error < 0.06
-    assert found.current["parts_1 → parts_2"][0] < 0  # from the hot layer down to the others
-    produced, error = found.entropy_production
+    assert ledger.energy_current["parts_1 → parts_2"].mean < 0  # from the hot layer to the others
+    produced, error = ledger.entropy_flow_rate
     assert abs(produced - np.sum(rates / BATHS)) < 4 * error
     assert produced > 10 * error
-    for still in (found.energy_rate, found.heat):
-        assert abs(still[0]) < 4 * still[1]
-    assert (float(found.start), float(found.end)) == (8.0, 24.0)
-    assert "parts_0 → parts_1" in str(found)
+    for still in (ledger.energy_rate, ledger.heat_rate):
+        assert abs(still.mean) < 4 * still.standard_error
+    assert (float(ledger.start), float(ledger.end)) == (8.0, 24.0)
+    lines = str(ledger).splitlines()
+    assert lines[0] == "LayerLedger from t = 8 to 24"
+    assert lines[3].split("  ")[1] == str(ledger.heat_rate_by_layer["parts_0"])
+    assert lines[-1].endswith(f"{ledger.energy_current['parts_1 → parts_2']}")
 
 
 def test_sums_over_layers_are_the_whole(x64, system, ran):
     run, _ = ran
-    found = tml.networks.layer_ledger(system, run)
-    close(sum(mean for mean, _ in found.heat_rate.values()), found.heat[0], rtol=1e-9)
-    close(sum(mean for mean, _ in found.entropy_rate.values()), found.entropy_production[0])
-    close(found.work[0] - found.heat[0], found.energy_rate[0], atol=1e-12)
-    close(found.residual[0], 0, atol=1e-12)  # quadratic: the trapezoidal rule is exact
-    close(found.heat[0], -(run.energy[:, -1] - run.energy[:, 0]).mean() / 24)
-    together = tml.networks.layer_ledger(system, run, by={"first": "parts_0", "rest": "*"})
-    close(together.current["first → rest"], found.current["parts_0 → parts_1"], rtol=1e-12)
+    ledger = tml.networks.layer_ledger(system, run)
+    heats, flows = ledger.heat_rate_by_layer.values(), ledger.entropy_flow_rate_by_layer.values()
+    close(sum(rate.mean for rate in heats), ledger.heat_rate.mean, rtol=1e-9)
+    close(sum(rate.mean for rate in flows), ledger.entropy_flow_rate.mean)
+    close(ledger.work_rate.mean - ledger.heat_rate.mean, ledger.energy_rate.mean, atol=1e-12)
+    close(ledger.residual_rate.mean, 0, atol=1e-12)  # quadratic: the trapezoidal rule is exact
+    close(ledger.heat_rate.mean, -(run.energy[:, -1] - run.energy[:, 0]).mean() / 24)
+    coarse = tml.networks.layer_ledger(system, run, by={"first": "parts_0", "rest": "*"})
+    fine = ledger.energy_current["parts_0 → parts_1"]
+    close(coarse.energy_current["first → rest"], fine, rtol=1e-12)
 
 
-def test_a_thermometer_reads_what_states_say(x64, system, ran):
-    """Squares and virials are those of kept states; traces to 4 errors of their probes."""
+def test_a_thermometer_reads_the_temperatures_of_stored_states(x64, system, ran):
+    """Squares and virials are those of stored states; traces to 4 errors of their probes."""
     run, meter = ran
-    found = meter.read(run.observables["layers"])
+    local = meter.read(run.observables["layers"])
     stiffness, covariance, owner, _ = exact()
     bent = np.bincount(owner, np.diag(stiffness))
     squares = np.bincount(owner, np.diag(stiffness @ covariance @ stiffness))
     for save in (1, 3):
         states = jax.tree.map(lambda x, save=save: x[:, save], run.observables["states"])
-        kept = tml.local_temperatures(system, states, n_probes=2)
+        stored = tml.local_temperatures(system, states, key=jax.random.key(2), n_probes=2)
         for i, name in enumerate(NAMES):
-            virial = [x[save] for x in found.virial[name]]
-            close(virial, kept.virial[name], rtol=1e-10)
-            value, error = (x[save] for x in found.configurational[name])
+            virial = [x[save] for x in local.virial[name]]
+            close(virial, stored.virial[name], rtol=1e-10)
+            value, error = (x[save] for x in local.configurational[name])
             assert abs(value - squares[i] / bent[i]) < 4 * error
-            assert found.bath[name].shape == (4,)
-    assert np.isnan(found.configurational["parts_0"][1][0])  # all began in one state
+            assert local.bath[name].shape == (4,)
+    assert np.isnan(local.configurational["parts_0"].standard_error[0])  # all began in one state
     traces = jax.tree.map(lambda x: x[:, 1:], run.observables["layers"].trace)
     for i, name in enumerate(NAMES):
         mean, error = traces[name].mean(), traces[name].std() / traces[name].size ** 0.5
         assert abs(mean - bent[i]) < 4 * error + 1e-9
     values = np.asarray(traces["parts_0"])
     assert len(np.unique(values.round(9))) > 50  # probes differ
-    assert "the last of 4 saves" in str(found)
-    # The heat that will flow, of the states as they are: the ledger's but for O(dt) in both
+    last = jax.tree.map(lambda x: x[-1], local)
+    assert str(local) == f"{last}\n(the last entry of arrays of shape (4,))"
+    assert f"{last.virial['parts_1']}" in str(local)
+    moments = jax.tree.map(lambda x: x[:, -1], run.observables["layers"])
+    assert f"{np.mean(moments.virial['parts_1']):.6g}" in str(moments)
+    # The rate of heat in the final states agrees with the ledger's to O(dt)
     for i, name in enumerate(NAMES):
-        mean, error = (x[-1] for x in found.heat_rate[name])
+        mean, error = (x[-1] for x in local.heat_rate[name])
         assert abs(mean - (squares[i] - BATHS[i] * bent[i])) < 4 * error < 0.3
 
 
-def test_a_control_scales_the_energy_that_a_thermometer_sees(x64):
+def test_a_control_scales_the_energy_of_a_thermometer(x64):
     scaled = tml.NetworkLearning(
         Sum([jnp.ones(size) for size in SIZES]),
         tml.MeanSquaredError(),
@@ -143,15 +153,15 @@ def test_a_control_scales_the_energy_that_a_thermometer_sees(x64):
         control=tml.Ramp(0.0, 1.0, 0.0, 2.0),
     )
     state = scaled.state(scaled.template)
-    meter = tml.Thermometer(scaled)
+    meter = tml.Thermometer(scaled, key=KEY)
     half, whole = (meter(state, jnp.asarray(c), jnp.asarray(0.0)) for c in (0.5, 1.0))
     close(half.square["parts_1"], whole.square["parts_1"] / 4)
     many = jax.tree.map(lambda x: jnp.stack([x, 2 * x]), state)
-    early, late = (tml.local_temperatures(scaled, many, t=t) for t in (1.0, 2.0))
+    early, late = (tml.local_temperatures(scaled, many, key=KEY, t=t) for t in (1.0, 2.0))
     close(early.virial["parts_1"][0], late.virial["parts_1"][0] / 2)
 
 
-def test_heats_that_do_not_add_up_are_told(x64):
+def test_heats_that_do_not_add_up_are_reported(x64):
     network = eqx.nn.MLP(4, "scalar", 3, 1, activation=jnp.tanh, key=jax.random.key(0))
     system = tml.NetworkLearning(
         network,
@@ -184,6 +194,16 @@ def test_bad_input_is_named(x64, system, ran, change, message):
 
 def test_thermometers_are_for_learning_systems():
     with pytest.raises(TypeError, match="learning system"):
-        tml.Thermometer(tml.Langevin(lambda x, _: x**2))  # pyright: ignore
+        tml.Thermometer(tml.Langevin(lambda x, _: x**2), key=KEY)  # pyright: ignore
+    linear = tml.LinearLearning(tml.MeanSquaredError(), (FEATURES, VALUES))
     with pytest.raises(ValueError, match="n_probes"):
-        tml.Thermometer(tml.LinearLearning(tml.MeanSquaredError(), (FEATURES, VALUES)), n_probes=0)
+        tml.Thermometer(linear, key=KEY, n_probes=0)
+
+
+def test_probes_are_those_of_the_key():
+    with pytest.raises(TypeError, match="'key'"):
+        tml.Thermometer(tml.LinearLearning(tml.MeanSquaredError(), (FEATURES, VALUES)))
+    linear = tml.LinearLearning(tml.MeanSquaredError(), (FEATURES, VALUES))
+    read = lambda seed: tml.Thermometer(linear, key=jax.random.key(seed))(jnp.ones(4), None, 0.0)
+    first, same, other = (read(seed).trace["parameters"] for seed in (0, 0, 1))
+    assert first == same != other

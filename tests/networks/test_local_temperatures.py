@@ -11,6 +11,7 @@ import pytest
 import thermoml as tml
 
 close = np.testing.assert_allclose
+KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
 FEATURES = RNG.normal(size=(8, 2))
 VALUES = np.sin(FEATURES @ [1.0, -1.0])
@@ -43,14 +44,14 @@ def mlp(activation=jnp.tanh, seed=0, **options):
 )
 def test_layers_follow_the_module_tree(module, names):
     state = eqx.filter(module, eqx.is_inexact_array)
-    found = tml.networks.layers(state)
-    assert list(found.members) == names
-    assert sorted(i for places in found.members.values() for i in places) == list(
+    by_module = tml.networks.layers(state)
+    assert list(by_module.members) == names
+    assert sorted(i for places in by_module.members.values() for i in places) == list(
         range(len(jax.tree.leaves(state)))
     )
-    assert sum(found.sizes.values()) == sum(leaf.size for leaf in jax.tree.leaves(state))
+    assert sum(by_module.sizes.values()) == sum(leaf.size for leaf in jax.tree.leaves(state))
     total = sum(float(jnp.sum(leaf)) for leaf in jax.tree.leaves(state))
-    close(sum(float(x) for x in found.totals(state).values()), total, rtol=1e-5)
+    close(sum(float(x) for x in by_module.totals(state).values()), total, rtol=1e-5)
 
 
 def test_layers_by_patterns_and_functions():
@@ -88,7 +89,7 @@ def test_a_harmonic_potential_by_linear_algebra(x64):
         [jnp.asarray(points[:, None, :2]).reshape(20_000, *system.like.weight.shape),
          jnp.asarray(points[:, 2]).reshape(20_000, *system.like.bias.shape)],
     )  # fmt: skip
-    found = tml.local_temperatures(system, states, by=lambda name: name, n_probes=2)
+    local = tml.local_temperatures(system, states, key=KEY, by=lambda name: name, n_probes=2)
     squares = stiffness @ root @ root.T @ stiffness
     covariance = root @ root.T
     for name, part in (("weight", slice(0, 2)), ("bias", slice(2, 3))):
@@ -101,14 +102,14 @@ def test_a_harmonic_potential_by_linear_algebra(x64):
             "heat_rate": mobility * (square - tau * trace),
         }
         for which, value in exact.items():
-            mean, error = getattr(found, which)[name]
+            mean, error = getattr(local, which)[name]
             assert abs(mean - value) < 4 * error < 0.2 * abs(value), (name, which)
-        close(found.bath[name], tau)
-    assert "weight" in str(found)
+        close(local.bath[name], tau)
+        assert f"{local.virial[name]}" in str(local)
 
 
 @pytest.fixture(scope="module")
-def at_rest():
+def relaxed():
     """(activation) -> a network in one bath, relaxed."""
 
     def run(activation, t1=20.0, dt=0.05, **options):
@@ -132,50 +133,51 @@ def at_rest():
 
 
 @pytest.mark.parametrize("activation", [jnp.tanh, jax.nn.gelu], ids=["tanh", "gelu"])
-def test_at_equilibrium_all_temperatures_are_the_baths(x64, at_rest, activation):
+def test_at_equilibrium_all_temperatures_are_the_baths(x64, relaxed, activation):
     """4 comparisons to 4 errors; Heun's bias at dt = 0.05 is below 1e-3."""
-    system, run = at_rest(activation)
-    found = tml.local_temperatures(system, run.final_state)
+    system, run = relaxed(activation)
+    local = tml.local_temperatures(system, run.final_state, key=KEY)
     for name in ("layers_0", "layers_1"):
         for which in ("configurational", "virial"):
-            value, error = getattr(found, which)[name]
+            value, error = getattr(local, which)[name]
             assert abs(value - 0.4) < 4 * error < 0.06
-        rate, error = found.heat_rate[name]
+        rate, error = local.heat_rate[name]
         assert abs(rate) < 4 * error
 
 
-def test_a_relu_network_in_equilibrium(x64, at_rest):
-    """The virial knows no kinks; the configurational temperature misses those of the readout."""
-    system, run = at_rest(jax.nn.relu)
-    found = tml.local_temperatures(system, run.final_state)
+def test_a_relu_network_in_equilibrium(x64, relaxed):
+    """The virial is blind to kinks; the configurational temperature misses the readout's."""
+    system, run = relaxed(jax.nn.relu)
+    local = tml.local_temperatures(system, run.final_state, key=KEY)
     for name in ("layers_0", "layers_1"):
-        value, error = found.virial[name]
+        value, error = local.virial[name]
         assert abs(value - 0.4) < 4 * error < 0.06
-    value, error = found.configurational["layers_1"]  # E is smooth in the weights of the readout
+    value, error = local.configurational["layers_1"]  # E is smooth in the weights of the readout
     assert abs(value - 0.4) < 4 * error < 0.06
 
 
-def test_unequal_baths_drive_the_heat_that_the_temperatures_predict(x64, at_rest):
+def test_unequal_baths_drive_the_heat_that_the_temperatures_predict(x64, relaxed):
     """The ledger's heat into each bath over half the run, against the rate at its end.
 
     Both are off by O(dt): at dt = 0.05 the ledger shows 0.81, not 1.0.
     """
-    system, run = at_rest(jnp.tanh, t1=10.0, dt=0.004, temperature=[0.2, lambda t: 1.2])
-    found = tml.local_temperatures(system, run.final_state, n_probes=4)
+    system, run = relaxed(jnp.tanh, t1=10.0, dt=0.004, temperature=[0.2, lambda t: 1.2])
+    local = tml.local_temperatures(system, run.final_state, key=KEY, n_probes=4)
     ledger = tml.networks.layers(system).sum(run.heat_by_leaf)
     entropy = 0.0
     for name, bath in (("layers_0", 0.2), ("layers_1", 1.2)):
         flow = (ledger[name][:, -1] - ledger[name][:, 1]) / 5.0
         mean, error = jnp.mean(flow), jnp.std(flow) / 4000**0.5
-        rate, rate_error = found.heat_rate[name]
+        rate, rate_error = local.heat_rate[name]
         assert abs(mean - rate) < 4 * jnp.hypot(error, rate_error)
         assert abs(mean) > 6 * error
-        assert found.bath[name] == pytest.approx(bath)
-        virial, virial_error = found.virial[name]
+        assert local.bath[name] == pytest.approx(bath)
+        virial, virial_error = local.virial[name]
         assert abs(virial - bath) < 4 * virial_error  # blind to the flow
         entropy += mean / bath
-    assert found.configurational["layers_0"][0] > 0.2 + 4 * found.configurational["layers_0"][1]
-    assert found.configurational["layers_1"][0] < 1.2 - 4 * found.configurational["layers_1"][1]
+    (cold, cold_error), (hot, hot_error) = local.configurational.values()
+    assert cold > 0.2 + 4 * cold_error
+    assert hot < 1.2 - 4 * hot_error
     assert entropy > 0
     total = sum(ledger.values())  # trapezoids, layer by layer, against the exact heat
     close(total.mean(0)[-1], run.heat.mean(0)[-1], atol=0.02 * abs(run.heat).mean())
@@ -186,7 +188,7 @@ def test_gradient_noise_by_enumeration_of_batches(x64, replacement):
     system = mlp()
     key = jax.random.key(2)
     states = jax.tree.map(lambda s: jax.random.normal(key, (3, *s.shape), s.dtype), system.like)
-    found = tml.networks.gradient_noise_temperature(
+    noise = tml.networks.gradient_noise_temperature(
         system, states, learning_rate=0.1, batch=2, replacement=replacement
     )
     draw = itertools.product if replacement else itertools.combinations
@@ -201,8 +203,8 @@ def test_gradient_noise_by_enumeration_of_batches(x64, replacement):
             rows = np.array([np.concatenate([g[p] for p in places]) for g in leaves])
             expected[name].append(0.05 * rows.var(axis=0).sum() / rows.shape[1])
     for name, values in expected.items():
-        close(found[name][0], np.mean(values), rtol=1e-10)
-        close(found[name][1], np.std(values, ddof=1) / 3**0.5, rtol=1e-10)
+        close(noise[name].mean, np.mean(values), rtol=1e-10)
+        close(noise[name].standard_error, np.std(values, ddof=1) / 3**0.5, rtol=1e-10)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +219,7 @@ def test_states_that_do_not_fit_are_refused(change, message):
     system = mlp()
     states = jax.tree.map(lambda s: jnp.zeros((4, *s.shape)), system.like)
     with pytest.raises(ValueError, match=message):
-        tml.local_temperatures(system, change(states))
+        tml.local_temperatures(system, change(states), key=KEY)
 
 
 def test_batches_that_cannot_be_drawn_are_refused():

@@ -1,4 +1,4 @@
-"""Engines measured in real networks, against NumPy and against chains of wide ones."""
+"""Engines measured in networks, against NumPy and against chains of wide networks."""
 
 import equinox as eqx
 import jax
@@ -26,7 +26,8 @@ def test_a_small_network_by_hand(x64):
         away = passed - engine.efficiency[0] * square
         close(engine.efficiency[1], away.std(ddof=1) / 50**0.5 / square.mean(), rtol=1e-10)
         close(engine.coherent[0], ((z * inputs).mean() / square.mean()) ** 2, rtol=1e-10)
-    assert "layers_1" in str(report)
+        assert f"{engine.efficiency}" in str(report)
+        assert f"{engine.efficiency}" in str(engine)
 
 
 class Residual(eqx.Module):
@@ -81,24 +82,29 @@ def test_wide_networks_are_the_chains_of_theory(x64, activation):
     network = eqx.tree_at(lambda m: m.layers, network, layers)
     one = FEATURES[:1].repeat(2, 0)
     report = tml.networks.measure_engines(network, one)
-    found = list(report.engines.values())
+    engines = list(report.engines.values())
     chain = tml.engine_chain(
-        activation, depth=4, weight_variance=2.0, temperature=found[0].temperature[0]
+        activation, depth=4, weight_variance=2.0, temperature=engines[0].temperature.mean
     )
-    for i, engine in enumerate(found):
+    for i, engine in enumerate(engines):
         close(engine.temperature[0], chain.temperature[i], rtol=0.2)
         close(engine.efficiency[0], chain.efficiency[i], rtol=0.2)
 
 
 def test_ensembles_under_vmap_and_gradients(x64):
-    def temperature(scale):
+    def report(scale):
         network = eqx.nn.MLP(3, 1, 4, 2, key=jax.random.key(0))
         network = jax.tree.map(lambda x: scale * x if eqx.is_array(x) else x, network)
-        return tml.networks.measure_engines(network, FEATURES).engines["layers_1"].temperature[0]
+        return tml.networks.measure_engines(network, FEATURES)
+
+    def temperature(scale):
+        return report(scale).engines["layers_1"].temperature.mean
 
     scales = jnp.array([0.5, 1.0])
     several = jax.vmap(temperature)(scales)
     close(several, [temperature(s) for s in scales])
+    text = str(jax.vmap(report)(scales))
+    assert text == f"{report(1.0)}\n(the last entry of arrays of shape (2,))"
     numeric = (temperature(1.0 + 1e-6) - temperature(1.0 - 1e-6)) / 2e-6
     close(jax.grad(temperature)(1.0), numeric, rtol=1e-6)
 

@@ -1,4 +1,4 @@
-"""Engines tuned by gradient: variances that keep a temperature, parameters for an efficiency."""
+"""Engines tuned by gradient: variances for a constant temperature, parameters for an efficiency."""
 
 import equinox as eqx
 import jax
@@ -20,7 +20,7 @@ class Swish(eqx.Module):
 
 
 def flat(activation, **options):
-    """How far from flat the temperatures of a chain are, against the variance of the weights."""
+    """Unevenness of the temperatures of a chain, as a function of the variance of the weights."""
 
     def unevenness(variance):
         chain = tml.engine_chain(activation, depth=4, weight_variance=variance, **options)
@@ -30,8 +30,8 @@ def flat(activation, **options):
 
 
 def test_he_initialisation_is_found_for_relu(x64):
-    found = tml.tune(flat(jax.nn.relu, temperature=0.7), 1.0)
-    assert float(found.parameters) == pytest.approx(2, rel=1e-5)
+    tuned = tml.tune(flat(jax.nn.relu, temperature=0.7), 1.0)
+    assert float(tuned.parameters) == pytest.approx(2, rel=1e-5)
 
 
 def test_the_variance_of_an_activation_of_ones_own(x64):
@@ -40,18 +40,18 @@ def test_the_variance_of_an_activation_of_ones_own(x64):
     def own(z):
         return jnp.where(z > 0, jnp.sqrt(1 + z**2) - 1, 0.1 * z)
 
-    found = tml.tune(flat(own, temperature=1.5, bias_variance=0.2), 1.0)
+    tuned = tml.tune(flat(own, temperature=1.5, bias_variance=0.2), 1.0)
     exact = (1.5 - 0.2) / (1.5 * tml.work_efficiency(own, 1.5))
-    assert float(found.parameters) == pytest.approx(float(exact), rel=1e-5)
+    assert float(tuned.parameters) == pytest.approx(float(exact), rel=1e-5)
 
 
 def test_a_parameter_for_a_wanted_efficiency(x64):
-    found = tml.tune(
+    tuned = tml.tune(
         lambda swish: (tml.work_efficiency(swish, 1.0) - 0.4) ** 2, Swish(jnp.asarray(1.0))
     )
     efficiency = lambda beta: float(tml.work_efficiency(Swish(jnp.asarray(beta)), 1.0)) - 0.4
     beta = optimize.brentq(efficiency, 0.5, 5.0)
-    assert float(found.parameters.beta) == pytest.approx(beta, rel=1e-4)
+    assert float(tuned.parameters.beta) == pytest.approx(beta, rel=1e-4)
     assert np.isfinite(beta)
 
 
@@ -72,7 +72,7 @@ def test_the_lowest_heat_of_training_to_a_given_energy(x64):
     leaves, structure = jax.tree.flatten(system.like)
 
     def trained(first, second):
-        """Heat, and the energy after training over what it is to be, less 1."""
+        """Heat, and the energy after training relative to the required 0.1, less 1."""
         start = lambda key: jax.tree.unflatten(
             structure,
             [
@@ -86,17 +86,17 @@ def test_the_lowest_heat_of_training_to_a_given_energy(x64):
         return jnp.mean(run.heat[:, -1]), jnp.mean(run.energy[:, -1]) / 0.1 - 1
 
     begin = jnp.asarray(0.3), jnp.asarray(0.4)
-    found = tml.tune(lambda w: trained(*w), begin, constraint=True, tolerance=1e-4)
-    heat, missed = trained(*found.parameters)
-    assert abs(missed) < 1e-3
+    tuned = tml.tune(lambda w: trained(*w), begin, constraint=True, tolerance=1e-4)
+    heat, excess = trained(*tuned.parameters)
+    assert abs(excess) < 1e-3
     firsts, seconds = jnp.linspace(-0.3, 1.0, 27), jnp.linspace(0.05, 1.5, 30)
     everywhere = jax.jit(jax.vmap(jax.vmap(trained, (None, 0)), (0, None)))
-    heats, misses = (np.asarray(x) for x in everywhere(firsts, seconds))
-    there = []
-    for own, away in zip(heats, misses, strict=True):
-        for i in np.flatnonzero(np.sign(away[:-1]) != np.sign(away[1:])):
-            share = away[i] / (away[i] - away[i + 1])
-            there.append(own[i] + share * (own[i + 1] - own[i]))
-    assert heat < min(there) + 1e-3
-    assert heat > min(there) - 1e-2
-    assert max(there) > 2 * heat  # energy alone does not tell the heat
+    heats, excesses = (np.asarray(x) for x in everywhere(firsts, seconds))
+    feasible = []
+    for row, excess in zip(heats, excesses, strict=True):
+        for i in np.flatnonzero(np.sign(excess[:-1]) != np.sign(excess[1:])):
+            share = excess[i] / (excess[i] - excess[i + 1])
+            feasible.append(row[i] + share * (row[i + 1] - row[i]))
+    assert heat < min(feasible) + 1e-3
+    assert heat > min(feasible) - 1e-2
+    assert max(feasible) > 2 * heat  # the energy does not fix the heat

@@ -1,9 +1,8 @@
-"""The programs that are compared: each takes a workload and returns `run(seed) -> R, Q, heat`."""
+"""Programs of the comparison: each takes a workload and returns `run(seed) -> R, Q, heat`."""
 
 import importlib
 import math
 from collections.abc import Callable
-from typing import Any
 
 import diffrax
 import jax
@@ -13,12 +12,18 @@ import numpy as np
 from jax import lax
 
 from ..perceptron import AlphaTron, LearningProblem, Microscopic, Reduced, learn
+from ._timing import Run
 from ._workload import ALPHA, DT, RATE, STIFFNESS, TEMPERATURE, Workload
 
-Run = Callable[[int], tuple[Any, ...]]
 
-
-def _by_library(work: Workload, level: Any, inputs: str, **start: Any) -> Run:
+def _by_library(
+    work: Workload,
+    level: Microscopic | Reduced,
+    inputs: str,
+    *,
+    weights: jax.Array | None = None,
+    teacher: jax.Array | None = None,
+) -> Run:
     problem = LearningProblem(
         AlphaTron(ALPHA),
         learning_rate=RATE,
@@ -36,7 +41,8 @@ def _by_library(work: Workload, level: Any, inputs: str, **start: Any) -> Run:
             t1=work.steps * DT,
             key=jax.random.key(seed),
             n_trajectories=work.n_trajectories,
-            **start,
+            weights=weights,
+            teacher=teacher,
         )
         overlap, norm, heat = (
             np.asarray(x)[:, -1] for x in (curve.overlap, curve.norm, curve.heat)
@@ -47,24 +53,24 @@ def _by_library(work: Workload, level: Any, inputs: str, **start: Any) -> Run:
 
 
 def microscopic(work: Workload, generator: str = "hash") -> Run:
-    """This library, every weight and every input."""
+    """This library at the microscopic level: every weight and every input."""
     weights, teacher = jnp.asarray(work.weights), jnp.asarray(work.teacher)
     level = Microscopic(DT, generator=generator)
     return _by_library(work, level, "binary", weights=weights, teacher=teacher)
 
 
 def with_threefry(work: Workload) -> Run:
-    """The same with the random bits of a cipher."""
+    """The microscopic level with the random bits of a cipher."""
     return microscopic(work, "threefry")
 
 
 def reduced(work: Workload) -> Run:
-    """This library, the pair (R, Q) alone: exact in law for Gaussian inputs, independent of N."""
+    """This library at the reduced level, (R, Q): exact in law for Gaussian inputs, for any N."""
     return _by_library(work, Reduced(DT), "gaussian")
 
 
 def _force(w, inputs, labels):
-    """As an ordinary user of JAX would write it."""
+    """The force on one student, in plain JAX."""
     s = labels * (inputs @ w) / w.shape[0] ** 0.5
     strength = jnp.where(s < 0, 1.0, jnp.abs(s) ** ALPHA)
     drive = RATE * w.shape[0] ** 0.5 * jnp.mean((labels * strength)[:, None] * inputs, axis=0)
@@ -72,7 +78,7 @@ def _force(w, inputs, labels):
 
 
 def ordinary_jax(work: Workload) -> Run:
-    """vmap, scan, rademacher and normal."""
+    """Plain JAX: vmap, scan, rademacher and normal."""
     teacher, weights = jnp.asarray(work.teacher), jnp.asarray(work.weights)
 
     def step(carry, key):
@@ -99,7 +105,7 @@ def ordinary_jax(work: Workload) -> Run:
 
 
 def by_diffrax(work: Workload) -> Run:
-    """Euler steps by diffrax with its cheapest Brownian motion; no heat."""
+    """diffrax: Euler steps with its cheapest Brownian motion; no heat."""
     teacher, weights = jnp.asarray(work.teacher), jnp.asarray(work.weights)
     width = jnp.full((work.n_inputs,), (2 * TEMPERATURE) ** 0.5, jnp.float32)
 
@@ -140,7 +146,7 @@ def by_diffrax(work: Workload) -> Run:
 
 
 def by_numpy(work: Workload) -> Run:
-    """Vectorised over trajectories, with matrix products; bits of one draw turned to floats."""
+    """NumPy: matrix products over all trajectories; inputs from the bits of one draw."""
     rate, root = np.float32(RATE * work.n_inputs**0.5), np.float32(work.n_inputs**0.5)
     shape = (work.n_trajectories, work.batch, work.n_inputs)
     count = math.prod(shape)
@@ -173,7 +179,7 @@ def by_numpy(work: Workload) -> Run:
 
 
 def by_pytorch(work: Workload) -> Run:
-    """The same as NumPy's, in PyTorch; ImportError where it is not installed."""
+    """PyTorch: the program of NumPy; ImportError if it is not installed."""
     torch = importlib.import_module("torch")
 
     teacher, weights = torch.from_dlpack(work.teacher), torch.from_dlpack(work.weights)
@@ -205,7 +211,7 @@ def by_pytorch(work: Workload) -> Run:
     return run
 
 
-# By name; the first is what the others are compared with
+# By name; the first is the base of the comparison
 PROGRAMS: dict[str, Callable[[Workload], Run]] = {
     "thermoml": microscopic,
     "thermoml, threefry": with_threefry,

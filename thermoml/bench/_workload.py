@@ -1,16 +1,16 @@
-"""The work that all programs do: perceptrons that learn by the α-tron, with their heat."""
+"""Workload of the comparison: perceptrons that learn by the α-tron, with their heat."""
 
 import dataclasses
 from functools import cached_property
 
 import numpy as np
 
-_PRODUCTS = 6e8  # of an input and a weight: what a call costs whatever its size is little beside
+_PRODUCTS = 6e8  # of an input and a weight; the fixed cost of a call is small relative to it
 ALPHA, STIFFNESS, TEMPERATURE, RATE, DT = 0.5, 1.0, 1.0, 1.0, 0.001
 
 
 def usual_steps(n_trajectories: int, n_inputs: int, batch: int) -> int:
-    """Steps that make a workload of 6e8 products, between 20 and 1000."""
+    """Number of steps for a workload of 6e8 products, between 20 and 1000."""
     return min(max(round(_PRODUCTS / (n_trajectories * n_inputs * batch)), 20), 1000)
 
 
@@ -38,7 +38,7 @@ class Workload:
 
     @cached_property
     def weights(self) -> np.ndarray:
-        """Where all students begin, `(M, N)`, standard normal."""
+        """Initial weights of all students, `(M, N)`, standard normal."""
         shape = (self.n_trajectories, self.n_inputs)
         return np.random.default_rng(0).standard_normal(shape, np.float32)
 
@@ -49,7 +49,7 @@ class Workload:
         return drawn * np.float32(self.n_inputs**0.5) / np.linalg.norm(drawn)
 
     def grown(self, name: str) -> list["Workload"]:
-        """A quarter, a half and the whole of one size, the others as they are."""
+        """Workloads with a quarter, a half and the whole of one size; the others do not change."""
         whole = getattr(self, name)
         sizes = sorted({max(1, whole // 4), max(1, whole // 2), whole})
         return [dataclasses.replace(self, **{name: size}) for size in sizes]

@@ -1,21 +1,24 @@
-"""Engines in a row: temperature through the depth of a wide network."""
+"""Chains of engines: temperature through the depth of a wide network."""
 
-from typing import Any
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from ...numerics.arrays import as_parameter, is_concrete
 from ...numerics.checks import check_bound, check_count
 from ...numerics.normal_mean import normal_mean
-from ._balance import Activation, balance_at, check_activation, engine_balance
+from ...numerics.results import AbstractResult
+from ._activations import Activation, Kinks, as_activation
+from ._balance import balance_at, engine_balance
 
 
-class EngineChain(eqx.Module):
+class EngineChain(AbstractResult):
     r"""Temperatures of pre-activations through a wide network at initialisation.
 
     $$T_{l+1} = \sigma_w^2\,\eta(T_l)\,T_l + \sigma_b^2$$
@@ -23,19 +26,27 @@ class EngineChain(eqx.Module):
     Attributes:
         temperature: T of each layer's pre-activations, `(depth + 1,)`.
         efficiency: η of each layer's activation, `(depth,)`.
-        slope: dT_{l+1}/dT_l, `(depth,)`; a temperature that is kept is stable where it is below 1.
-        chi: χ = σ_w² E[φ'²], `(depth,)`: below 1 two inputs converge (order), above they part
-            (chaos); infinite where φ jumps at a kink.
+        slope: dT_{l+1}/dT_l, `(depth,)`; a fixed point is stable if its slope is below 1.
+        chi: χ = σ_w² E[φ'²], `(depth,)`: below 1 two inputs converge (order), above 1 they diverge
+            (chaos); infinite if φ jumps at a kink.
     """
 
-    temperature: Float[Array, " depth+1"]
+    temperature: Float[Array, " layer"]
     efficiency: Float[Array, " depth"]
     slope: Float[Array, " depth"]
     chi: Float[Array, " depth"]
 
+    def _summary(self):
+        return f"EngineChain of depth {self.efficiency.shape[-1]}", {
+            "temperature": self.temperature,
+            "efficiency": self.efficiency,
+            "slope": self.slope,
+            "χ": self.chi,
+        }
 
-class WorkingTemperature(eqx.Module):
-    """A temperature that a chain of engines keeps.
+
+class WorkingTemperature(AbstractResult):
+    """A fixed point of the temperature of a chain of engines.
 
     Attributes:
         temperature: the fixed point.
@@ -49,29 +60,31 @@ class WorkingTemperature(eqx.Module):
 
     @property
     def stable(self) -> bool:
-        """Whether the temperatures of a chain tend to it."""
+        """True if the temperatures of a chain converge to it."""
         return bool(jnp.abs(self.slope) < 1)
 
-    def __str__(self) -> str:
+    def _summary(self):
+        if self.temperature.ndim:
+            numbers = {"T": self.temperature, "slope": self.slope, "χ": self.chi}
+            return "WorkingTemperature", numbers
         order = "order" if float(self.chi) < 1 else "chaos"
         return (
             f"T = {float(self.temperature):.6g}, {'' if self.stable else 'un'}stable (slope "
             f"{float(self.slope):.4g}), {order} (χ = {float(self.chi):.4g})"
-        )
+        ), {}
 
 
 class _Step(eqx.Module):
-    """One layer: the next temperature, and what belongs to the step."""
+    """The map from the temperature of one layer to that of the next."""
 
     activation: Activation
     weight_variance: Float[Array, ""]
     bias_variance: Float[Array, ""]
-    kinks: Any
     jumps: bool = eqx.field(static=True)
 
     def next(self, temperature: Float[Array, ""]) -> tuple[Array, Array]:
         """The next temperature, and the efficiency."""
-        efficiency = balance_at(self.activation, temperature, self.kinks).efficiency
+        efficiency = balance_at(self.activation, temperature).efficiency
         return self.weight_variance * efficiency * temperature + self.bias_variance, efficiency
 
     def chi(self, temperature: Float[Array, ""]) -> Float[Array, ""]:
@@ -81,7 +94,7 @@ class _Step(eqx.Module):
         def squared_slope(z):
             return jax.jvp(self.activation, (z,), (jnp.ones_like(z),))[1] ** 2
 
-        mean = normal_mean(squared_slope, temperature, self.kinks)
+        mean = normal_mean(squared_slope, temperature, self.activation.kinks)
         return self.weight_variance * mean
 
     def all(self, temperature: Float[Array, ""]) -> tuple[Array, Array, Array, Array]:
@@ -90,42 +103,41 @@ class _Step(eqx.Module):
         return after, efficiency, slope, self.chi(temperature)
 
 
-def _step(activation: Activation, weights: Any, biases: Any, kinks: Any) -> _Step:
-    check_activation(activation)
-    check_bound("weight_variance", weights, ">", 0.0)
-    check_bound("bias_variance", biases, ">=", 0.0)
-    weights, biases = as_parameter(weights), as_parameter(biases)
+def _step(activation: Activation, weight_variance: ArrayLike, bias_variance: ArrayLike) -> _Step:
+    check_bound("weight_variance", weight_variance, ">", 0.0)
+    check_bound("bias_variance", bias_variance, ">=", 0.0)
+    weights, biases = as_parameter(weight_variance), as_parameter(bias_variance)
     for name, value in (("weight_variance", weights), ("bias_variance", biases)):
         if value.ndim:
             raise ValueError(f"{name} must be one number, got shape {value.shape}")
-    return _Step(activation, weights, biases, kinks, _jumps(activation, kinks))
+    return _Step(activation, weights, biases, _jumps(activation))
 
 
-def _jumps(activation: Activation, kinks: Any) -> bool:
-    """Whether φ itself jumps at one of its kinks, as a step does; False where that is traced."""
-    if not is_concrete(kinks):
+def _jumps(activation: Activation) -> bool:
+    """True if φ itself jumps at one of its kinks, as a step does; False if it is traced."""
+    if not is_concrete(activation.kinks):
         return False
     with jax.ensure_compile_time_eval():
-        for at in np.ravel(np.asarray(kinks, float)):
-            near = 1e-4 * max(1.0, abs(at))
-            sides = activation(jnp.asarray([at - 2 * near, at - near, at + near, at + 2 * near]))
+        for kink in np.ravel(np.asarray(activation.kinks, float)):
+            near = 1e-4 * max(1.0, abs(kink))
+            at = jnp.asarray([kink - 2 * near, kink - near, kink + near, kink + 2 * near])
+            sides = activation(at)
             if not is_concrete(sides):
                 return False
-            values = np.asarray(sides, float)
-            steps = abs(np.diff(values))
+            steps = abs(np.diff(np.asarray(sides, float)))
             if steps[1] > 0.01 and steps[1] > 20 * max(steps[0], steps[2]):
                 return True
     return False
 
 
 def engine_chain(
-    activation: Activation,
+    activation: str | Callable[[Array], Array],
     *,
     depth: int,
-    weight_variance: Any,
-    bias_variance: Any = 0.0,
-    temperature: Any = 1.0,
-    kinks: Any = (0.0,),
+    weight_variance: ArrayLike,
+    bias_variance: ArrayLike = 0.0,
+    temperature: ArrayLike = 1.0,
+    kinks: Kinks | None = None,
 ) -> EngineChain:
     r"""Temperature, efficiency and stability through the layers of a wide network.
 
@@ -134,11 +146,11 @@ def engine_chain(
       \chi = \sigma_w^2 E\,\phi'^2$$
 
     Args:
-        activation, kinks: as for `work_efficiency`; a smooth φ whose slope has a kink needs it too.
+        activation, kinks: as for `work_efficiency`; for χ, kinks include those of the slope.
         depth: number of activations, a whole number.
-        weight_variance: σ_w², the variance of a weight times the number of inputs.
-        bias_variance: σ_b².
-        temperature: T of the first pre-activations.
+        weight_variance: σ_w², the variance of a weight times the number of inputs, scalar.
+        bias_variance: σ_b², in units of energy, scalar.
+        temperature: T of the first pre-activations, in units of energy, scalar.
 
     Returns:
         An `EngineChain`, differentiable in variances, temperature and the activation's parameters.
@@ -150,17 +162,22 @@ def engine_chain(
 
     Source: Poole et al. 2016, arXiv:1606.05340, eq. 3 and 9; Schoenholz et al. 2017,
     arXiv:1611.01232; Zhang 2024 for the engines.
+
+    Example:
+        >>> print(tml.engine_chain("relu", depth=3, weight_variance=2.0).temperature)
+        [1. 1. 1. 1.]
     """
     depth = check_count("depth", depth)
-    step = _step(activation, weight_variance, bias_variance, kinks)
+    activation = as_activation(activation, kinks)
+    step = _step(activation, weight_variance, bias_variance)
     check_bound("temperature", temperature, ">", 0.0)
     first = as_parameter(temperature)
     if first.ndim:
         raise ValueError(f"temperature must be one number, got shape {first.shape}; use jax.vmap")
-    found = _chain(step, first, depth)
-    if is_concrete(found):
-        engine_balance(activation, found.temperature, kinks=kinks)  # has it converged?
-    return found
+    chain = _chain(step, first, depth)
+    if is_concrete(chain):
+        engine_balance(activation, chain.temperature)  # an error unless it has converged
+    return chain
 
 
 @eqx.filter_jit
@@ -174,51 +191,53 @@ def _chain(step: _Step, first: Float[Array, ""], depth: int) -> EngineChain:
 
 
 def working_temperatures(
-    activation: Activation,
+    activation: str | Callable[[Array], Array],
     *,
-    weight_variance: Any,
-    bias_variance: Any = 0.0,
-    kinks: Any = (0.0,),
+    weight_variance: ArrayLike,
+    bias_variance: ArrayLike = 0.0,
+    kinks: Kinks | None = None,
     between: tuple[float, float] = (1e-4, 1e4),
 ) -> list[WorkingTemperature]:
-    r"""The temperatures that a chain of engines keeps, $T = \sigma_w^2\eta(T)T + \sigma_b^2$.
+    r"""The fixed points of the temperature of a chain, $T = \sigma_w^2\eta(T)T + \sigma_b^2$.
 
-    None for a scale-free engine without bias: where σ_w² = 1/η every temperature is kept, and
-    elsewhere none.
+    A scale-free engine without bias has no isolated one: at σ_w² = 1/η every temperature is fixed,
+    otherwise none.
 
     Args:
         activation, weight_variance, bias_variance, kinks: as for `engine_chain`.
-        between: the temperatures between which they are sought, on a grid of 200.
+        between: the lowest and highest temperature of the search, on a grid of 200.
 
     Returns:
         Each with its slope and χ, ascending.
 
     Raises:
         TypeError, ValueError: as for `engine_chain`.
+
+    Cost: O(10⁶) evaluations of the activation.
     """
-    step = _step(activation, weight_variance, bias_variance, kinks)
+    step = _step(as_activation(activation, kinks), weight_variance, bias_variance)
     low, high = between
     check_bound("between", np.asarray([low, high - low]), ">", 0.0, "give (low, high)")
-    found = _fixed_points(step, low, high)
-    return [WorkingTemperature(*one) for one in zip(*found, strict=True)]
+    points = _fixed_points(step, low, high)
+    return [WorkingTemperature(*point) for point in zip(*points, strict=True)]
 
 
 def _fixed_points(step: _Step, low: float, high: float) -> tuple[Array, Array, Array]:
-    """Where the map less the identity changes its sign, by bisection in ln T."""
+    """Temperatures, slopes and χ at the sign changes of ln T' - ln T, by bisection in ln T."""
     logs = jnp.linspace(jnp.log(jnp.asarray(low)), jnp.log(jnp.asarray(high)), 200)
-    away = np.asarray(_excess(step, logs))
-    if not np.isfinite(away).all():
+    excess = np.asarray(_excess(step, logs))
+    if not np.isfinite(excess).all():
         raise ValueError("the activation must be finite, its efficiency is not for all T between")
-    close = 1e-9 if away.dtype == np.float64 else 1e-5
-    above = away > -close  # a scale-free engine at 1/η keeps all: no sign changes
+    close = 1e-9 if excess.dtype == np.float64 else 1e-5
+    above = excess > -close  # a scale-free engine at 1/η has only rounding, no sign changes
     places = np.flatnonzero(above[:-1] != above[1:])
     left, right = logs[places], logs[places + 1]
-    for _ in range(60 if away.dtype == np.float64 else 30):
+    for _ in range(60 if excess.dtype == np.float64 else 30):
         middle = (left + right) / 2
         same = jnp.sign(_excess(step, middle)) == jnp.sign(_excess(step, left))
         left, right = jnp.where(same, middle, left), jnp.where(same, right, middle)
-    found = jnp.exp((left + right) / 2)
-    return found, *_there(step, found)
+    temperatures = jnp.exp((left + right) / 2)
+    return temperatures, *_slopes(step, temperatures)
 
 
 @eqx.filter_jit
@@ -230,6 +249,6 @@ def _excess(step: _Step, log_temperature: Array) -> Array:
 
 
 @eqx.filter_jit
-def _there(step: _Step, temperatures: Array) -> tuple[Array, Array]:
+def _slopes(step: _Step, temperatures: Array) -> tuple[Array, Array]:
     _, _, slope, chi = lax.map(step.all, temperatures)
     return slope, chi

@@ -1,10 +1,9 @@
-"""The loss as a piston: the potential of a learning system under a control, for engines."""
-
-from typing import Any
+"""Potential of a learning system whose loss is scaled by a control, the piston of an engine."""
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from ..learning import AbstractLearning
@@ -15,22 +14,22 @@ class LearningPotential(eqx.Module):
 
     $$E(\theta, \lambda) = \sum_s \lambda_s E_s(\theta) + \tfrac k2|\theta|^2$$
 
-    with E_s the mean loss of data set s. One system has a scalar control λ, the scale of its loss.
-    Several, of one model with other data, have one each, as an array `(s,)` or a list: where it
-    passes from one to another the data are refreshed, and that is work.
+    with E_s the mean loss of data set s. For one system the control λ is a scalar, the scale of its
+    loss. Several systems, one model on several data sets, have a scale each, in an array `(s,)` or
+    a list; a change from one to another refreshes the data, which is work.
 
         potential = tml.networks.LearningPotential(old, new)
         learn = tml.Stroke(tml.Ramp([1.0, 0.0], [4.0, 0.0], t1=8.0), duration=8.0, bath="cold")
 
     Args:
-        systems: learning systems on all their examples; prior and parameters are those of the
-            first. Their own controls, baths and mobilities do not count, the cycle has its own.
+        systems: learning systems on all their examples, with the prior of the first. Their own
+            controls, baths and mobilities are ignored: the cycle has its own.
 
     Raises:
-        TypeError: none, or something else.
-        ValueError: systems with minibatches, or of other parameters than the first.
+        TypeError: no system, or an argument that is not a learning system.
+        ValueError: systems with minibatches, or with other parameters than the first.
 
-    Cost: an energy of each system.
+    Cost: one energy of each system.
 
     Source: the cycle of training and refresh as an engine is our reading of Zhang 2024,
     arXiv:2404.13218.
@@ -55,7 +54,7 @@ class LearningPotential(eqx.Module):
                 )
         self.systems = systems
 
-    def __call__(self, state: PyTree[Array], control: Any) -> Float[Array, ""]:
+    def __call__(self, state: PyTree[Array], control: PyTree[ArrayLike]) -> Float[Array, ""]:
         scales = jnp.concatenate([jnp.ravel(x) for x in jax.tree.leaves(control)])
         if scales.size != len(self.systems):
             raise ValueError(

@@ -1,75 +1,82 @@
-"""The engines of a real network: what its layers hand on, measured over data."""
+"""Engines measured in a network: the energy that its layers of weights receive and pass on."""
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from ...numerics.arrays import as_parameter, is_concrete
+from ...numerics.arrays import as_parameter
+from ...numerics.results import AbstractResult
 from ...numerics.statistics import Estimate
+from ...numerics.tables import estimates_text
 from ..data import Data
 from ..learning import refuse_stateful
 
+Calls = list[tuple[str, Any, Any]]
 
-class MeasuredEngine(eqx.Module):
-    r"""What lies between two layers of weights, as a heat engine.
+
+class MeasuredEngine(AbstractResult):
+    r"""The operations between two layers of weights, as a heat engine.
 
     Attributes:
-        temperature: $T = E z^2$ of the pre-activations z that the first puts out, with its error.
-        efficiency: $\eta = E\phi^2/E z^2$ with φ what the second takes in, and its error; above 1
-            for a pump.
-        coherent: $\kappa^2 = (E z\phi/E z^2)^2$ and its error; NaN where z and φ differ in shape.
+        temperature: $T = E z^2$ of the pre-activations z, the output of the first layer.
+        efficiency: $\eta = E\phi^2/E z^2$ with φ the input of the second; above 1 for a pump.
+        coherent: $\kappa^2 = (E z\phi/E z^2)^2$; NaN if z and φ differ in shape.
     """
 
     temperature: Estimate
     efficiency: Estimate
     coherent: Estimate
 
+    def _summary(self):
+        names = ("temperature", "efficiency", "coherent")
+        return "MeasuredEngine", {name: getattr(self, name) for name in names}
 
-class EngineReport(eqx.Module):
-    """The engines of a network, in the order in which data go through them.
+
+class EngineReport(AbstractResult):
+    """The engines of a network, in the order in which data pass through them.
 
     Attributes:
-        engines: by the name of the layer of weights that comes before, `layers_0`.
+        engines: by the name of the preceding layer of weights, `layers_0`.
     """
 
     engines: dict[str, MeasuredEngine]
 
-    def __str__(self) -> str:
-        if not is_concrete(self.engines):
-            return "EngineReport (traced)"
-
-        width = max(len("after"), *(len(name) for name in self.engines))
-        lines = [f"{'after':{width}}  {'temperature':19}  {'efficiency':19}  coherent"]
-        for name, engine in self.engines.items():
-            parts = (engine.temperature, engine.efficiency, engine.coherent)
-            shown = "  ".join(f"{part:19}" for part in parts)
-            lines.append(f"{name:{width}}  {shown}".rstrip())
-        return "\n".join(lines)
+    def _summary(self):
+        engines = self.engines.items()
+        columns = {
+            "temperature": {name: engine.temperature for name, engine in engines},
+            "efficiency": {name: engine.efficiency for name, engine in engines},
+            "coherent": {name: engine.coherent for name, engine in engines},
+        }
+        return estimates_text("after", columns), {}
 
 
-def measure_engines(network: Any, data: Any) -> EngineReport:
-    r"""Temperature and efficiency of what lies between the layers of weights of a network.
+def measure_engines(network: Callable[..., Any], data: Data | ArrayLike) -> EngineReport:
+    r"""Temperature and efficiency of the engines between the layers of weights of a network.
 
     $$T = E\,z^2, \qquad \eta = \frac{E\,\phi^2}{E\,z^2}$$
 
-    z is what a layer of weights puts out, φ what the next takes in, so all that happens in between
-    (an activation, a normalisation, a sum with a skip connection) is the engine. Layers of weights
-    are the modules that hold an array of two or more axes, in the order in which they are called.
+    z is the output of a layer of weights and φ the input of the next, so that everything between
+    them (an activation, a normalisation, a sum with a skip connection) is the engine. Layers of
+    weights are the modules that hold an array of two or more axes, in the order of their calls.
 
     Args:
         network: an Equinox module, called with one example.
         data: `Data`, or features `(n, …)`.
 
     Returns:
-        An `EngineReport`; errors are those of a mean over examples. Differentiable, traceable.
+        An `EngineReport`; standard errors are those of a mean over examples. Differentiable and
+        traceable.
 
     Raises:
         TypeError: a network with state of its own.
-        ValueError: fewer than two layers of weights are called, or inside of a loop of JAX.
+        ValueError: fewer than two layers of weights are called, or a loop of JAX calls them.
 
     Cost: one call of the network for each example.
 
@@ -81,7 +88,7 @@ def measure_engines(network: Any, data: Any) -> EngineReport:
     names: list[str] = []
 
     def run(example):
-        calls: list[tuple[str, Any, Any]] = []
+        calls: Calls = []
         _recording(network, calls)(example)
         names[:] = [name for name, _, _ in calls]
         return [_moments(z, phi) for (_, _, z), (_, phi, _) in itertools.pairwise(calls)]
@@ -91,18 +98,18 @@ def measure_engines(network: Any, data: Any) -> EngineReport:
     except jax.errors.UnexpectedTracerError:
         raise ValueError(
             "network calls its layers inside of a loop of JAX (scan, while), where they cannot be "
-            "seen; unroll it for the measurement"
+            "recorded; unroll it for the measurement"
         ) from None
     if len(names) < 2:
         raise ValueError(
-            f"network must call at least two layers of weights, got {len(names)}; what lies "
-            "between them is the engine"
+            f"network must call at least two layers of weights, got {len(names)}; an engine is "
+            "what lies between two of them"
         )
     engines: dict[str, MeasuredEngine] = {}
     for name, (square, passed, product) in zip(names[:-1], moments, strict=True):
-        times = sum(known.split("#")[0] == name for known in engines)
+        earlier_calls = sum(label.split("#")[0] == name for label in engines)
         kappa, error = Estimate.ratio(product, square)
-        engines[f"{name}#{times + 1}" if times else name] = MeasuredEngine(
+        engines[f"{name}#{earlier_calls + 1}" if earlier_calls else name] = MeasuredEngine(
             Estimate.of(square),
             Estimate.ratio(passed, square),
             Estimate(kappa**2, 2 * jnp.abs(kappa) * error),
@@ -116,19 +123,19 @@ def _moments(z: Array, phi: Array) -> tuple[Float[Array, ""], ...]:
     return jnp.mean(z**2), jnp.mean(phi**2), product
 
 
-def _recording(network: Any, calls: list[tuple[str, Any, Any]]) -> Any:
-    """The network, with each layer of weights noting what goes in and out."""
+def _recording(network: Callable[..., Any], calls: Calls) -> Callable[..., Any]:
+    """The network, with a record of the input and output of each layer of weights in `calls`."""
 
-    def weighs(node: Any) -> bool:
+    def has_weights(node: Any) -> bool:
         return isinstance(node, eqx.Module) and callable(node) and _owns_matrix(node)
 
     def replace(path: Any, node: Any) -> Any:
-        if not weighs(node):
+        if not has_weights(node):
             return node
         name = jax.tree_util.keystr(path, simple=True, separator="_") or "network"
         return _Recorder(node, name, calls)
 
-    return jax.tree_util.tree_map_with_path(replace, network, is_leaf=weighs)
+    return jax.tree_util.tree_map_with_path(replace, network, is_leaf=has_weights)
 
 
 def _owns_matrix(module: eqx.Module) -> bool:
@@ -136,9 +143,9 @@ def _owns_matrix(module: eqx.Module) -> bool:
 
 
 class _Recorder:
-    """A layer that notes what goes in and out, and is the layer in all else."""
+    """A layer that records its inputs and outputs, and otherwise is the layer itself."""
 
-    def __init__(self, inner: Any, name: str, calls: list[tuple[str, Any, Any]]):
+    def __init__(self, inner: Any, name: str, calls: Calls):
         self._inner, self._name, self._calls = inner, name, calls
 
     def __call__(self, x: Any, *rest: Any, **options: Any) -> Any:

@@ -1,6 +1,9 @@
-"""Layers of a network: local temperatures and the ledger by layer."""
+"""Layers of a network: local temperatures, gradient noise and the ledger by layer."""
 
 from ...numerics.public import publish as _publish
+from ._gradient_noise import (
+    gradient_noise_temperature as gradient_noise_temperature,
+)
 from ._layer_ledger import (
     LayerLedger as LayerLedger,
     LedgerWarning as LedgerWarning,
@@ -9,9 +12,10 @@ from ._layer_ledger import (
 from ._local_temperatures import (
     LayerMoments as LayerMoments,
     LocalTemperatures as LocalTemperatures,
-    Thermometer as Thermometer,
-    gradient_noise_temperature as gradient_noise_temperature,
     local_temperatures as local_temperatures,
+)
+from ._thermometer import (
+    Thermometer as Thermometer,
 )
 
 _publish(globals())

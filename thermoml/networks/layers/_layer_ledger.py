@@ -1,10 +1,8 @@
-"""Heat and entropy by layer over a part of a run, and what flows between layers."""
+"""Heat and entropy flow by layer over a part of a run, and energy currents between layers."""
 
 import itertools
 import warnings
-from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Array, Float
@@ -12,75 +10,85 @@ from jaxtyping import Array, Float
 from ...langevin import Solution
 from ...numerics.arrays import is_concrete
 from ...numerics.checks import check_count
+from ...numerics.results import AbstractResult
 from ...numerics.statistics import Estimate
+from ...numerics.tables import estimates_text
 from ..learning import AbstractLearning, LayersBy, layers
 
 
 class LedgerWarning(UserWarning):
-    """The heats of layers do not add up to the heat of all."""
+    """The heats of layers do not add up to the total heat."""
 
 
-class LayerLedger(eqx.Module):
+class LayerLedger(AbstractResult):
     r"""Mean rates over a part of a run, each with its standard error over trajectories.
 
+    Energies per unit of time, entropies in nats per unit of time.
+
     Attributes:
-        heat_rate: by layer, $\dot Q_l$ into its bath.
-        entropy_rate: by layer, the entropy flow into its bath, $\dot Q_l/\tau_l$; in nats.
-        current: by pair of layers that follow one another, the energy that crosses between all
-            layers up to the first and all from the second on, $J_l = -\sum_{m\le l}\dot Q_m$.
-        heat, work, energy_rate: of the system; $\dot U = \dot W - \dot Q$, and 0 at rest.
-        entropy_production: $\sum_l\dot Q_l/\tau_l$, all of it at rest, and then not negative.
-        residual: $\dot Q - \sum_l\dot Q_l$, of the trapezoidal rule, O(dt).
-        start, end: between which times.
+        heat_rate_by_layer: $\dot Q_l$, into the bath of each layer.
+        entropy_flow_rate_by_layer: $\dot Q_l/\tau_l$, into the bath of each layer.
+        energy_current: $J_l = -\sum_{m\le l}\dot Q_m$, by pair of successive layers, `a → b`: the
+            energy per unit of time that crosses from all layers up to a to all from b on.
+        heat_rate, work_rate, energy_rate: of the system; $\dot U = \dot W - \dot Q$, and 0 in a
+            steady state.
+        entropy_flow_rate: $\sum_l\dot Q_l/\tau_l$; in a steady state the entropy production rate,
+            and not negative.
+        residual_rate: $\dot Q - \sum_l\dot Q_l$, an error of the trapezoidal rule, O(dt).
+        start, end: the times between which the rates are means.
     """
 
-    heat_rate: dict[str, Estimate]
-    entropy_rate: dict[str, Estimate]
-    current: dict[str, Estimate]
-    heat: Estimate
-    work: Estimate
+    heat_rate_by_layer: dict[str, Estimate]
+    entropy_flow_rate_by_layer: dict[str, Estimate]
+    energy_current: dict[str, Estimate]
+    heat_rate: Estimate
+    work_rate: Estimate
     energy_rate: Estimate
-    entropy_production: Estimate
-    residual: Estimate
+    entropy_flow_rate: Estimate
+    residual_rate: Estimate
     start: Float[Array, ""]
     end: Float[Array, ""]
 
-    def __str__(self) -> str:
-        if not is_concrete(self.heat):
-            return "LayerLedger (traced)"
-
-        width = max(len(name) for name in (*self.heat_rate, *self.current, "all"))
-        lines = [f"{'layer':{width}}  {'heat rate':19}  entropy rate"]
-        for name, rate in self.heat_rate.items():
-            shown = f"{rate:19}  {self.entropy_rate[name]:19}"
-            lines.append(f"{name:{width}}  {shown}".rstrip())
-        both = f"{self.heat:19}  {self.entropy_production:19}"
-        lines.append(f"{'all':{width}}  {both}".rstrip())
-        lines += [f"{name:{width}}  {x:19}".rstrip() for name, x in self.current.items()]
-        lines.append(
-            f"work {f'{self.work:19}'.strip()}, energy {self.energy_rate:19}"
-            f"each unit of time, from {float(self.start):g} to {float(self.end):g}"
+    def _summary(self):
+        table = estimates_text(
+            "layer",
+            {
+                "heat rate": {**self.heat_rate_by_layer, "all": self.heat_rate},
+                "entropy flow rate": {
+                    **self.entropy_flow_rate_by_layer,
+                    "all": self.entropy_flow_rate,
+                },
+            },
         )
-        return "\n".join(lines)
+        return f"LayerLedger from t = {float(self.start):g} to {float(self.end):g}\n{table}", {
+            "work rate": self.work_rate,
+            "energy rate": self.energy_rate,
+            "residual rate": self.residual_rate,
+            **{f"current {pair}": current for pair, current in self.energy_current.items()},
+        }
 
 
 def layer_ledger(
-    system: AbstractLearning, run: Solution, *, since: Any = None, by: LayersBy = None
+    system: AbstractLearning,
+    run: Solution,
+    *,
+    since: float | Float[Array, ""] | None = None,
+    by: LayersBy = None,
 ) -> LayerLedger:
     r"""Heat, entropy flow and currents by layer, from the ledger of a run.
 
     $$J_l = -\sum_{m\le l}\dot Q_m, \qquad \sum_l\dot Q_l = \dot W - \dot U, \qquad
-      \sum_l\dot Q_l/\tau_l \ge 0 \text{ at rest}$$
+      \sum_l\dot Q_l/\tau_l \ge 0 \text{ in a steady state}$$
 
-    A potential that joins many layers has no unique flow from one of them to another; what crosses
-    a cut between layers is unique at rest, and that is a current here. The time step shifts all
-    by O(dt) where baths differ.
+    The flow from one layer to another is not unique if the potential couples more than two; the
+    flow across a cut between layers is unique in a steady state, and that is a current here. The
+    time step shifts all rates by O(dt) if baths differ.
 
     Args:
         system: the learning system.
         run: a run of it by `simulate`.
-        since: from when on, the time of one of its saves; the start if left out.
-        by: what a layer is, and in which order layers follow, see `layers`.
+        since: the time of one of its saves, at which the means begin; the start by default.
+        by: the definition and order of layers, see `layers`.
 
     Returns:
         A `LayerLedger`.
@@ -90,15 +98,17 @@ def layer_ledger(
             another system.
 
     Warns:
-        LedgerWarning: the layers' heats add up to another sum than the heat of all, by more than
-            a tenth of the largest and 4 standard errors: dt is too large.
+        LedgerWarning: the layers' heats differ from the total heat by more than a tenth of the
+            largest and by more than 4 standard errors: dt is too large.
+
+    Cost: O(trajectories · saves · leaves), no gradient.
 
     Source: Sekimoto 2010, ch. 4, for heat in each bath; currents across cuts derived here.
     """
     chosen = layers(system, by)
     check_count("trajectories", run.heat.shape[0], 2, "standard errors need several")
     if jax.tree.structure(run.heat_by_leaf) != jax.tree.structure(system.like):
-        raise ValueError("run must be one of this system, its ledger has other leaves")
+        raise ValueError("run must be of this system, its ledger has other leaves")
     first = _save_at(run, since)
     span = run.times[-1] - run.times[first]
 
@@ -107,27 +117,27 @@ def layer_ledger(
 
     heats = {name: rate(x) for name, x in chosen.sum(run.heat_by_leaf).items()}
     flows = {name: rate(x) for name, x in chosen.sum(run.entropy_flow_by_leaf).items()}
-    names = [f"{one} → {other}" for one, other in itertools.pairwise(heats)]
+    pairs = [f"{one} → {other}" for one, other in itertools.pairwise(heats)]
     crossing = itertools.accumulate(-x for x in heats.values())
-    found = LayerLedger(
-        {name: Estimate.of(x) for name, x in heats.items()},
-        {name: Estimate.of(x) for name, x in flows.items()},
-        {name: Estimate.of(x) for name, x in zip(names, crossing, strict=False)},
-        Estimate.of(rate(run.heat)),
-        Estimate.of(rate(run.work)),
-        Estimate.of(rate(run.energy)),
-        Estimate.of(rate(run.entropy_flow)),
-        Estimate.of(rate(run.residual)),
-        run.times[first],
-        run.times[-1],
+    ledger = LayerLedger(
+        heat_rate_by_layer={name: Estimate.of(x) for name, x in heats.items()},
+        entropy_flow_rate_by_layer={name: Estimate.of(x) for name, x in flows.items()},
+        energy_current={p: Estimate.of(x) for p, x in zip(pairs, crossing, strict=False)},
+        heat_rate=Estimate.of(rate(run.heat)),
+        work_rate=Estimate.of(rate(run.work)),
+        energy_rate=Estimate.of(rate(run.energy)),
+        entropy_flow_rate=Estimate.of(rate(run.entropy_flow)),
+        residual_rate=Estimate.of(rate(run.residual)),
+        start=run.times[first],
+        end=run.times[-1],
     )
-    if is_concrete(found):
-        _check_sum(found)
-    return found
+    if is_concrete(ledger):
+        _check_sum(ledger)
+    return ledger
 
 
-def _save_at(run: Solution, since: Any) -> int:
-    """The number of a save, with others after it."""
+def _save_at(run: Solution, since: float | Float[Array, ""] | None) -> int:
+    """The index of a save that has others after it."""
     if since is None:
         return 0
     times = np.asarray(run.times, float)
@@ -140,13 +150,14 @@ def _save_at(run: Solution, since: Any) -> int:
     return int(near[0])
 
 
-def _check_sum(found: LayerLedger) -> None:
-    left, error = (float(x) for x in found.residual)
-    largest = max(abs(float(mean)) for mean, _ in found.heat_rate.values())
-    if abs(left) > max(0.1 * largest, 4 * error):
+def _check_sum(ledger: LayerLedger) -> None:
+    residual, error = (float(x) for x in ledger.residual_rate)
+    largest = max(abs(float(rate.mean)) for rate in ledger.heat_rate_by_layer.values())
+    if abs(residual) > max(0.1 * largest, 4 * error):
+        total = float(ledger.heat_rate.mean)
         warnings.warn(
-            f"the heats of layers add up to {float(found.heat[0]) - left:.4g}, not "
-            f"{float(found.heat[0]):.4g} in unit time; use a smaller dt",
+            f"the heats of layers add up to {total - residual:.4g}, not {total:.4g} per unit of "
+            "time; use a smaller dt",
             LedgerWarning,
             stacklevel=3,
         )

@@ -258,7 +258,11 @@ class HeatEnginesStudy(ExperimentStudy):
             t1=config.t1,
             save_every=round(config.t1 / config.dt) // config.saves,
             integrator=Heun(),
-            observables={"accuracy": accuracy, "engines": engines, "local": Thermometer(system)},
+            observables={
+                "accuracy": accuracy,
+                "engines": engines,
+                "local": Thermometer(system, key=jax.random.key(0)),
+            },
         )
         along = ("trajectory", "time")
         weights = flat_parameters(run.final_state, 1, config.most_parameters)
