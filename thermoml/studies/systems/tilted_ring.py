@@ -90,7 +90,7 @@ class TiltedRingStudy(ExperimentStudy):
         system = self._system(force)
         ring = Axis(0.0, 2 * np.pi, config.cells, boundary="periodic")
         equation = FokkerPlanck(system, ring)
-        density, flow = equation.stationary(), equation.transport()
+        density, flow = equation.steady_state(), equation.transport()
         run, settled = self._settled_run(system, equation, density, ensemble)
         places = run.observables["x"]
         velocity = (places[:, -1] - places[:, settled]) / config.t1

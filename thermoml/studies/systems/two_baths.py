@@ -73,7 +73,7 @@ class TwoBathsStudy(ExperimentStudy):
             jnp.asarray([[diagonal, coupling], [coupling, diagonal]]),
             jnp.stack([jnp.asarray(config.cold), jnp.asarray(hot)]),
         )
-        rest = linear.at_rest()
+        rest = linear.steady_state()
 
         def energy(x, control):
             springs = config.stiffness * (x["cold"] ** 2 + x["hot"] ** 2)
