@@ -104,7 +104,8 @@ def systems(request):
 
 @pytest.fixture(scope="module")
 def sampled(systems):
-    return [tml.Trained(s, tml.networks.Importance(4_000, key=KEY(1))) for s in systems]
+    with jax.enable_x64(True):
+        return [tml.Trained(s, tml.networks.Importance(4_000, key=KEY(1))) for s in systems]
 
 
 def differ(one, other, name):

@@ -115,7 +115,7 @@ def legend(places: Sequence[Axes], axes: Axes | Sequence[Axes] | None) -> None:
 def plain_ticks(axis: Axis) -> None:
     """Labels such as 0.1 and 10 on a logarithmic axis; 0.2 and 0.5 too if it is short."""
 
-    def between(x: float, _: int) -> str:
+    def between(x: float, _: float) -> str:
         low, high = axis.get_view_interval()
         leading = round(x / 10 ** np.floor(np.log10(x)))
         return f"{x:g}" if leading in (2, 5) and high < 20 * low else ""
