@@ -84,9 +84,9 @@ def learning_curve(
     figure, places = panels(axes, len(names))
     for ax, name in zip(places, names, strict=True):
         for index, (label, variables) in enumerate(labelled.items()):
-            shown = _observable(variables, name)
-            band(ax, variables["time"].values, *Estimate.of(shown.values), index, label)
-            ax.set_ylabel(quantity_label(shown.long_name, shown.units))
+            variable = _observable(variables, name)
+            band(ax, variables["time"].values, *Estimate.of(variable.values), index, label)
+            ax.set_ylabel(quantity_label(variable.long_name, variable.units))
         ax.set_xlabel(_TIME)
     several = any(x["overlap"].values.shape[0] > 1 for x in labelled.values())
     caption(places[0], "", BANDS if several else "one trajectory each")

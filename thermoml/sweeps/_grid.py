@@ -42,8 +42,8 @@ class Grid:
         labelled = {name: _values(name, given) for name, given in parameters.items()}
         lengths = {name: len(entry) for name, entry in labelled.items()}
         if len(set(lengths.values())) > 1:
-            told = ", ".join(f"{name} has {count}" for name, count in lengths.items())
-            raise ValueError(f"zipped parameters must have equally many values, but {told}")
+            counts = ", ".join(f"{name} has {count}" for name, count in lengths.items())
+            raise ValueError(f"zipped parameters must have equally many values, but {counts}")
         grid = cls()
         grid._axes = (labelled,) if labelled else ()
         return grid
@@ -115,14 +115,14 @@ class Grid:
 
     def coordinates(self) -> dict[str, Labelled]:
         """Each parameter along its axis: numbers as they are, anything else by its label."""
-        found = {}
+        coordinates = {}
         for dim, axis in zip(self.dims, self._axes, strict=True):
             for name, entry in axis.items():
                 values = list(entry.values())
                 plain = all(_is_number(value) for value in values)
-                shown = np.array(values if plain else list(entry))
-                found[name] = Labelled((dim,), shown, "", name.replace("_", " "))
-        return found
+                array = np.array(values if plain else list(entry))
+                coordinates[name] = Labelled((dim,), array, "", name.replace("_", " "))
+        return coordinates
 
 
 def _is_number(value: Any) -> bool:

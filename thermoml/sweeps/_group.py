@@ -57,9 +57,20 @@ def write_group(
 
 def coordinates_checksum(coordinates: Mapping[str, Any]) -> int:
     """A number that tells whether coordinates, by name, are as they were written."""
-    told = {name: np.asarray(values).tolist() for name, values in coordinates.items()}
-    return zlib.crc32(json.dumps(told, sort_keys=True).encode())
+    content = {name: np.asarray(values).tolist() for name, values in coordinates.items()}
+    return zlib.crc32(json.dumps(content, sort_keys=True).encode())
 
 
 def _labels(dims: tuple[str, ...], units: str, long_name: str) -> dict[str, Any]:
     return {"_ARRAY_DIMENSIONS": list(dims), "units": units, "long_name": long_name}
+
+
+def finite_json(value: Any) -> Any:
+    """`value` with NaN and infinities as null."""
+    if isinstance(value, Mapping):
+        return {key: finite_json(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite_json(entry) for entry in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value

@@ -21,14 +21,14 @@ class Journal:
         if whole < len(content):
             with self.path.open("r+b") as file:
                 file.truncate(whole)
-        found = {}
+        entries = {}
         for line in content[:whole].splitlines():
             try:
                 entry = json.loads(line)
-                found[int(entry["unit"])] = entry
+                entries[int(entry["unit"])] = entry
             except (ValueError, KeyError, TypeError, OverflowError):
                 continue
-        return found
+        return entries
 
     def add(self, unit: int, label: str, seconds: float, checksum: int) -> None:
         """One more finished unit."""

@@ -36,29 +36,29 @@ def provenance() -> dict[str, Any]:
     return {"store_version": STORE_VERSION, **versions(), "git_revision": _git_revision()}
 
 
-def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """The differences, in words, between a store and a run that would go on with it."""
     expected = {"store_version": STORE_VERSION, **versions(), **wanted}
-    return _compare("", {k: found.get(k) for k in expected}, expected)
+    return _compare("", {k: stored.get(k) for k in expected}, expected)
 
 
-def _compare(path: str, found: Any, wanted: Any) -> list[str]:
-    if path == "config" and isinstance(found, str):
-        return _compare("", json.loads(found), json.loads(wanted))
-    if isinstance(found, Mapping) and isinstance(wanted, Mapping):
-        told = []
-        for key in sorted(set(found) | set(wanted), key=str):
+def _compare(path: str, stored: Any, wanted: Any) -> list[str]:
+    if path == "config" and isinstance(stored, str):
+        return _compare("", json.loads(stored), json.loads(wanted))
+    if isinstance(stored, Mapping) and isinstance(wanted, Mapping):
+        lines = []
+        for key in sorted(set(stored) | set(wanted), key=str):
             if key not in _FREE:
                 inner = f"{path}.{key}" if path else str(key)
-                told += _compare(inner, found.get(key), wanted.get(key))
-        return told
-    if found == wanted:
+                lines += _compare(inner, stored.get(key), wanted.get(key))
+        return lines
+    if stored == wanted:
         return []
-    texts = [json.dumps(value, ensure_ascii=False) for value in (found, wanted)]
+    texts = [json.dumps(value, ensure_ascii=False) for value in (stored, wanted)]
     pairs = enumerate(zip(*texts, strict=False))
     same = next((i for i, (a, b) in pairs if a != b), min(map(len, texts)))
-    told = [_short(text, max(0, same - 20)) for text in texts]
-    return [f"{path} is {told[0]} in the store and {told[1]} now"]
+    short = [_short(text, max(0, same - 20)) for text in texts]
+    return [f"{path} is {short[0]} in the store and {short[1]} now"]
 
 
 def _short(text: str, start: int) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from ..numerics.labels import Labelled
-from ._group import coordinates_checksum, write_group
+from ._group import coordinates_checksum, finite_json, write_group
 from ._journal import Journal
 from ._lock import LockedError, locked
 from ._outcome import BLOCK
@@ -48,7 +48,7 @@ class StoreWarning(UserWarning):
 
 
 @contextlib.contextmanager
-def _told(folder: Path, remedy: str = "choose another folder") -> Iterator[None]:
+def _named_errors(folder: Path, remedy: str = "choose another folder") -> Iterator[None]:
     """OSError as a StoreError in one line."""
     try:
         yield
@@ -99,7 +99,7 @@ class Store:
         places = (store.folder, *store.folder.parents)
         created = [place for place in places if not place.exists()]
         with contextlib.ExitStack() as stack:
-            with _told(store.folder):
+            with _named_errors(store.folder):
                 store.folder.mkdir(parents=True, exist_ok=True)
                 try:
                     stack.enter_context(locked(store.folder / "lock"))
@@ -117,7 +117,7 @@ class Store:
 
     def _check_place(self, resume: bool, overwrite: bool) -> None:
         folder = self.folder
-        with _told(folder):
+        with _named_errors(folder):
             if folder.exists() and not folder.is_dir():
                 raise StoreError(f"{folder} is a file; choose another folder")
             names = {path.name for path in folder.iterdir()} if folder.exists() else set()
@@ -162,10 +162,10 @@ class Store:
         """
         partial = self.folder / "results.part"
         cut = {"points": list(plan.points), "trajectories": plan.trajectories}
-        told = {**provenance(), **attributes, "units": cut}
-        with _told(self.folder):
+        written = {**provenance(), **attributes, "units": cut}
+        with _named_errors(self.folder):
             self.journal.path.unlink(missing_ok=True)
-            write_group(partial, variables=variables, coordinates=coordinates, attributes=told)
+            write_group(partial, variables=variables, coordinates=coordinates, attributes=written)
             partial.rename(self.results)
         self._names = list(variables)
 
@@ -196,11 +196,11 @@ class Store:
                 f"({attributes['thermoml_version']}, store format {made_by}; this one knows "
                 f"{STORE_VERSION}); upgrade thermoml"
             )
-        told = differences(attributes, wanted)
-        if told:
+        changes = differences(attributes, wanted)
+        if changes:
             raise StoreError(
-                f"{self.folder} is not of this run: {'; '.join(told)}; choose another folder, or "
-                "--overwrite it"
+                f"{self.folder} is not of this run: {'; '.join(changes)}; choose another folder, "
+                "or --overwrite it"
             )
         points, block = tuple(cut["points"]), cut["trajectories"]
         plan = Plan(grid_shape, n_trajectories, points, block, wanted["replicates"])
@@ -209,7 +209,9 @@ class Store:
         except Exception as error:  # an array without readable metadata, a torn coordinate
             self._set_aside(error)
             return None
-        with _told(self.folder, "what had finished is kept; make room and go on with --resume"):
+        with _named_errors(
+            self.folder, "what had finished is kept; make room and go on with --resume"
+        ):
             self._verify(plan)
             if attributes["complete"] and len(self.done) < len(plan):
                 self._mark(complete=False)
@@ -220,7 +222,7 @@ class Store:
             reason = error.strerror or error
             raise StoreError(f"{self.results} cannot be read: {reason}") from None
         remains = self.folder / "results.torn"
-        with _told(self.folder):
+        with _named_errors(self.folder):
             shutil.rmtree(remains, ignore_errors=True)
             self.results.rename(remains)
             self.journal.path.unlink(missing_ok=True)
@@ -306,7 +308,9 @@ class Store:
             StoreError: they cannot be written; what was written before is kept.
             ValueError: blocks of one point differ in a value that is exact.
         """
-        with _told(self.folder, "what had finished is kept; make room and go on with --resume"):
+        with _named_errors(
+            self.folder, "what had finished is kept; make room and go on with --resume"
+        ):
             absent = [name for name in self._written(plan) if name not in values]
             values = {**values, **{name: self._nothing(name, unit, plan) for name in absent}}
             for name, value in values.items():
@@ -344,9 +348,11 @@ class Store:
 
     def finish(self, summary: Mapping[str, Any] | None = None) -> None:
         """Mark the store complete and write the headline numbers, where there are any."""
-        with _told(self.folder, "make room and go on with --resume"):
+        with _named_errors(self.folder, "make room and go on with --resume"):
             if summary is not None:
-                text = json.dumps(_jsonable(summary), indent=2, ensure_ascii=False, allow_nan=False)
+                text = json.dumps(
+                    finite_json(summary), indent=2, ensure_ascii=False, allow_nan=False
+                )
                 partial = self.folder / "summary.json.part"
                 partial.write_text(text + "\n", encoding="utf-8")
                 partial.replace(self.folder / "summary.json")
@@ -390,14 +396,3 @@ def _checksum(values: Mapping[str, np.ndarray]) -> int:
     for name in sorted(values):
         total = zlib.crc32(np.ascontiguousarray(values[name]).tobytes(), total)
     return total
-
-
-def _jsonable(value: Any) -> Any:
-    """`value` with NaN and infinities as null."""
-    if isinstance(value, Mapping):
-        return {key: _jsonable(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_jsonable(entry) for entry in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    return value

@@ -123,12 +123,12 @@ def _advice_on_static() -> Iterator[None]:
     try:
         yield
     except TypeError as error:  # among them JAX's own, about arrays that have no value yet
-        told = str(error).splitlines()[0].rstrip(".")
-        if "traced" not in told:
+        first_line = str(error).splitlines()[0].rstrip(".")
+        if "traced" not in first_line:
             raise
         raise TypeError(
-            f"{told}; where a parameter of the grid fixes a shape or a number of steps, say so by "
-            'static=("its name",)'
+            f"{first_line}; where a parameter of the grid fixes a shape or a number of steps, say "
+            'so by static=("its name",)'
         ) from error
 
 

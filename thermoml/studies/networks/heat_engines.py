@@ -65,11 +65,7 @@ class Synthetic(Strict):
 
 
 def _activation(name: str) -> Activation:
-    """The activation that a config names: one of `ACTIVATIONS`, or `module:name`.
-
-    Raises:
-        ValueError: there is none of this name.
-    """
+    """The activation of a config, in `ACTIVATIONS` or `module:name`; ValueError if unknown."""
     if name in ACTIVATIONS:
         return ACTIVATIONS[name]
     if ":" not in name:
