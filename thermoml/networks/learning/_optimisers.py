@@ -1,15 +1,28 @@
 """Training by optimisers, with measurements of stationarity."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from ...numerics.checks import check_bound, check_count, count_saves
+from ...ensembles import (
+    INITIAL,
+    MINIBATCHES,
+    AbstractProcess,
+    Direct,
+    Footprint,
+    Layout,
+    Saves,
+    progress_meter,
+    run,
+    widest_array,
+)
+from ...numerics.checks import check_bound, check_count
 from ...numerics.descent import optax_promotes
+from ...numerics.random import trajectory_key
 from ...numerics.results import AbstractResult
 from ...numerics.statistics import Estimate
 from ._expected_energy import initial_state
@@ -85,6 +98,8 @@ def optimise(
     save_every: int | None = None,
     measure_from: int | None = None,
     by: LayersBy = None,
+    progress: bool | diffrax.AbstractProgressMeter = False,
+    layout: Layout | None = None,
 ) -> Optimised:
     r"""Train copies of a model by an optimiser, each with its own start and minibatches.
 
@@ -106,6 +121,8 @@ def optimise(
         measure_from: first step of the averages in `virial` and `squared_gradient`; half if left
             out.
         by: definition of the layers, see `layers`.
+        progress: True for a bar, or a diffrax progress meter.
+        layout: chunks and devices; chosen for this machine where it is None.
 
     Returns:
         An `Optimised`.
@@ -126,15 +143,18 @@ def optimise(
         )
     steps = check_count("steps", steps)
     n_trajectories = check_count("n_trajectories", n_trajectories)
-    n_saves = count_saves(steps, save_every)
+    saves = Saves.of(steps, save_every)
     first = steps // 2 if measure_from is None else check_count("measure_from", measure_from, 0)
     if first >= steps:
         raise ValueError(f"measure_from must be below the {steps} steps, got {first}")
     states = _starts(system, start, key, n_trajectories)
-    schedule = _Schedule(steps // n_saves, n_saves, first)
-    energy, final, virial, squared = _run(system, states, optimiser, schedule, key=key, by=by)
-    saved = jnp.arange(n_saves + 1) * schedule.stride
-    return Optimised(saved, energy, final, virial, squared, layers(system, by).sizes)
+    process = _Training(system, optimiser, key, by, first, steps)
+    energy, trained = _run(
+        process, states, saves, progress_meter(progress), (layout or Layout()).here()
+    )
+    sizes = layers(system, by).sizes
+    saved = jnp.asarray(saves.steps)
+    return Optimised(saved, energy, trained.state, trained.virial, trained.squared, sizes)
 
 
 def _starts(
@@ -150,67 +170,104 @@ def _starts(
             system.like,
         )
     distribution = initialisation(start)
-    draw = lambda i: initial_state(system, distribution, _keys_of(key, i)[0])  # noqa: E731
+    draw = lambda i: initial_state(system, distribution, trajectory_key(key, i, INITIAL))  # noqa: E731
     return jax.vmap(draw)(jnp.arange(n_trajectories))
 
 
-def _keys_of(key: Key[Array, ""], index: Array) -> Key[Array, " 2"]:
-    """Keys of one trajectory: of its start, and of its minibatches."""
-    return jax.random.split(jax.random.fold_in(key, index))
+class _Trainees(eqx.Module):
+    """Models between two steps, trajectory axis first.
+
+    Attributes:
+        state: their parameters.
+        memory: of the optimiser.
+        virial, squared: by layer, averages of θ·g and |g|² over the steps that are measured.
+        diverged_step: -1; the energies of a model that diverges are not finite by themselves.
+    """
+
+    state: PyTree[Float[Array, "trajectory ..."]]
+    memory: PyTree[Array]
+    virial: dict[str, Float[Array, " trajectory"]]
+    squared: dict[str, Float[Array, " trajectory"]]
+    diverged_step: Int[Array, " trajectory"]
 
 
-class _Schedule(NamedTuple):
-    """Steps between saves, saves, and the first step that is measured."""
+class _Training(AbstractProcess[_Trainees, Key[Array, " trajectory"], _Trainees]):
+    """Steps of an optimiser."""
 
-    stride: int
-    n_saves: int
-    first: int
+    system: AbstractLearning
+    optimiser: "optax.GradientTransformation"
+    key: Key[Array, ""]
+    by: LayersBy = eqx.field(static=True)
+    first: int = eqx.field(static=True)
+    n_steps: int = eqx.field(static=True)
+    trajectory_axis: ClassVar[int] = 0
+
+    def footprint(self, walkers: _Trainees) -> Footprint:
+        def numbers() -> int:
+            one = jax.tree.map(lambda leaf: leaf[0], walkers)
+            step = jnp.asarray(0)
+            return widest_array(self._one, jax.random.key(0), one, step)
+
+        return Footprint(numbers)
+
+    def init(self, indices, walkers, own, step):
+        keys = jax.vmap(lambda i: trajectory_key(self.key, i, MINIBATCHES))(indices)
+        return keys, walkers
+
+    def _one(self, key: Key[Array, ""], model: _Trainees, step: Int[Array, ""]) -> _Trainees:
+        """A step of one model."""
+        import optax
+
+        chosen, state = layers(self.system, self.by), model.state
+        sample = self.system.draw(jax.random.fold_in(key, step))
+        slope = jax.grad(self.system.energy)(state, None, sample)
+        measured, total = step >= self.first, self.n_steps - self.first
+        products = chosen.totals(jax.tree.map(jnp.multiply, state, slope))
+        squares = chosen.totals(jax.tree.map(jnp.square, slope))
+        add = lambda mean, x: mean + jnp.where(measured, x / total, 0)  # noqa: E731
+        with optax_promotes():
+            update, memory = self.optimiser.update(slope, model.memory, state)
+            state = optax.apply_updates(state, update)
+        return _Trainees(
+            state,
+            memory,
+            jax.tree.map(add, model.virial, products),
+            jax.tree.map(add, model.squared, squares),
+            model.diverged_step,
+        )
+
+    def step(self, held, moving, step):
+        return jax.vmap(self._one, (0, 0, None))(held, moving, step)
+
+    def record(self, held, moving, step, n_steps):
+        return moving, jax.vmap(self.system.total_energy)(moving.state)
+
+    def final(self, moving: _Trainees) -> _Trainees:
+        return moving
 
 
 @eqx.filter_jit
 def _run(
-    system: AbstractLearning,
-    states: PyTree[Array],
-    optimiser: "optax.GradientTransformation",
-    schedule: _Schedule,
-    *,
-    key: Key[Array, ""],
-    by: LayersBy,
-) -> tuple[Array, PyTree[Array], dict[str, Array], dict[str, Array]]:
-    """Energies at each save, final states, and by layer the averages of θ·g and |g|²."""
-    import optax
-
-    stride, n_saves, first = schedule
-    chosen = layers(system, by)
-    measured = stride * n_saves - first
-
-    def of_one(state, index):
-        own = _keys_of(key, index)[1]
-
-        def step(carry, number):
-            state, memory, virial, squared = carry
-            sample = system.draw(jax.random.fold_in(own, number))
-            slope = jax.grad(system.energy)(state, None, sample)
-            counts = number >= first
-            products = chosen.totals(jax.tree.map(jnp.multiply, state, slope))
-            squares = chosen.totals(jax.tree.map(jnp.square, slope))
-            add = lambda total, x: total + jnp.where(counts, x / measured, 0)  # noqa: E731
-            virial, squared = (
-                jax.tree.map(add, *pair) for pair in ((virial, products), (squared, squares))
-            )
-            with optax_promotes():
-                update, memory = optimiser.update(slope, memory, state)
-                state = optax.apply_updates(state, update)
-            return (state, memory, virial, squared), None
-
-        def save(carry, block):
-            carry, _ = lax.scan(step, carry, block * stride + jnp.arange(stride))
-            return carry, system.total_energy(carry[0])
-
-        nothing = {name: jnp.zeros((), jax.tree.leaves(state)[0].dtype) for name in chosen.members}
-        with optax_promotes():
-            carry = (state, optimiser.init(state), nothing, nothing)
-        (last, _, virial, squared), energies = lax.scan(save, carry, jnp.arange(n_saves))
-        return jnp.append(system.total_energy(state), energies), last, virial, squared
-
-    return jax.vmap(of_one)(states, jnp.arange(jax.tree.leaves(states)[0].shape[0]))
+    process: _Training,
+    states: PyTree[Float[Array, "trajectory ..."]],
+    saves: Saves,
+    meter: diffrax.AbstractProgressMeter,
+    layout: Layout,
+) -> tuple[Float[Array, "trajectory save"], _Trainees]:
+    """Energies at each save, and the models at the end."""
+    leaf = jax.tree.leaves(states)[0]
+    names = layers(process.system, process.by).members
+    zeros = {name: jnp.zeros(leaf.shape[0], leaf.dtype) for name in names}
+    with optax_promotes():
+        memory = jax.vmap(process.optimiser.init)(states)
+    outcome = run(
+        process,
+        _Trainees(states, memory, zeros, zeros, jnp.full(leaf.shape[0], -1)),
+        step=jnp.asarray(0),
+        first_trajectory=jnp.asarray(0),
+        saves=saves,
+        adjoint=Direct(),
+        meter=meter,
+        layout=layout,
+    )
+    return outcome.records, outcome.walkers
