@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import thermoml as tml
-from thermoml.perceptron._information import check_second_law
+from thermoml.perceptron import check_second_law
 from thermoml.perceptron.levels import AbstractLevel
 
 KEY = jax.random.key(17)

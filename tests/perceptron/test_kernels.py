@@ -12,7 +12,6 @@ import thermoml as tml
 from thermoml.numerics.random import trajectory_streams
 from thermoml.perceptron.kernels import DenseBatch, RowBatch
 from thermoml.perceptron.kernels._packed import _project_blocks, _project_fused
-from thermoml.perceptron.problem._inputs import _subset
 
 M = 5
 
@@ -122,9 +121,9 @@ def test_gaussian_inputs_are_standard_normal():
 @pytest.mark.parametrize(("n_examples", "batch"), [(5, 2), (5, 3), (6, 1)])
 def test_batches_are_uniform_over_all_subsets(n_examples, batch):
     """Chi-square over the subsets below mean + 4.5 standard deviations; no repetition."""
-    draws = 20_000
-    words = jax.random.bits(jax.random.key(0), (batch, draws), jnp.uint32)
-    rows = np.sort(np.asarray(_subset(words, n_examples)), axis=0)
+    draws, examples = 20_000, tml.TrainingSet(np.eye(n_examples, dtype=np.float32))
+    drawn = examples.draw(streams(draws).at(0), batch=batch, n_inputs=n_examples, dtype=jnp.float32)
+    rows = np.sort(np.asarray(drawn.rows), axis=0)
     assert rows.min() >= 0
     assert rows.max() < n_examples
     assert (np.diff(rows, axis=0) > 0).all()

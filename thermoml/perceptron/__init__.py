@@ -12,6 +12,7 @@ from ._information import (
     InformationBound as InformationBound,
     SecondLawWarning as SecondLawWarning,
     averaged_entropy_production as averaged_entropy_production,
+    check_second_law as check_second_law,
     information_bound as information_bound,
 )
 from ._learn import (
