@@ -34,6 +34,7 @@ from ._entropy import normal_entropy
 from ._entropy_production import Density
 from ._moments import Moments, check_linear
 from ._normal import NormalState
+from ._types import Numbers
 
 
 class Stroke(eqx.Module):
@@ -58,7 +59,7 @@ class Stroke(eqx.Module):
         self,
         control: Callable[[Float[Array, ""]], PyTree[Array]] | PyTree[Any],
         *,
-        duration: Any,
+        duration: Time,
         bath: str,
     ):
         check_bound("duration", duration, ">", 0.0)
@@ -149,9 +150,7 @@ class Cycle(eqx.Module):
             mobility=self.mobility,
         )
 
-    def moment_equations(
-        self, *, state: Float[Array, "..."] | float = 0.0, points: int = 25
-    ) -> CycleResult:
+    def moment_equations(self, *, state: Numbers = 0.0, points: int = 25) -> CycleResult:
         r"""The steady state of a harmonic engine, exact: see `moment_equations`.
 
         Mean and covariance after a round are affine functions of those before; the steady state

@@ -1,7 +1,5 @@
 """Gibbs entropies in closed form: normal, uniform and truncated laws, blocks and mixtures."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,11 +9,12 @@ from jaxtyping import Array, Float
 from ..numerics.arrays import as_parameter, is_concrete, shared_float
 from ..numerics.checks import check_bound
 from ..numerics.quadrature import gauss_legendre
+from ._types import Numbers
 
 LOG_2PI = float(np.log(2 * np.pi))
 
 
-def normal_entropy(covariance: Any) -> Float[Array, ""]:
+def normal_entropy(covariance: Numbers) -> Float[Array, ""]:
     r"""Entropy of a normal distribution, $S = \tfrac12\ln\det(2\pi e\,\Sigma)$, in nats.
 
     Args:
@@ -40,7 +39,7 @@ def normal_entropy(covariance: Any) -> Float[Array, ""]:
     return (covariance.shape[0] * (1 + LOG_2PI) + jnp.where(sign > 0, logarithm, jnp.nan)) / 2
 
 
-def uniform_entropy(widths: Any) -> Float[Array, ""]:
+def uniform_entropy(widths: Numbers) -> Float[Array, ""]:
     r"""Entropy of a uniform distribution on a box, $S = \sum_i\ln w_i$, in nats.
 
     Args:
@@ -53,7 +52,9 @@ def uniform_entropy(widths: Any) -> Float[Array, ""]:
     return jnp.sum(jnp.log(as_parameter(widths)))
 
 
-def truncated_normal_entropy(std: Any, lower: Any, upper: Any, *, mean: Any = 0.0) -> Array:
+def truncated_normal_entropy(
+    std: Numbers, lower: Numbers, upper: Numbers, *, mean: Numbers = 0.0
+) -> Float[Array, "..."]:
     r"""Entropy of a normal distribution truncated to [lower, upper], in nats.
 
     $$S = \ln(\sqrt{2\pi e}\,\sigma Z) + \frac{a\varphi(a) - b\varphi(b)}{2Z},
@@ -96,7 +97,7 @@ def truncated_normal_entropy(std: Any, lower: Any, upper: Any, *, mean: Any = 0.
     return jnp.log(std * (right - left) * mass) + jnp.sum(density * fall, axis=0) / mass
 
 
-def block_entropy(entropies: Any, counts: Any) -> Float[Array, ""]:
+def block_entropy(entropies: Numbers, counts: Numbers) -> Float[Array, ""]:
     r"""Entropy of independent blocks of parameters, $S = \sum_i n_i s_i$, in nats.
 
     For example a network whose weights are normal and whose biases are uniform.
@@ -118,7 +119,7 @@ def block_entropy(entropies: Any, counts: Any) -> Float[Array, ""]:
     return jnp.sum(entropies * counts.astype(entropies.dtype))
 
 
-def mixture_entropy(entropies: Any, weights: Any) -> Float[Array, ""]:
+def mixture_entropy(entropies: Numbers, weights: Numbers) -> Float[Array, ""]:
     r"""Entropy of a mixture of components without overlap, in nats.
 
     $$S = \sum_i w_i(s_i - \ln w_i)$$

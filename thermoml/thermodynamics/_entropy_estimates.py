@@ -1,13 +1,12 @@
 """Gibbs entropies estimated from samples: by a normal law, and by nearest neighbours."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.scipy.special import digamma, gammaln, polygamma
-from jaxtyping import Array, Float, PyTree
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int, PyTree
 
 from ..numerics.arrays import is_concrete
 from ..numerics.checks import check_count
@@ -149,7 +148,7 @@ def neighbour_surprise(points: Float[Array, "n d"], neighbours: int) -> Float[Ar
     return size / 2 * jnp.log(squares) + ball + digamma(counts[0]) - digamma(counts[1])
 
 
-def _neighbour(points: Any, neighbours: Any) -> np.ndarray:
+def _neighbour(points: Float[ArrayLike, "n d"], neighbours: ArrayLike) -> Int[np.ndarray, " n"]:
     """Index of each sample's k-th nearest neighbour; its own index if any sample is not finite."""
     from scipy.spatial import KDTree  # slow to import
 

@@ -4,7 +4,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 from ..numerics.arrays import default_float, is_concrete
@@ -13,6 +12,7 @@ from ..numerics.roots import newton_root
 from ..numerics.statistics import Estimate
 from ._free_energy import bennett_root
 from ._samples import check_samples, check_temperature, log_mean_exp, weight_quality
+from ._types import Numbers
 
 
 class Crooks(AbstractResult):
@@ -63,9 +63,9 @@ class UncertaintyProduct(AbstractResult):
 
 
 def crooks(
-    work_forward: Float[ArrayLike, " forward"],
-    work_reverse: Float[ArrayLike, " reverse"],
-    temperature: Float[ArrayLike, ""],
+    work_forward: Numbers,
+    work_reverse: Numbers,
+    temperature: Numbers,
 ) -> Crooks:
     r"""Test of Crooks' fluctuation theorem by work in both directions.
 
@@ -135,7 +135,7 @@ def _crooks_fit(
 
 
 def integral_fluctuation(
-    entropy_production: Float[ArrayLike, " trajectory"],
+    entropy_production: Numbers,
 ) -> IntegralFluctuation:
     r"""Test of the integral fluctuation theorem.
 
@@ -166,9 +166,7 @@ def integral_fluctuation(
     return IntegralFluctuation(average, error, quality.effective, quality.sufficient)
 
 
-def uncertainty_product(
-    current: Float[ArrayLike, " trajectory"], entropy_production: Float[ArrayLike, "..."]
-) -> UncertaintyProduct:
+def uncertainty_product(current: Numbers, entropy_production: Numbers) -> UncertaintyProduct:
     r"""Test of the thermodynamic uncertainty relation.
 
     $$\frac{\mathrm{Var}(J)}{\langle J\rangle^2}\,\Sigma \ge 2$$

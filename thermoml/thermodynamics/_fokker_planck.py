@@ -13,7 +13,7 @@ from jax.scipy.ndimage import map_coordinates
 from jax.scipy.special import entr
 from jaxtyping import Array, Float, PyTree
 
-from ..langevin import Baths, Langevin
+from ..langevin import Baths, Langevin, Time
 from ..numerics.arrays import cast_floats, default_float, is_concrete
 from ..numerics.checks import check_bound, count_saves, count_steps
 from ._fokker_planck_checks import check_density, check_system
@@ -88,7 +88,7 @@ class FokkerPlanck(eqx.Module):
     def _periodic(self) -> tuple[bool, ...]:
         return tuple(axis.periodic for axis in self.axes)
 
-    def _at(self, t: Any) -> GridSystem:
+    def _at(self, t: Time) -> GridSystem:
         """The system with control and baths of time t, as functions of a vector."""
         t = jnp.asarray(t, default_float())
         control, unravel = self.system.control_at(t), ravel_pytree(self.state)[1]
@@ -103,7 +103,7 @@ class FokkerPlanck(eqx.Module):
             self.axes, potential, None if self.system.drive is None else drive, self.baths(t)
         )
 
-    def _check(self, t: Any) -> None:
+    def _check(self, t: Time) -> None:
         """ValueError for unsuitable baths, potential or ends at time t, unless traced."""
         if is_concrete((self, t)):
             with jax.ensure_compile_time_eval():  # inside jit too
@@ -114,11 +114,11 @@ class FokkerPlanck(eqx.Module):
         unravel = ravel_pytree(self.state)[1]
         return on_grid(lambda x: function(unravel(x)), [axis.centres for axis in self.axes])
 
-    def potential(self, t: Any = 0.0) -> Float[Array, "..."]:
+    def potential(self, t: Time = 0.0) -> Float[Array, "..."]:
         """U at the centres at time t."""
         return self._at(t).energy
 
-    def baths(self, t: Any = 0.0) -> Baths:
+    def baths(self, t: Time = 0.0) -> Baths:
         """T and μ of each axis at time t, `(axis,)`."""
         baths = self.system.baths.at(jnp.asarray(t, default_float()), self.state)
 
@@ -128,7 +128,7 @@ class FokkerPlanck(eqx.Module):
 
         return Baths(by_axis(baths.temperature), by_axis(baths.mobility))
 
-    def rates(self, t: Any = 0.0) -> Rates:
+    def rates(self, t: Time = 0.0) -> Rates:
         """Rates of jumps between neighbouring cells at time t."""
         return self._at(t).rates()
 
@@ -168,7 +168,7 @@ class FokkerPlanck(eqx.Module):
 
         return interpolate
 
-    def steady_state(self, t: Any = 0.0) -> Float[Array, "..."]:
+    def steady_state(self, t: Time = 0.0) -> Float[Array, "..."]:
         """The density in the steady state with control and baths held as at time t.
 
         Directly, without steps in time, in O(n₀ n₁³) for n₁ <= n₀ cells. Differentiable.
@@ -182,22 +182,22 @@ class FokkerPlanck(eqx.Module):
             check_density([self._at(t)], density)
         return density
 
-    def current(self, density: Float[Array, "..."], t: Any = 0.0) -> tuple[Array, ...]:
+    def current(self, density: Float[Array, "..."], t: Time = 0.0) -> tuple[Array, ...]:
         """j over the upper face of each cell (at `Axis.faces`), for each axis."""
         currents = self.rates(t).currents(density)
         return tuple(axis.width * flow for axis, flow in zip(self.axes, currents, strict=True))
 
-    def heat_rate(self, density: Float[Array, "..."], t: Any = 0.0) -> Float[Array, " axis"]:
+    def heat_rate(self, density: Float[Array, "..."], t: Time = 0.0) -> Float[Array, " axis"]:
         """Mean heat into the bath of each axis per unit of time."""
         return self._heat_rate(self.rates(t), density, t)
 
-    def _heat_rate(self, rates: Rates, density: Array, t: Any) -> Float[Array, " axis"]:
+    def _heat_rate(self, rates: Rates, density: Array, t: Time) -> Float[Array, " axis"]:
         flows = zip(rates.affinity, rates.currents(density), strict=True)
         sums = jnp.stack([jnp.sum(a * flow) * self.cell for a, flow in flows])
         return self.baths(t).temperature * sums
 
     def entropy_production_rate(
-        self, density: Float[Array, "..."], t: Any = 0.0
+        self, density: Float[Array, "..."], t: Time = 0.0
     ) -> Float[Array, ""]:
         r"""Total entropy production in nats per unit of time, $\sum(a - b)\ln(a/b)$.
 
@@ -220,7 +220,7 @@ class FokkerPlanck(eqx.Module):
         self,
         density: Float[Array, "..."],
         *,
-        t1: Any,
+        t1: float,
         dt: float,
         t0: float = 0.0,
         save_every: int | None = None,
@@ -264,7 +264,7 @@ class FokkerPlanck(eqx.Module):
             check_density([self._at(t) for t in times], jnp.max(relative, axis=0))
         return solution
 
-    def transport(self, t: Any = 0.0) -> Transport:
+    def transport(self, t: Time = 0.0) -> Transport:
         r"""Mean velocity and effective diffusion on a ring, over many rounds.
 
         $$v = \lim\frac{\langle x\rangle}t, \qquad

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 from ..numerics.arrays import is_concrete
@@ -15,6 +14,7 @@ from ..numerics.results import AbstractResult
 from ..numerics.roots import newton_root
 from ..numerics.statistics import Estimate
 from ._samples import check_samples, check_temperature, log_mean_exp, weight_quality
+from ._types import Numbers
 
 
 class FreeEnergyWarning(UserWarning):
@@ -45,9 +45,7 @@ class FreeEnergy(AbstractResult):
         }
 
 
-def jarzynski(
-    work: Float[ArrayLike, " trajectory"], temperature: Float[ArrayLike, ""]
-) -> FreeEnergy:
+def jarzynski(work: Numbers, temperature: Numbers) -> FreeEnergy:
     r"""Free energy difference by Jarzynski's equality.
 
     $$\langle e^{-W/T}\rangle = e^{-\Delta F/T}$$
@@ -86,9 +84,9 @@ def jarzynski(
 
 
 def bennett(
-    work_forward: Float[ArrayLike, " forward"],
-    work_reverse: Float[ArrayLike, " reverse"],
-    temperature: Float[ArrayLike, ""],
+    work_forward: Numbers,
+    work_reverse: Numbers,
+    temperature: Numbers,
 ) -> FreeEnergy:
     r"""Free energy difference by Bennett's acceptance ratio, from runs in both directions.
 

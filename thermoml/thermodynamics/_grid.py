@@ -10,6 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from ..langevin import Time
 from ..numerics.checks import check_count
 
 Boundary = Literal["reflecting", "periodic", "natural"]
@@ -113,7 +114,7 @@ class Rates(eqx.Module):
             total += jnp.sum(jnp.where(crossed, (ahead - back) * jnp.log(ratio), 0))
         return total
 
-    def step(self, density: Array, duration: Any, periodic: tuple[bool, ...]) -> Array:
+    def step(self, density: Array, duration: Time, periodic: tuple[bool, ...]) -> Array:
         """The density after a time: of second order, not negative, and of the same total.
 
         Two implicit half steps, axis after axis, are of first order and keep the density positive;
@@ -136,7 +137,7 @@ class Rates(eqx.Module):
         return low * (jnp.sum(density) / jnp.sum(low))  # corrects for rounding
 
     def _implicit(
-        self, density: Array, duration: Any, periodic: tuple[bool, ...]
+        self, density: Array, duration: Time, periodic: tuple[bool, ...]
     ) -> tuple[Array, list[Array]]:
         """An implicit Euler step along one axis after the other, and the flux over each face."""
         crossed = []

@@ -1,7 +1,5 @@
 """Linear systems between heat baths, in closed form."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -10,10 +8,11 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from ..langevin import Langevin, LinearForce, QuadraticPotential
+from ..langevin import Langevin, LinearForce, QuadraticPotential, Time
 from ..numerics.arrays import as_parameter, cast_floats, is_concrete
 from ..numerics.checks import check_bound
 from ._normal import NormalState
+from ._types import Numbers
 
 _DOUBLINGS = 64
 
@@ -44,7 +43,7 @@ class LinearSystem(eqx.Module):
     temperature: Float[Array, " d"]
     mobility: Float[Array, " d"]
 
-    def __init__(self, drift: Any, temperature: Any = 1.0, mobility: Any = 1.0):
+    def __init__(self, drift: Numbers, temperature: Numbers = 1.0, mobility: Numbers = 1.0):
         drift = as_parameter(drift)
         if drift.ndim != 2 or drift.shape[0] != drift.shape[1]:
             raise ValueError(f"drift must be a square matrix (d, d), got shape {drift.shape}")
@@ -53,7 +52,7 @@ class LinearSystem(eqx.Module):
         check_bound("temperature", temperature, ">=", 0.0)
         check_bound("mobility", mobility, ">", 0.0)
 
-        def each(name: str, value: Any) -> Array:
+        def each(name: str, value: Numbers) -> Array:
             value = as_parameter(value).astype(drift.dtype)
             if value.shape not in ((), drift.shape[:1]):
                 raise ValueError(
@@ -89,7 +88,7 @@ class LinearSystem(eqx.Module):
             mobility=self.mobility,
         )
 
-    def at(self, t: Any, start: NormalState | None = None) -> NormalState:
+    def at(self, t: Time, start: NormalState | None = None) -> NormalState:
         r"""The distribution after a time t.
 
         $$m(t) = e^{-At}m_0, \quad \Sigma(t) = e^{-At}\Sigma_0e^{-A^\top t} +

@@ -1,18 +1,20 @@
 """Mean and covariance of harmonic systems under a protocol, with their mean ledger."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PyTree
 
 from ..ensembles import DIFFRAX, AbstractAdjoint, RecursiveCheckpoint
 from ..langevin import (
     AbstractControl,
     Langevin,
+    Time,
 )
 from ..numerics.arrays import cast_floats, is_concrete
 from ..numerics.checks import check_count
@@ -59,9 +61,9 @@ def moment_equations(
     system: Langevin,
     start: NormalState,
     *,
-    t1: Any,
-    t0: Any = 0.0,
-    saves: int | Float[Array, " save"] = 1,
+    t1: Time,
+    t0: Time = 0.0,
+    saves: int | Float[ArrayLike, " save"] = 1,
     adjoint: AbstractAdjoint = RecursiveCheckpoint(),  # noqa: B008 (an immutable module)
 ) -> Moments:
     r"""Mean, covariance and mean ledger of a harmonic system under any protocol, without sampling.

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Key
 from ..numerics.arrays import as_parameter, is_concrete
 from ..numerics.results import AbstractResult
 from ._entropy import normal_entropy
+from ._types import Numbers
 
 
 class NormalState(AbstractResult):
@@ -32,7 +33,7 @@ class NormalState(AbstractResult):
     mean: Float[Array, "..."] = eqx.field(converter=as_parameter)
     covariance: Float[Array, "..."] = eqx.field(converter=as_parameter)
 
-    def __init__(self, mean: Any, covariance: Any):
+    def __init__(self, mean: Numbers, covariance: Numbers):
         self.mean = as_parameter(mean)
         covariance = as_parameter(covariance).astype(self.mean.dtype)
         if self.mean.ndim == 1 and covariance.ndim == 0:

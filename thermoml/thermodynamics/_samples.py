@@ -11,11 +11,12 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from ..numerics.arrays import cast_floats, default_float, is_concrete, shared_float
 from ..numerics.checks import check_bound
+from ._types import Numbers
 
 _ENOUGH = 50.0  # effective samples below which an exponential average is not trusted
 
 
-def check_samples(name: str, values: Any, least: int = 2) -> Float[Array, " trajectory"]:
+def check_samples(name: str, values: Numbers, least: int = 2) -> Float[Array, " trajectory"]:
     """One value for each trajectory; ValueError if too few, of another shape, or not finite."""
     values = jnp.asarray(values, default_float())
     if values.ndim != 1 or values.shape[0] < least:
@@ -43,7 +44,7 @@ def check_batch(name: str, samples: PyTree[Any]) -> Float[Array, "sample d"]:
     return rows
 
 
-def check_temperature(temperature: Any) -> Float[Array, ""]:
+def check_temperature(temperature: Numbers) -> Float[Array, ""]:
     """The temperature as a scalar array; ValueError unless it is positive."""
     check_bound("temperature", temperature, ">", 0.0)
     temperature = jnp.asarray(temperature, default_float())
