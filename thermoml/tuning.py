@@ -210,7 +210,14 @@ def _by_descent(
 
     n_constraints = eqx.filter_eval_shape(both, flat)[1].size
     found = eqx.filter_jit(
-        lambda start: descend(both, start, n_constraints, max_steps, tolerance, optimiser)
+        lambda start: descend(
+            both,
+            start,
+            n_constraints,
+            max_steps=max_steps,
+            tolerance=tolerance,
+            optimiser=optimiser,
+        )
     )(flat)
     values = found.values
     if is_concrete(found):
