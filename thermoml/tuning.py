@@ -257,7 +257,14 @@ def _by_descent(
 ) -> Tuned:
     n_constraints = eqx.filter_eval_shape(evaluate, flat)[1].size
     end = eqx.filter_jit(
-        lambda start: descend(evaluate, start, n_constraints, max_steps, tolerance, optimiser)
+        lambda start: descend(
+            evaluate,
+            start,
+            n_constraints,
+            max_steps=max_steps,
+            tolerance=tolerance,
+            optimiser=optimiser,
+        )
     )(flat)
     values = end.values
     if is_concrete(end):

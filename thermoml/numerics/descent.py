@@ -49,6 +49,7 @@ def descend(
     objective: Objective,
     start: Float[Array, " n"],
     n_constraints: int,
+    *,
     max_steps: int,
     tolerance: float,
     optimiser: Any = None,

@@ -26,17 +26,22 @@ def asymptotic_energy(
     | cross-entropy, 2 classes | ln 2 + v/8 | √(v/2π) |
     | softmax, c classes | ln c + v(1 - 1/c)/2 | √v E[max of c normals] |
 
-    The regressions are exact. Of cross-entropies the next terms are O(v²) for narrow ones, and
-    O(1/√v) for wide ones. Uniform parameters make outputs normal only as they grow in number.
+    The regressions are exact. The next terms of cross-entropies are O(v²) for narrow and O(1/√v)
+    for wide initialisations. Outputs of uniform parameters are normal in the limit of many.
+    Energies without a closed form are averaged by quadrature, at any width, with one output.
 
     Args:
-        energy: an energy form.
+        energy: such as `CrossEntropy()`.
         variance: v > 0 of each output; outputs are independent and normal.
         width: "narrow" or "wide".
-        n_classes: c; with 2 a single output is meant.
+        n_classes: c; 2 means a single output.
+
+    Returns:
+        E, of the shape of v.
 
     Raises:
-        ValueError, TypeError: arguments of other kinds.
+        ValueError, TypeError: arguments of other kinds; an energy without a closed form for many
+            classes.
     """
     check_bound("variance", variance, ">", 0.0)
     if width not in ("narrow", "wide"):
@@ -86,6 +91,6 @@ def expected_maximum(count: int) -> Float[Array, ""]:
     u, w = (jnp.asarray(x) for x in gauss_legendre(256))
     x = 18 * u - 9
     density = jnp.exp(-(x**2) / 2) / jnp.sqrt(2 * jnp.pi)
-    # By the chance to lie above: in float32 that to lie below is too near 1 for a high power
+    # From the upper tail: in float32 the distribution function is too close to 1 for high powers
     above = jnp.minimum(jax.scipy.stats.norm.cdf(-x), 1 - jnp.finfo(x.dtype).eps)
     return 18 * jnp.sum(w * x * count * density * jnp.exp((count - 1) * jnp.log1p(-above)))

@@ -26,8 +26,9 @@ class AbstractEnergy(eqx.Module):
     `(n,)` or `(n, outputs)`.
 
     Subclass it with `loss` and `classifies`; all algorithms then work by sampling, automatic
-    differentiation and descent. Closed forms for linear models are registered in the energy's own
-    file, by single dispatch on its class:
+    differentiation and descent. Closed forms for linear models are functions of
+    `thermoml.networks.learning`, registered in the energy's own file by single dispatch on its
+    class (as in `energies/mean_squared_error.py`):
 
     | function | default |
     |---|---|

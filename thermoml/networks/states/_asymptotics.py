@@ -36,13 +36,13 @@ def asymptotic_temperature(
     $$T = \frac{s_0 + \hat\theta^\top C\hat\theta/d - \tau}{\ln(s_0/\tau) + \ell(c)},
       \qquad d, n \to \infty, \quad c = d/n$$
 
-    for whitened normal features and a normal start of variance s₀. What is left out is O(1/d).
+    for whitened normal features and a normal start of variance s₀. The remainder is O(1/d).
 
     Args:
         aspect_ratio: c, in (0, 1).
         initial_variance: s₀ > 0.
-        signal: θ̂ᵀCθ̂/d >= 0. It is |θ̂|²/d where the variance of the labels' noise is small beside
-            |θ̂|²; noise that is not lengthens θ̂ along the directions in which C is small.
+        signal: θ̂ᵀCθ̂/d >= 0. It equals |θ̂|²/d if the variance of the label noise is small relative
+            to |θ̂|²; larger noise lengthens θ̂ along the directions in which C is small.
         bath_temperature: τ > 0.
 
     Returns:
@@ -69,7 +69,7 @@ def asymptotic_refresh(
     n_parameters: Any,
     bath_temperature: Any,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    r"""Mean heat and entropy drop when a trained linear model is given new data of the same law.
+    r"""Mean heat and entropy drop of a trained linear model on new data of the same law.
 
     $$\Delta Q = \tfrac12\Big[\frac{\tau dc}{1-c} + \sigma^2\Big(\frac c{1-c} + c'\Big)\Big],
       \qquad \Delta S = \tfrac d2[\ell(c') - \ell(c)]$$
@@ -81,7 +81,7 @@ def asymptotic_refresh(
         bath_temperature: τ > 0.
 
     Returns:
-        ΔQ in units of energy and ΔS in nats; what is left out is O(1/d) beside them.
+        ΔQ in units of energy and ΔS in nats; the remainders are O(1/d) relative to them.
 
     Raises:
         ValueError: arguments outside these ranges.

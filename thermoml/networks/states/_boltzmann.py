@@ -113,7 +113,9 @@ def from_entropy(
         (energy.mean - temperature * entropy.mean).astype(energies.dtype),
         error.astype(energies.dtype),
     )
-    return _of_states(states, energies, virials, temperature, entropy, free_energy)
+    return _of_states(
+        states, energies, virials, temperature, entropy=entropy, free_energy=free_energy
+    )
 
 
 def from_free_energy(
@@ -126,7 +128,9 @@ def from_free_energy(
     free_energy = Estimate(*(x.astype(energies.dtype) for x in free_energy))
     error = jnp.sqrt(energy.standard_error**2 + free_energy.standard_error**2)
     entropy = Estimate((energy.mean - free_energy.mean) / temperature, error / temperature)
-    return _of_states(states, energies, virials, temperature, entropy, free_energy)
+    return _of_states(
+        states, energies, virials, temperature, entropy=entropy, free_energy=free_energy
+    )
 
 
 def _of_states(
@@ -134,6 +138,7 @@ def _of_states(
     energies: Float[Array, " trajectory"],
     virials: Float[Array, " trajectory"],
     temperature: Float[Array, ""],
+    *,
     entropy: Estimate,
     free_energy: Estimate,
 ) -> Boltzmann:

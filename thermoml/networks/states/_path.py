@@ -38,7 +38,7 @@ class TrainingPath(AbstractResult):
         energy: U(t), `(save,)`, with `energy_error`.
         entropy: S(t) in nats, `(save,)`, with `entropy_error`.
         bath_temperature: τ.
-        solution: the trajectories, where they were simulated.
+        solution: the trajectories, if they were simulated.
     """
 
     times: Float[Array, " save"]

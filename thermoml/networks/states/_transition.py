@@ -91,7 +91,7 @@ class Transition(AbstractResult):
             TypeError: inside a trace, or of a batch of transitions.
         """
         if not is_concrete(self.heat):
-            raise TypeError("the case is known outside jit and vmap only")
+            raise TypeError("the case is known only outside jit and vmap")
         if np.ndim(self.heat):
             raise TypeError(f"a batch of shape {np.shape(self.heat)} has no one case; take one out")
         heat, drop = float(self.heat), float(self.entropy_drop)
@@ -114,22 +114,25 @@ class Transition(AbstractResult):
         spread = self.entropy_drop_spread
         rows: dict[str, Any] = {
             "heat released": Estimate(self.heat, self.heat_error),
-            "entropy drop": Estimate(self.entropy_drop, self.entropy_drop_error),
+            "entropy drop (nats)": Estimate(self.entropy_drop, self.entropy_drop_error),
             "temperature": Estimate(self.temperature, self.temperature_error),
-            "entropy production": Estimate(self.entropy_production, self.entropy_production_error),
+            "entropy production (nats)": Estimate(
+                self.entropy_production, self.entropy_production_error
+            ),
         }
         if np.any(self.work):
             rows = {"work of the refresh": self.work} | rows
         if np.ndim(self.heat):
             return f"Transitions, a batch of shape {np.shape(self.heat)}", rows
         if np.isnan(spread):
-            rows["spread of the drop over data"] = "not known"
+            rows["its spread over data"] = "not known"
         elif spread:
-            rows["spread of the drop over data"] = spread
+            rows["its spread over data"] = spread
         if np.isnan(self.temperature):
             rows["temperature"] = "withheld"
         elif np.isinf(self.temperature):
             rows["temperature"] = "infinite"
+        rows |= {f"temperature of {name}": x.temperature for name, x in self.by_layer.items()}
         heading = f"Transition at τ = {float(self.bath_temperature):g}"
         return heading, rows | {"case": self.case.value}
 

@@ -68,7 +68,8 @@ def _quadratic(x: np.ndarray, y: np.ndarray, k: float) -> tuple[np.ndarray, np.n
         reach = 0.995 * _reach((s, -du), (t, du), (a, da), (b, db))
         theta, u = theta + reach * move, u + reach * du
         s, t, a, b = s - reach * du, t + reach * du, a + reach * da, b + reach * db
-    return _polished(x, y, k, theta, np.clip(u, -1, 1), np.minimum(s, t) < (a + b) / scale)
+    missed = np.minimum(s, t) < (a + b) / scale
+    return _polished(x, y, k, theta, np.clip(u, -1, 1), missed=missed)
 
 
 def _reach(*pairs: tuple[np.ndarray, np.ndarray]) -> float:
@@ -78,7 +79,7 @@ def _reach(*pairs: tuple[np.ndarray, np.ndarray]) -> float:
 
 
 def _polished(
-    x: np.ndarray, y: np.ndarray, k: float, theta: np.ndarray, u: np.ndarray, missed: np.ndarray
+    x: np.ndarray, y: np.ndarray, k: float, theta: np.ndarray, u: np.ndarray, *, missed: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The solution to rounding, by equations for the examples that are not missed."""
     n, d = x.shape
