@@ -1,4 +1,4 @@
-"""What a store says about its making, and whether another run would make the same."""
+"""Provenance of a store, and its differences from another run."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from typing import Any
 
 STORE_VERSION = 2  # 1: exact values once a replicate, replicates always called trajectories
 _PACKAGES = ("thermoml", "jax", "jaxlib", "equinox", "numpy")
-# What a run may change when it goes on elsewhere: it does not touch the numbers.
+# Settings that do not affect the numbers; a continued run may change them.
 _FREE = ("memory", "per_unit", "title")
 
 
@@ -27,7 +27,7 @@ def _git_revision() -> str:
 
 
 def versions() -> dict[str, str]:
-    """The versions of what computes."""
+    """The versions of the packages that compute."""
     return {f"{name}_version": version(name) for name in _PACKAGES}
 
 
@@ -36,29 +36,29 @@ def provenance() -> dict[str, Any]:
     return {"store_version": STORE_VERSION, **versions(), "git_revision": _git_revision()}
 
 
-def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """The differences, in words, between a store and a run that would go on with it."""
+def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """The differences, in words, between a store and a run that would continue it."""
     expected = {"store_version": STORE_VERSION, **versions(), **wanted}
-    return _compare("", {k: found.get(k) for k in expected}, expected)
+    return _compare("", {k: stored.get(k) for k in expected}, expected)
 
 
-def _compare(path: str, found: Any, wanted: Any) -> list[str]:
-    if path == "config" and isinstance(found, str):
-        return _compare("", json.loads(found), json.loads(wanted))
-    if isinstance(found, Mapping) and isinstance(wanted, Mapping):
-        told = []
-        for key in sorted(set(found) | set(wanted), key=str):
+def _compare(path: str, stored: Any, wanted: Any) -> list[str]:
+    if path == "config" and isinstance(stored, str):
+        return _compare("", json.loads(stored), json.loads(wanted))
+    if isinstance(stored, Mapping) and isinstance(wanted, Mapping):
+        texts = []
+        for key in sorted(set(stored) | set(wanted), key=str):
             if key not in _FREE:
                 inner = f"{path}.{key}" if path else str(key)
-                told += _compare(inner, found.get(key), wanted.get(key))
-        return told
-    if found == wanted:
+                texts += _compare(inner, stored.get(key), wanted.get(key))
+        return texts
+    if stored == wanted:
         return []
-    texts = [json.dumps(value, ensure_ascii=False) for value in (found, wanted)]
+    texts = [json.dumps(value, ensure_ascii=False) for value in (stored, wanted)]
     pairs = enumerate(zip(*texts, strict=False))
     same = next((i for i, (a, b) in pairs if a != b), min(map(len, texts)))
-    told = [_short(text, max(0, same - 20)) for text in texts]
-    return [f"{path} is {told[0]} in the store and {told[1]} now"]
+    before, now = (_short(text, max(0, same - 20)) for text in texts)
+    return [f"{path} is {before} in the store and {now} now"]
 
 
 def _short(text: str, start: int) -> str:
