@@ -21,9 +21,9 @@ class Labelled(NamedTuple):
 
 
 def to_dataset(labelled: Mapping[str, Labelled]) -> "xarray.Dataset":
-    """An xarray Dataset of NumPy copies; what is named like its one dimension is a coordinate.
+    """An xarray Dataset of NumPy copies; a variable named like its one dimension is a coordinate.
 
-    A `trajectory` coordinate is added where trajectories are counted.
+    A `trajectory` coordinate is added if there is such a dimension.
     """
     import xarray
 
@@ -39,7 +39,7 @@ def to_dataset(labelled: Mapping[str, Labelled]) -> "xarray.Dataset":
 
 
 def name_fits(name: str, patterns: Iterable[str]) -> bool:
-    """Whether a leaf's name fits one of the patterns, in which * stands for anything."""
+    """Whether a leaf's name matches one of the patterns, in which * matches anything."""
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 

@@ -13,7 +13,7 @@ _CONNECT_SECONDS = 10
 
 
 class ClusterError(RuntimeError):
-    """There is no cluster to run on; the message says why."""
+    """Absence of a cluster to run on; the message gives the reason."""
 
 
 def _distributed() -> ModuleType:
@@ -74,7 +74,7 @@ def local_workers(count: int) -> "Iterator[Client]":
 
 
 def _placement(distributed: ModuleType, count: int) -> "WorkerPlugin":
-    """A plugin that gives each worker its own devices before JAX looks at them."""
+    """A plugin that assigns devices to each worker before JAX sees them."""
 
     class Placement(distributed.WorkerPlugin):
         name = "thermoml-placement"
@@ -86,7 +86,7 @@ def _placement(distributed: ModuleType, count: int) -> "WorkerPlugin":
 
 
 def _take_devices(index: int, count: int) -> None:
-    """The devices of worker `index` of `count`: one GPU where there are any, else some cores."""
+    """Reserve the devices of worker `index` of `count`: one GPU if there are any, else cores."""
     gpus = _visible_gpus()
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus[index % len(gpus)]
@@ -102,7 +102,7 @@ def _take_devices(index: int, count: int) -> None:
 
 
 def _visible_gpus() -> list[str]:
-    """The CUDA devices of this machine, without asking JAX, which would take hold of them."""
+    """The CUDA devices of this machine, without JAX, which would allocate them."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return [name for name in visible.split(",") if name.strip()]

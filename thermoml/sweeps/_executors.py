@@ -1,4 +1,4 @@
-"""Where units are run: in this process, or as tasks of Dask on its workers."""
+"""Execution of units: in this process, or as tasks on the workers of a Dask cluster."""
 
 import concurrent.futures
 import functools
@@ -25,13 +25,13 @@ Finished = tuple[int, dict[str, np.ndarray], float]
 
 
 class SchedulerLost(RuntimeError):
-    """The connection to the scheduler is gone; the message says what is safe."""
+    """Loss of the connection to the scheduler; the message says which results are safe."""
 
 
 def run_here(
     runner: UnitRunner, plan: Plan, numbers: Sequence[int], kept: Kept
 ) -> Iterator[Finished]:
-    """Unit after unit in this process, on its local devices."""
+    """Units one by one in this process, on its local devices."""
     for number in numbers:
         began = time.perf_counter()
         values = interruptible(lambda n=number: _run(runner, plan, n, kept))
@@ -78,7 +78,7 @@ def run_on_dask(
     from distributed.comm.core import CommClosedError
 
     payload = cloudpickle.dumps((task, plan, kept))
-    here = versions()
+    ours = versions()
     futures = {
         client.submit(_run_remotely, payload, number, pure=False): number for number in numbers
     }
@@ -86,12 +86,12 @@ def run_on_dask(
         for future in distributed.as_completed(futures):
             if future.status in ("cancelled", "lost"):
                 raise SchedulerLost
-            values, seconds, there = future.result()
-            if there != here:
-                differ = {k: v for k, v in there.items() if v != here[k]}
+            values, seconds, theirs = future.result()
+            if theirs != ours:
+                differ = {k: v for k, v in theirs.items() if v != ours[k]}
                 raise ClusterError(
                     f"a worker computes with other versions than this process: {differ}, here "
-                    f"{ {k: here[k] for k in differ} }; install the same everywhere"
+                    f"{ {k: ours[k] for k in differ} }; install the same everywhere"
                 )
             future.release()
             yield futures.pop(future), values, seconds

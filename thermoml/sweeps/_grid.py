@@ -1,4 +1,4 @@
-"""Grids of parameters: products of axes, along each of which one or several parameters change."""
+"""Grids of parameters: products of axes, each of one parameter or of several that vary together."""
 
 import math
 import numbers
@@ -28,18 +28,18 @@ class Grid:
         shape, dims: lengths and names of the axes; zipped ones are named for their first parameter.
 
     Raises:
-        TypeError, ValueError: no values, values that repeat, unequal zips, a range that is none, a
-            parameter that two grids set.
+        TypeError, ValueError: no values, values that repeat, unequal zips, an invalid range, a
+            parameter set by two grids.
     """
 
     def __init__(self, **parameters: Any):
-        labelled = {name: _values(name, given) for name, given in parameters.items()}
+        labelled = {name: _values(name, values) for name, values in parameters.items()}
         self._axes = tuple({name: entry} for name, entry in labelled.items())
 
     @classmethod
     def zip(cls, **parameters: Any) -> "Grid":
         """One axis along which all the parameters change together."""
-        labelled = {name: _values(name, given) for name, given in parameters.items()}
+        labelled = {name: _values(name, values) for name, values in parameters.items()}
         lengths = {name: len(entry) for name, entry in labelled.items()}
         if len(set(lengths.values())) > 1:
             counts = ", ".join(f"{name} has {count}" for name, count in lengths.items())
@@ -94,7 +94,7 @@ class Grid:
 
     @property
     def size(self) -> int:
-        """How many points."""
+        """The number of points."""
         return math.prod(self.shape)
 
     def point(self, index: Sequence[int]) -> dict[str, Any]:
@@ -114,14 +114,14 @@ class Grid:
         )
 
     def coordinates(self) -> dict[str, Labelled]:
-        """Each parameter along its axis: numbers as they are, anything else by its label."""
+        """Each parameter along its axis: numbers themselves, anything else by its label."""
         coordinates = {}
         for dim, axis in zip(self.dims, self._axes, strict=True):
             for name, entry in axis.items():
                 values = list(entry.values())
                 plain = all(_is_number(value) for value in values)
-                array = np.array(values if plain else list(entry))
-                coordinates[name] = Labelled((dim,), array, "", name.replace("_", " "))
+                labels = np.array(values if plain else list(entry))
+                coordinates[name] = Labelled((dim,), labels, "", name.replace("_", " "))
         return coordinates
 
 
@@ -129,42 +129,42 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
-def _values(name: str, given: Any) -> dict[str, Any]:
+def _values(name: str, source: Any) -> dict[str, Any]:
     """The values of one parameter by their labels."""
-    if isinstance(given, Mapping):
-        entry = dict(_range(name, given)) if set(given) & set(_RANGES) else dict(given)
-    elif not _is_list(given):
+    if isinstance(source, Mapping):
+        entry = dict(_range(name, source)) if set(source) & set(_RANGES) else dict(source)
+    elif not _is_list(source):
         raise TypeError(
             f"{name} must be a list of values or a range such as {{linear: [0, 1, 5]}}, got "
-            f"{given!r:.60}; what is the same everywhere does not belong in a grid"
+            f"{source!r:.60}; a constant does not belong in a grid"
         )
     else:
         arrays = (np.generic, np.ndarray, jax.Array)
-        if any(isinstance(v, arrays) and np.ndim(v) for v in given):
-            raise TypeError(f"{name} must have numbers as values, got {list(given)!r:.60}")
-        plain = [v.item() if isinstance(v, arrays) else v for v in given]
+        if any(isinstance(v, arrays) and np.ndim(v) for v in source):
+            raise TypeError(f"{name} must have numbers as values, got {list(source)!r:.60}")
+        plain = [v.item() if isinstance(v, arrays) else v for v in source]
         entry = {_label(value): value for value in plain}
         if len(entry) < len(plain):
             raise ValueError(f"{name} must have different values, got {list(map(_label, plain))}")
     if not entry:
-        raise ValueError(f"{name} must have at least one value, got {given!r}")
+        raise ValueError(f"{name} must have at least one value, got {source!r}")
     for value in entry.values():
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"{name} must have finite values, got {value}")
     return entry
 
 
-def _is_list(given: Any) -> bool:
-    if isinstance(given, np.ndarray | jax.Array):
-        return given.ndim == 1
-    return isinstance(given, Collection) and not isinstance(given, str)
+def _is_list(values: Any) -> bool:
+    if isinstance(values, np.ndarray | jax.Array):
+        return values.ndim == 1
+    return isinstance(values, Collection) and not isinstance(values, str)
 
 
-def _range(name: str, given: Mapping[str, Any]) -> dict[str, float]:
+def _range(name: str, source: Mapping[str, Any]) -> dict[str, float]:
     """The labelled values of a linear or log range."""
-    (kind, numbers_), *more = given.items()
+    (kind, numbers_), *more = source.items()
     if more or not isinstance(numbers_, Sequence) or not all(map(_is_number, numbers_)):
-        raise ValueError(f"{name}: a range is one {{linear: [start, stop, count]}}, got {given!r}")
+        raise ValueError(f"{name}: a range is one {{linear: [start, stop, count]}}, got {source!r}")
     if len(numbers_) != 3 or not (numbers_[2] >= 2 and float(numbers_[2]).is_integer()):
         raise ValueError(
             f"{name}: a range is {{{kind}: [start, stop, count]}} with a count of 2 or more, got "

@@ -1,4 +1,4 @@
-"""The empty Zarr group of a run, with its labels, written in one go."""
+"""Creation of a run's empty Zarr group with its labels."""
 
 import json
 import zlib
@@ -21,8 +21,8 @@ def write_group(
 ) -> None:
     """Make the group in memory and write it file by file.
 
-    Zarr writes a folder with threads of its own, which may still be at it after a failure has been
-    reported; what is written from here ends with the call, so that it can be removed.
+    Zarr writes from background threads that can outlive an error. Writing the files ourselves
+    guarantees that nothing is in flight when this call returns, so a failed store can be deleted.
 
     Raises:
         OSError: it cannot be written.
@@ -33,8 +33,8 @@ def write_group(
     files: dict[str, Any] = {}
     store = MemoryStore(files)
     group = zarr.open_group(store, mode="w-", zarr_format=2)
-    known = coordinates_checksum({name: entry.values for name, entry in coordinates.items()})
-    group.attrs.update({**attributes, "coordinates_checksum": known, "complete": False})
+    checksum = coordinates_checksum({name: entry.values for name, entry in coordinates.items()})
+    group.attrs.update({**attributes, "coordinates_checksum": checksum, "complete": False})
     for name, (dims, values, units, long_name) in coordinates.items():
         # A fill value would be read as "missing": a time of 0 must stay 0.
         array = group.create_array(name, data=np.asarray(values), fill_value=None)
@@ -56,9 +56,9 @@ def write_group(
 
 
 def coordinates_checksum(coordinates: Mapping[str, Any]) -> int:
-    """A number that tells whether coordinates, by name, are as they were written."""
-    content = {name: np.asarray(values).tolist() for name, values in coordinates.items()}
-    return zlib.crc32(json.dumps(content, sort_keys=True).encode())
+    """A checksum of coordinates by name, to detect damage."""
+    lists = {name: np.asarray(values).tolist() for name, values in coordinates.items()}
+    return zlib.crc32(json.dumps(lists, sort_keys=True).encode())
 
 
 def _labels(dims: tuple[str, ...], units: str, long_name: str) -> dict[str, Any]:

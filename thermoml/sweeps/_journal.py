@@ -7,13 +7,13 @@ from typing import Any
 
 
 class Journal:
-    """Lines of JSON. A line that a crash or a full disk has torn is dropped, never repaired."""
+    """Lines of JSON. A line torn by a crash or a full disk is dropped, never repaired."""
 
     def __init__(self, path: Path):
         self.path = path
 
     def read(self) -> dict[int, dict[str, Any]]:
-        """The last good line of each unit; cuts off what follows the last whole line."""
+        """The last valid line of each unit; an incomplete last line is cut off."""
         if not self.path.exists():
             return {}
         content = self.path.read_bytes()
@@ -31,7 +31,7 @@ class Journal:
         return entries
 
     def add(self, unit: int, label: str, seconds: float, checksum: int) -> None:
-        """One more finished unit."""
+        """Append a finished unit."""
         line = {
             "unit": unit,
             "label": label,

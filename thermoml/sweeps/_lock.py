@@ -1,4 +1,4 @@
-"""One process at a time on one results directory."""
+"""Exclusive access of one process to a results directory."""
 
 import contextlib
 import fcntl
@@ -9,12 +9,12 @@ from pathlib import Path
 
 
 class LockedError(RuntimeError):
-    """Another process holds the lock; the message says which."""
+    """A lock held by another process, which the message names."""
 
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`. The system releases it when the process ends, however it ends.
+    """Hold the lock file `path`. The system releases it at the end of the process, of any kind.
 
     Raises:
         LockedError: another process holds it.

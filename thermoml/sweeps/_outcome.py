@@ -33,7 +33,7 @@ class SelfLabelled(Protocol):
 
 @runtime_checkable
 class Sheddable(Protocol):
-    """Results that can drop what no label needs, such as the weights of a `LearningCurve`."""
+    """Results with parts that no label needs, such as the weights of a `LearningCurve`."""
 
     def light(self) -> Any:
         """The same results in less memory."""
@@ -55,8 +55,8 @@ def describe(result: Any, n_replicates: int, replicates: str) -> dict[str, Label
     """The arrays of a result with their labels, and `diverged` of its replicates.
 
     Args:
-        result: what the function returned.
-        n_replicates: rows that it must have.
+        result: the value that the function returned.
+        n_replicates: the number of rows that it must have.
         replicates: the name of their dimension.
 
     Returns:
@@ -100,7 +100,7 @@ def _labelled(name: str, value: Any, replicates: str) -> Labelled:
 def _check_rows(
     name: str, dims: tuple[str, ...], shape: tuple[int, ...], n_replicates: int, replicates: str
 ) -> None:
-    """ValueError unless dims and shape agree, with the replicates first where there are any."""
+    """ValueError unless dims and shape agree, and the replicates, if any, come first."""
     if replicates not in dims:
         if len(dims) != len(shape):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""How a sweep is cut into work units: blocks of points times blocks of trajectories."""
+"""The cut of a sweep into work units: blocks of points times blocks of trajectories."""
 
 import dataclasses
 import itertools
@@ -10,13 +10,14 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Unit:
-    """A part of a sweep that is run at once and becomes one chunk of the store.
+    """A part of a sweep that is run in one call and becomes one chunk of the store.
 
     Attributes:
         number: its place in the order of units.
         region: its points, as a slice along each axis of the grid.
         points: the same as indices of points, row-major; the last repeated up to the full size.
-        block: which block of trajectories, from `first_trajectory` on, `n_trajectories` of them.
+        block: the index of the block of trajectories, which starts at `first_trajectory` and has
+            `n_trajectories` of them.
     """
 
     number: int
@@ -28,12 +29,12 @@ class Unit:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """How many points it has along each axis."""
+        """The number of points along each axis."""
         return tuple(part.stop - part.start for part in self.region)
 
     @property
     def n_points(self) -> int:
-        """How many points it has in all, repetitions not counted."""
+        """The number of points, repetitions not counted."""
         return math.prod(self.shape)
 
 
@@ -44,8 +45,8 @@ class Plan:
     Attributes:
         grid_shape: points along each axis.
         n_trajectories: at each point.
-        points: how many points along each axis a unit holds.
-        trajectories: how many trajectories of each point a unit holds.
+        points: the number of points of a unit along each axis.
+        trajectories: the number of trajectories of each point in a unit.
         replicates: name of the store's dimension of trajectories.
     """
 
@@ -107,7 +108,7 @@ def make_plan(
     *,
     replicates: str = "trajectory",
 ) -> Plan:
-    """The largest units with at most `per_unit` trajectories in all and at most `memory` bytes.
+    """The largest units with at most `per_unit` trajectories in total and at most `memory` bytes.
 
     Points of one unit share their compiled code: `groups`, shaped like the grid, numbers the codes.
     `estimate(plan, point)` is the memory that a unit needs whose first point is `point`.

@@ -9,15 +9,15 @@ import jax.numpy as jnp
 
 
 class ProgressBar:
-    """A bar over units; silent unless `shown`, by default on a terminal only."""
+    """A bar over units; silent unless `visible`, by default on a terminal only."""
 
-    def __init__(self, shown: bool | None):
+    def __init__(self, visible: bool | None):
         import tqdm
 
         self.done = 0
         self.bar = tqdm.tqdm(
             unit="unit",
-            disable=not (sys.stderr.isatty() if shown is None else shown),
+            disable=not (sys.stderr.isatty() if visible is None else visible),
             bar_format="{desc}{percentage:3.0f}%|{bar}| {n:.4g}/{total} units, {elapsed}, "
             "{remaining} left, {rate_fmt}",
         )
@@ -28,13 +28,13 @@ class ProgressBar:
         return False if self.bar.disable else _UnitMeter(self)
 
     def begin(self, n_units: int, n_done: int) -> None:
-        """So many units in all, of which some are done already."""
+        """Start with `n_done` of `n_units` units done."""
         self.done = self.bar.initial = n_done
         self.bar.reset(total=n_units)
         self.within(0.0)
 
     def advance(self, label: str) -> None:
-        """One more unit is done."""
+        """Count one more finished unit."""
         self.done += 1
         self.bar.set_description_str(f"{label} ", refresh=False)
         self.within(0.0)
@@ -45,7 +45,7 @@ class ProgressBar:
         self.bar.refresh()
 
     def close(self) -> None:
-        """Leave the bar as it stands."""
+        """Leave the bar in its last state."""
         self.bar.close()
 
 

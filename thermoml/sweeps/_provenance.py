@@ -1,4 +1,4 @@
-"""What a store says about its making, and whether another run would make the same."""
+"""Provenance of a store, and its differences from another run."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from typing import Any
 
 STORE_VERSION = 2  # 1: exact values once a replicate, replicates always called trajectories
 _PACKAGES = ("thermoml", "jax", "jaxlib", "equinox", "numpy")
-# What a run may change when it goes on elsewhere: it does not touch the numbers.
+# Settings that do not affect the numbers; a continued run may change them.
 _FREE = ("memory", "per_unit", "title")
 
 
@@ -27,7 +27,7 @@ def _git_revision() -> str:
 
 
 def versions() -> dict[str, str]:
-    """The versions of what computes."""
+    """The versions of the packages that compute."""
     return {f"{name}_version": version(name) for name in _PACKAGES}
 
 
@@ -37,7 +37,7 @@ def provenance() -> dict[str, Any]:
 
 
 def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """The differences, in words, between a store and a run that would go on with it."""
+    """The differences, in words, between a store and a run that would continue it."""
     expected = {"store_version": STORE_VERSION, **versions(), **wanted}
     return _compare("", {k: stored.get(k) for k in expected}, expected)
 
@@ -46,19 +46,19 @@ def _compare(path: str, stored: Any, wanted: Any) -> list[str]:
     if path == "config" and isinstance(stored, str):
         return _compare("", json.loads(stored), json.loads(wanted))
     if isinstance(stored, Mapping) and isinstance(wanted, Mapping):
-        lines = []
+        texts = []
         for key in sorted(set(stored) | set(wanted), key=str):
             if key not in _FREE:
                 inner = f"{path}.{key}" if path else str(key)
-                lines += _compare(inner, stored.get(key), wanted.get(key))
-        return lines
+                texts += _compare(inner, stored.get(key), wanted.get(key))
+        return texts
     if stored == wanted:
         return []
     texts = [json.dumps(value, ensure_ascii=False) for value in (stored, wanted)]
     pairs = enumerate(zip(*texts, strict=False))
     same = next((i for i, (a, b) in pairs if a != b), min(map(len, texts)))
-    short = [_short(text, max(0, same - 20)) for text in texts]
-    return [f"{path} is {short[0]} in the store and {short[1]} now"]
+    before, now = (_short(text, max(0, same - 20)) for text in texts)
+    return [f"{path} is {before} in the store and {now} now"]
 
 
 def _short(text: str, start: int) -> str:

@@ -1,4 +1,4 @@
-"""The store of a run: a labelled Zarr group, one chunk per work unit, and a journal beside it."""
+"""The store of a run: a labelled Zarr group with one chunk per work unit, and a journal."""
 
 import contextlib
 import json
@@ -40,16 +40,16 @@ _OURS = (
 
 
 class StoreError(RuntimeError):
-    """A results directory that cannot be used; the message says why and what to do."""
+    """A results directory that cannot be used; the message gives the reason and a remedy."""
 
 
 class StoreWarning(UserWarning):
-    """Something in a results directory had to be mended."""
+    """A results directory that had to be repaired."""
 
 
 @contextlib.contextmanager
-def _named_errors(folder: Path, remedy: str = "choose another folder") -> Iterator[None]:
-    """OSError as a StoreError in one line."""
+def _writable(folder: Path, remedy: str = "choose another folder") -> Iterator[None]:
+    """A context that turns an OSError into a StoreError of one line."""
     try:
         yield
     except OSError as error:
@@ -60,9 +60,9 @@ def _named_errors(folder: Path, remedy: str = "choose another folder") -> Iterat
 class Store:
     """A results directory: `results.zarr`, `journal.jsonl`, `summary.json`, `figures/`.
 
-    The Zarr group is made beside its place and moved there whole. A unit's chunks are written
-    before its journal line, which carries their checksum: what the journal promises is there, and
-    what it does not is run again. The attribute `complete` turns true only when all units are in.
+    The Zarr group is made under another name and moved into place whole. A unit's chunks are
+    written before its journal line, which carries their checksum: units in the journal are in the
+    store, and all others are run again. The attribute `complete` turns true once all units are in.
     """
 
     def __init__(self, folder: str | os.PathLike[str]):
@@ -75,7 +75,7 @@ class Store:
 
     @property
     def results(self) -> Path:
-        """Where the Zarr group is."""
+        """The path of the Zarr group."""
         return self.folder / "results.zarr"
 
     @property
@@ -88,7 +88,7 @@ class Store:
     def claim(
         cls, folder: str | os.PathLike[str], *, resume: bool = False, overwrite: bool = False
     ) -> Iterator["Store"]:
-        """A store that no other process writes to meanwhile; leaves nothing if none is created.
+        """A store locked against other processes; it leaves no trace if no group is created.
 
         Raises:
             StoreError: the folder is in use, a file, not writable, or not empty (without `resume`
@@ -99,7 +99,7 @@ class Store:
         places = (store.folder, *store.folder.parents)
         created = [place for place in places if not place.exists()]
         with contextlib.ExitStack() as stack:
-            with _named_errors(store.folder):
+            with _writable(store.folder):
                 store.folder.mkdir(parents=True, exist_ok=True)
                 try:
                     stack.enter_context(locked(store.folder / "lock"))
@@ -117,7 +117,7 @@ class Store:
 
     def _check_place(self, resume: bool, overwrite: bool) -> None:
         folder = self.folder
-        with _named_errors(folder):
+        with _writable(folder):
             if folder.exists() and not folder.is_dir():
                 raise StoreError(f"{folder} is a file; choose another folder")
             names = {path.name for path in folder.iterdir()} if folder.exists() else set()
@@ -162,17 +162,17 @@ class Store:
         """
         partial = self.folder / "results.part"
         cut = {"points": list(plan.points), "trajectories": plan.trajectories}
-        written = {**provenance(), **attributes, "units": cut}
-        with _named_errors(self.folder):
+        labels = {**provenance(), **attributes, "units": cut}
+        with _writable(self.folder):
             self.journal.path.unlink(missing_ok=True)
-            write_group(partial, variables=variables, coordinates=coordinates, attributes=written)
+            write_group(partial, variables=variables, coordinates=coordinates, attributes=labels)
             partial.rename(self.results)
         self._names = list(variables)
 
     def resume(
         self, grid_shape: tuple[int, ...], n_trajectories: int, wanted: Mapping[str, Any]
     ) -> Plan | None:
-        """The plan of the store in place, with its verified units in `done`; None to begin anew.
+        """The plan of the existing store, its verified units in `done`; None to start anew.
 
         Args:
             grid_shape, n_trajectories: of the run.
@@ -209,9 +209,7 @@ class Store:
         except Exception as error:  # an array without readable metadata, a torn coordinate
             self._set_aside(error)
             return None
-        with _named_errors(
-            self.folder, "what had finished is kept; make room and go on with --resume"
-        ):
+        with _writable(self.folder, "what had finished is kept; make room and go on with --resume"):
             self._verify(plan)
             if attributes["complete"] and len(self.done) < len(plan):
                 self._mark(complete=False)
@@ -222,7 +220,7 @@ class Store:
             reason = error.strerror or error
             raise StoreError(f"{self.results} cannot be read: {reason}") from None
         remains = self.folder / "results.torn"
-        with _named_errors(self.folder):
+        with _writable(self.folder):
             shutil.rmtree(remains, ignore_errors=True)
             self.results.rename(remains)
             self.journal.path.unlink(missing_ok=True)
@@ -277,7 +275,7 @@ class Store:
         return names
 
     def _verify(self, plan: Plan) -> None:
-        """Put the units into `done` whose chunks are as the journal says."""
+        """Put the units into `done` whose chunks agree with the journal."""
         for number, entry in self.journal.read().items():
             if not 0 <= number < len(plan):
                 continue
@@ -308,9 +306,7 @@ class Store:
             StoreError: they cannot be written; what was written before is kept.
             ValueError: blocks of one point differ in a value that is exact.
         """
-        with _named_errors(
-            self.folder, "what had finished is kept; make room and go on with --resume"
-        ):
+        with _writable(self.folder, "what had finished is kept; make room and go on with --resume"):
             absent = [name for name in self._written(plan) if name not in values]
             values = {**values, **{name: self._nothing(name, unit, plan) for name in absent}}
             for name, value in values.items():
@@ -347,8 +343,8 @@ class Store:
                     self._array(error)[0][unit.region] = estimate.standard_error
 
     def finish(self, summary: Mapping[str, Any] | None = None) -> None:
-        """Mark the store complete and write the headline numbers, where there are any."""
-        with _named_errors(self.folder, "make room and go on with --resume"):
+        """Mark the store complete and write the headline numbers, if any."""
+        with _writable(self.folder, "make room and go on with --resume"):
             if summary is not None:
                 text = json.dumps(
                     finite_json(summary), indent=2, ensure_ascii=False, allow_nan=False
@@ -365,7 +361,7 @@ class Store:
         zarr.consolidate_metadata(self.results, zarr_format=2)
 
     def load(self) -> "xarray.Dataset":
-        """What is in the store so far; arrays are read from disk as they are used.
+        """The results so far; arrays are read from disk as they are used.
 
         Raises:
             StoreError: there is no store, or it cannot be read.

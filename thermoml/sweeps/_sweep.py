@@ -1,4 +1,4 @@
-"""`sweep`: a function at every point of a grid, into a store that survives."""
+"""`sweep`: a function at every point of a grid, with its results in a resumable store."""
 
 import inspect
 import json
@@ -60,7 +60,7 @@ def sweep(
     The grid is cut into units, blocks of points that differ in numbers only times blocks of
     trajectories. A unit is one compiled call, `vmap`ped over its points; its results are one chunk
     of each array, followed by a line in the journal. A sweep that was stopped, by whatever means,
-    goes on with `resume=True` and ends with the same bits (on the same kind of device).
+    continues with `resume=True` and ends with the same bits (on the same kind of device).
 
     Args:
         grid: a `Grid`, or a mapping from parameters to values for `Grid(**mapping)`.
@@ -84,7 +84,7 @@ def sweep(
             from the compiled code beforehand.
         per_unit: trajectories of a unit, all points together; by default 1024 on CPUs, else 65536.
         executor: None for this process and its local devices, or a `dask.distributed.Client`.
-        resume: go on with the store; begin it where there is none or a torn one.
+        resume: continue the store; start one if there is none or a torn one.
         overwrite: replace the store.
         progress: a bar on stderr; None shows it on a terminal only.
 

@@ -1,4 +1,4 @@
-"""What is computed at the points of a sweep: compiled once for each shape, run unit by unit."""
+"""The computation at the points of a sweep, compiled once for each shape and run by units."""
 
 import contextlib
 import dataclasses
@@ -23,7 +23,7 @@ from ._plan import Plan, Unit
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A function over a grid, in a form that travels to other processes.
+    """A function over a grid, in a form that can be sent to other processes.
 
     Attributes:
         function: `function(ensemble, **parameters)`; see `sweep`.
@@ -88,7 +88,7 @@ class Task:
         return groups
 
     def split(self, index: Sequence[int]) -> tuple[Any, Any]:
-        """The parameters at a point: those that fix code and shapes, and those that are numbers."""
+        """The parameters at a point: static ones, which fix code and shapes, and numbers."""
         point = self.grid.point(index)
         frozen = {name: name in self.static for name in point}
         moving = {
@@ -119,16 +119,16 @@ class _Static:
 
 @contextlib.contextmanager
 def _advice_on_static() -> Iterator[None]:
-    """TypeError that tells what to do where a traced parameter is used as a plain number."""
+    """A context that adds a remedy to the TypeError of a traced parameter used as a number."""
     try:
         yield
     except TypeError as error:  # among them JAX's own, about arrays that have no value yet
-        first_line = str(error).splitlines()[0].rstrip(".")
-        if "traced" not in first_line:
+        message = str(error).splitlines()[0].rstrip(".")
+        if "traced" not in message:
             raise
         raise TypeError(
-            f"{first_line}; where a parameter of the grid fixes a shape or a number of steps, say "
-            'so by static=("its name",)'
+            f"{message}; if a parameter of the grid fixes a shape or a number of steps, say so by "
+            'static=("its name",)'
         ) from error
 
 
@@ -139,7 +139,7 @@ class UnitRunner:
         self.task = task
         self.meter = meter
         self.outcomes: dict[int, Outcome] = {}
-        self._rest: dict[int, Any] = {}  # of each result what is not an array
+        self._rest: dict[int, Any] = {}  # the static part of each result
         self._compiled: dict[Any, Any] = {}
         self.groups = task.groups()
 

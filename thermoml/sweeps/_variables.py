@@ -9,12 +9,12 @@ from ..numerics.statistics import Estimate
 from ._outcome import BLOCK, Outcome, Quantity, each_name
 from ._plan import Plan, Unit
 
-# What each of several blocks of replicates adds: to the mean, to its error, and if exact.
+# Arrays that blocks of replicates write: for the mean, its error, and exact values.
 BLOCK_MEAN, BLOCK_SQUARE, BLOCK_VALUE = "_block_mean", "_block_square", "_block_value"
 _MEANINGS = {
     BLOCK_MEAN: "mean over the block",
     BLOCK_SQUARE: "squared deviations in the block",
-    BLOCK_VALUE: "value that the block found",
+    BLOCK_VALUE: "value in the block",
 }
 _ROUNDING = 1e-5  # relative to the largest element: above rounding, below any sampling error
 
@@ -33,7 +33,7 @@ class Variable:
 
 @dataclasses.dataclass(frozen=True)
 class Kept:
-    """What of the replicates goes to the store besides their mean.
+    """The parts of the replicates that the store holds in addition to their mean.
 
     Attributes:
         single: the replicates themselves, as `heat_trajectories`.
@@ -91,7 +91,7 @@ def unit_values(
 
     Args:
         results: by name; exact ones without the axis of replicates.
-        quantities: what these are.
+        quantities: their dims and shapes, by name.
     """
     written = {}
     axis = len(unit.shape)
@@ -157,7 +157,7 @@ def combine(means: np.ndarray, squares: np.ndarray | None, plan: Plan) -> Estima
 
 
 def agreed(name: str, values: np.ndarray, plan: Plan) -> np.ndarray:
-    """The exact value that all blocks of a point found, that of the first block.
+    """The exact value of the first block, once all blocks of a point agree.
 
     Args:
         name: the variable's, for the error.
