@@ -17,6 +17,19 @@ _MOVED = {
     "thermoml.langevin:ForwardMode": "thermoml.ensembles:ForwardMode",
     "thermoml.langevin:RecursiveCheckpoint": "thermoml.ensembles:RecursiveCheckpoint",
     "thermoml.numerics._sums:CompensatedSum": "thermoml.numerics:CompensatedSum",
+    "thermoml.thermodynamics:_Conjugate": "thermoml.thermodynamics:ConjugateForce",
+    "thermoml.thermodynamics:_Linear": "thermoml.langevin:LinearForce",
+    "thermoml.thermodynamics:_Quadratic": "thermoml.langevin:QuadraticPotential",
+    "thermoml.thermodynamics:_Repeated": "thermoml.thermodynamics:CycleProtocol",
+}
+_LAYER_RATES = {
+    "heat_rate": "heat_rate_by_layer",
+    "entropy_rate": "entropy_flow_rate_by_layer",
+    "current": "energy_current",
+    "heat": "heat_rate",
+    "work": "work_rate",
+    "entropy_production": "entropy_flow_rate",
+    "residual": "residual_rate",
 }
 
 
@@ -48,15 +61,22 @@ def _with_estimates(name: str, renamed: dict[str, str] | None = None) -> Callabl
     return change
 
 
+def _with_key(name: str, key: Any) -> Callable:
+    """A class that has a field `key` since."""
+    return lambda fields: (name, fields | {"key": key})
+
+
 _CHANGED: dict[str, Callable[[Fields], tuple[str, Fields]]] = {
     "thermoml.perceptron:LearningCheckpoint": _split_checkpoint,
-    "thermoml.networks:LayerLedger": _with_estimates("thermoml.networks:LayerLedger"),
+    "thermoml.networks:LayerLedger": _with_estimates("thermoml.networks:LayerLedger", _LAYER_RATES),
     "thermoml.networks:LayerTransition": _with_estimates("thermoml.networks:LayerTransition"),
     "thermoml.networks:LocalTemperatures": _with_estimates("thermoml.networks:LocalTemperatures"),
     "thermoml.networks:MeasuredEngine": _with_estimates("thermoml.networks:MeasuredEngine"),
     "thermoml.networks:Trained": _with_estimates(
         "thermoml.networks:Trained", {"found": "distribution"}
     ),
+    "thermoml.networks:Thermometer": _with_key("thermoml.networks:Thermometer", {"seed": 0}),
+    "thermoml.networks:TypeII": _with_key("thermoml.networks:TypeII", None),
     "thermoml.networks:Boltzmann": _with_estimates("thermoml.networks:Boltzmann"),
 }
 

@@ -148,6 +148,8 @@ def _rebuild(node: Any, leaves: Sequence, path: Any) -> Any:
             return tuple(_rebuild(item, leaves, path) for item in items)
         case {"estimate": [mean, error]}:
             return Estimate(_rebuild(mean, leaves, path), _rebuild(error, leaves, path))
+        case {"seed": int(seed)}:
+            return jax.random.key(seed)
         case {"dict": dict(items)}:
             return {key: _rebuild(item, leaves, path) for key, item in items.items()}
         case {"module": str(written), "fields": dict(fields)}:
