@@ -22,7 +22,7 @@ def test_python_blocks_run(monkeypatch, capsys, tmp_path):
             exec(compile(block, "README.md", "exec"), scope)
     printed = capsys.readouterr().out
     assert "LearningCurve of 1000 trajectories" in printed
-    difference = float(re.search(r"ΔF = ([\d.]+) ±", printed).group(1))
+    difference = float(re.search(r"free_energy_difference +([\d.]+) ±", printed).group(1))
     assert difference == pytest.approx(math.log(2), abs=0.05)
 
 
