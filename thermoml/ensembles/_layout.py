@@ -95,7 +95,10 @@ class Layout:
         assert self.n_devices is not None
         assert self.platform is not None
         vector = footprint.vector
-        n_devices = max(1, min(self.n_devices, n_trajectories // _WORTH_A_DEVICE))
+        worth = (
+            -(-n_trajectories // _WORTH_A_DEVICE) if n_trajectories >= 2 * _WORTH_A_DEVICE else 1
+        )
+        n_devices = min(self.n_devices, worth)
         room = _ROOM.get(self.platform, _ROOM["gpu"])
         if self.chunk is not None:
             part = max(1, self.chunk // n_devices)
