@@ -67,7 +67,8 @@ ROOMS = ("langevin", "networks", "perceptron", "plots", "studies", "sweeps", "th
 def public(room):
     """Classes and functions that a room exports, by name."""
     things = {name: thing for name, thing in vars(room).items() if not name.startswith("_")}
-    return {name: x for name, x in things.items() if isinstance(x, type | FunctionType)}
+    things = {name: x for name, x in things.items() if isinstance(x, type | FunctionType)}
+    return {name: x for name, x in things.items() if x.__module__.startswith("thermoml")}
 
 
 @pytest.mark.parametrize("room", ["", *ROOMS])

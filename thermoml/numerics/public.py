@@ -1,7 +1,5 @@
 """Public names: what a room exports carries the room's own path, wherever its code lies."""
 
-import inspect
-from types import FunctionType
 from typing import Any
 
 
@@ -14,7 +12,12 @@ def publish(room: dict[str, Any]) -> None:
     """
     path = room["__name__"]
     for name, thing in room.items():
-        if not name.startswith("_") and callable(thing):
-            thing = inspect.unwrap(thing)  # a compiled function tells the module of what it wraps
-            if isinstance(thing, type | FunctionType) and thing.__module__.startswith(f"{path}."):
-                thing.__module__ = path
+        while not name.startswith("_") and callable(thing):
+            if str(getattr(thing, "__module__", "")).startswith(f"{path}."):
+                if isinstance(thing, type):
+                    thing.__module__ = path
+                else:  # a compiled function is a frozen module
+                    object.__setattr__(thing, "__module__", path)
+            if isinstance(thing, type) or not hasattr(thing, "__wrapped__"):
+                break
+            thing = thing.__wrapped__
