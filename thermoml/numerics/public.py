@@ -18,6 +18,4 @@ def publish(room: dict[str, Any]) -> None:
                     thing.__module__ = path
                 else:  # a compiled function is a frozen module
                     object.__setattr__(thing, "__module__", path)
-            if isinstance(thing, type) or not hasattr(thing, "__wrapped__"):
-                break
-            thing = thing.__wrapped__
+            thing = None if isinstance(thing, type) else getattr(thing, "__wrapped__", None)

@@ -155,5 +155,5 @@ def _neighbour(points: Float[ArrayLike, "n d"], neighbours: ArrayLike) -> Int[np
     points = np.asarray(points)
     if not np.isfinite(points).all():
         return np.arange(len(points), dtype=np.int32)
-    _, indices = KDTree(points).query(points, int(neighbours) + 1, workers=-1)
-    return np.asarray(indices, np.int32)[:, int(neighbours)]
+    _, indices = KDTree(points).query(points, int(neighbours) + 1, workers=-1)  # pyright: ignore[reportArgumentType]
+    return np.asarray(indices, np.int32)[:, int(neighbours)]  # pyright: ignore[reportArgumentType]

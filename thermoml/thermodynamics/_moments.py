@@ -97,7 +97,7 @@ def moment_equations(
     """
     if not isinstance(system, Langevin):
         raise TypeError(f"system must be a Langevin, got {system!r}")
-    if is_concrete((t0, t1)) and not float(t1) > float(t0):
+    if is_concrete((t0, t1)) and not float(t1) > float(t0):  # pyright: ignore[reportArgumentType]
         raise ValueError(f"t1 must be later than t0 = {t0}, got {t1}")
     dtype = start.mean.dtype
     system = cast_floats(system, dtype)
