@@ -75,11 +75,11 @@ def problem_of(rule, **more):
     return tml.LearningProblem(rule, **settings)
 
 
-def agree(found, expected, rtol):
+def agree(mine, expected, rtol):
     """The same numbers; `rtol` is relative to the largest of each array."""
-    found, expected = (jax.tree.leaves(eqx.filter(x, eqx.is_array)) for x in (found, expected))
-    assert found
-    for a, b in zip(found, expected, strict=True):
+    mine, expected = (jax.tree.leaves(eqx.filter(x, eqx.is_array)) for x in (mine, expected))
+    assert mine
+    for a, b in zip(mine, expected, strict=True):
         scale = np.abs(np.asarray(b)).max()
         np.testing.assert_allclose(a, b, rtol=0, atol=rtol * scale, equal_nan=True)
 
@@ -121,20 +121,20 @@ def test_mean_field_and_information_bound(x64, own, finite_step):
 @pytest.mark.parametrize("exact", [False, True])
 def test_steady_state(x64, own, exact):
     """As N → ∞, where the least dissipation bounds it, and at finite N."""
-    found, expected = (
+    mine, expected = (
         tml.steady_state(problem_of(rule, n_inputs=5 if exact else None), exact=exact)
         for rule in (own(ALPHA), tml.AlphaTron(ALPHA))
     )
-    agree(found, expected, 1e-8)
-    assert exact or tml.dissipation_bound(found.error) < found.dissipation
+    agree(mine, expected, 1e-8)
+    assert exact or tml.dissipation_bound(mine.error) < mine.dissipation
 
 
 def test_learning_rate_at_a_dissipation(x64, own):
-    found, expected = (
+    mine, expected = (
         tml.perceptron.at_dissipation(problem_of(rule), 0.3)
         for rule in (own(ALPHA), tml.AlphaTron(ALPHA))
     )
-    agree(found.learning_rate, expected.learning_rate, 1e-8)
+    agree(mine.learning_rate, expected.learning_rate, 1e-8)
 
 
 METHODS = {
@@ -158,9 +158,9 @@ def test_gradients(x64, method):
         assert method != "auto" or objective.method_for(ALPHA) == "finite_difference"
         return objective.value_and_gradient(ALPHA, KEY)
 
-    found = gradient(Plain)
-    assert abs(found.gradient) > 1e-6
-    agree(found, gradient(tml.AlphaTron), 1e-6)
+    mine = gradient(Plain)
+    assert abs(mine.gradient) > 1e-6
+    agree(mine, gradient(tml.AlphaTron), 1e-6)
 
 
 def test_tuning(x64):
@@ -171,9 +171,9 @@ def test_tuning(x64):
 
         return tml.tune(cost, ALPHA, max_steps=8)
 
-    found, expected = best(Plain), best(tml.AlphaTron)
-    agree(found.parameters, expected.parameters, 1e-6)
-    agree(found.value, expected.value, 1e-8)
+    mine, expected = best(Plain), best(tml.AlphaTron)
+    agree(mine.parameters, expected.parameters, 1e-6)
+    agree(mine.value, expected.value, 1e-8)
 
 
 def test_simulation_as_a_system():
@@ -183,8 +183,8 @@ def test_simulation_as_a_system():
             system, jnp.ones(5), t1=0.1, dt=0.02, key=KEY, n_trajectories=2, adjoint=FORWARD
         )
 
-    found, expected = final(Plain(ALPHA)), final(tml.AlphaTron(ALPHA))
-    agree((found.work, found.heat), (expected.work, expected.heat), 1e-5)
+    mine, expected = final(Plain(ALPHA)), final(tml.AlphaTron(ALPHA))
+    agree((mine.work, mine.heat), (expected.work, expected.heat), 1e-5)
 
 
 def test_files(own, tmp_path):
@@ -232,8 +232,8 @@ class ClosedBell(tml.AbstractRule):
 
 def test_a_potential_by_quadrature(x64):
     s = jnp.asarray([[-3.0, -0.1], [0.0, 2.0]])
-    found, expected = (rule(1.5).potential(s) for rule in (Bell, ClosedBell))
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    mine, expected = (rule(1.5).potential(s) for rule in (Bell, ClosedBell))
+    np.testing.assert_allclose(mine, expected, rtol=1e-12)
     states = [tml.steady_state(problem_of(rule(1.5))) for rule in (Bell, ClosedBell)]
     agree(*states, 1e-8)
 
@@ -245,11 +245,11 @@ def test_many_rules_at_once(x64):
         return tml.steady_state(problem_of(rule(alpha))).error
 
     alphas = jnp.asarray([0.1, 0.6])
-    found, expected = (
+    mine, expected = (
         jax.vmap(jax.value_and_grad(lambda alpha, rule=rule: error(rule, alpha)))(alphas)
         for rule in (WithPowers, tml.AlphaTron)
     )
-    agree(found, expected, 1e-9)
+    agree(mine, expected, 1e-9)
 
 
 def test_a_rule_that_runs_away_is_named():
