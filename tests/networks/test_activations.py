@@ -81,7 +81,7 @@ def test_a_network_of_it_has_transitions_and_local_temperatures(x64):
         )
         route = tml.Switching(t1=1.0, relax=1.0, dt=0.1, n_trajectories=20, key=jax.random.key(1))
         trained = tml.Trained(system, route)
-        change = tml.transition(tml.TypeI(tml.networks.Normal(0.5)), trained)
+        change = tml.transition(tml.TypeI(tml.networks.Normal(0.5), key=jax.random.key(4)), trained)
         states = jax.tree.map(
             lambda s: jax.random.normal(jax.random.key(2), (5, *s.shape), s.dtype), system.like
         )

@@ -59,7 +59,7 @@ def test_log_determinant_and_its_slope_do_not_jump_at_the_switch(dtype):
     exact = {"rtol": 1e-11 if dtype == jnp.float64 else 5e-5}
     np.testing.assert_allclose(found, value, **exact)
     np.testing.assert_allclose(slopes, slope, rtol=5e-11 if dtype == jnp.float64 else 1e-3)
-    np.testing.assert_allclose(forward(jnp.asarray(at, dtype)), slopes, rtol=1e-5)
+    np.testing.assert_allclose(forward(jnp.asarray(at, dtype)), slopes, rtol=3e-5)
     assert found.dtype == dtype
 
 
@@ -95,6 +95,7 @@ def trained(x64):
     return found
 
 
+@pytest.mark.slow
 def test_one_large_data_set_has_nearly_the_limit_s_temperature(trained):
     """tr C and ln det C spread T by 0.5 % each: within 4 of both together (1e-4)."""
     features, targets = whitened(300, 400, 0.0)
@@ -109,6 +110,7 @@ def test_one_large_data_set_has_nearly_the_limit_s_temperature(trained):
     assert abs(limit(aspect_ratio=0.4) / exact - 1) > 0.12
 
 
+@pytest.mark.slow
 def test_noisy_labels_enter_by_what_the_model_explains(trained):
     """With noise as large as the signal |θ̂|² is too long: the signal is θ̂ᵀCθ̂."""
     features, targets = whitened(300, 400, (SIGNAL * 300) ** 0.5)
@@ -284,6 +286,7 @@ def ask(function, **changed):
 SINGULAR = "aspect_ratio must be finite and < 1, got 1; with fewer examples than parameters"
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("function", "changed", "error", "words"),
     [
@@ -338,7 +341,7 @@ SINGULAR = "aspect_ratio must be finite and < 1, got 1; with fewer examples than
             tml.networks.asymptotic_energy,
             {"energy": "mse"},
             TypeError,
-            "one of the three forms, got 'mse'",
+            "energy must be an AbstractEnergy, got 'mse'",
         ),
         (
             tml.networks.asymptotic_energy,
@@ -359,6 +362,7 @@ def test_arguments_out_of_range_are_refused(function, changed, error, words):
         ask(function, **changed)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_counts_and_ratios_out_of_range_are_refused():
     with pytest.raises(ValueError, match="count must be at least 1, got 0"):
         tml.networks.expected_maximum(0)

@@ -105,6 +105,8 @@ def test_forces_are_residuals_signs_and_chances(x64, differentiate):
 
 def test_an_energy_of_ones_own_is_its_loss_averaged(x64):
     class Quartic(tml.networks.AbstractEnergy):
+        classifies = False
+
         def loss(self, output, target):
             return jnp.sum((output - target) ** 4)
 

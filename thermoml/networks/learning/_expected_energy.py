@@ -55,7 +55,9 @@ def expected_energy(
     start = initialisation(start)
     if isinstance(system, LinearLearning):
         widths = widths_of(start, matrix_like(system))
-        energy = None if widths is None else _exact(system, widths)
+        # The form itself is an argument, so that one registered later is not missed by jit's cache.
+        form = linear_expectation.dispatch(type(system.form))
+        energy = None if widths is None else _exact(form, system, widths)
         if energy is not None:
             return Estimate.exact(energy)
 
@@ -67,10 +69,12 @@ def expected_energy(
 
 
 @eqx.filter_jit
-def _exact(system: LinearLearning, widths: Widths) -> Float[Array, ""] | None:
+def _exact(
+    form: Callable[..., Float[Array, ""] | None], system: LinearLearning, widths: Widths
+) -> Float[Array, ""] | None:
     like = matrix_like(system)
     widths = Widths(*(jnp.asarray(w, like.dtype) for w in widths))
-    data = linear_expectation(system.form, system, widths)
+    data = form(system.form, system, widths)
     if data is None:
         return None
     variance = jnp.broadcast_to(widths.variance, like.shape)

@@ -140,6 +140,7 @@ class _Surroundings(NamedTuple):
         origin, here, beyond: E at 0, at θ̂, and at 2θ̂.
         above: E(θ̂) less the minimum of the parabola through it (Newton's decrement).
         flattest, steepest: least and largest eigenvalue of the Hessian where XᵀX/n + k is 1.
+        flatness: the ratio of these at 0.
         concave, convex: least and largest curvature of a loss in its outputs, at 0 and at θ̂.
     """
 
@@ -149,6 +150,7 @@ class _Surroundings(NamedTuple):
     above: Float[Array, ""] | float
     flattest: Float[Array, ""] | float
     steepest: Float[Array, ""] | float
+    flatness: Float[Array, ""] | float
     concave: Float[Array, ""] | float
     convex: Float[Array, ""] | float
 
@@ -157,19 +159,21 @@ class _Surroundings(NamedTuple):
 def _surroundings(system: LinearLearning, end: Array) -> _Surroundings:
     basis = whitened(system.features, system.prior_stiffness)[0]
     unwhiten = lambda z: (z.reshape(-1, basis.shape[0]) @ basis.T).reshape(end.shape)  # noqa: E731
-    about = lambda z: system.total_energy(end + unwhiten(z))  # noqa: E731
-    middle = jnp.zeros((end.size,), end.dtype)
-    slope, hessian = jax.grad(about)(middle), jax.hessian(about)(middle)
+    about = lambda z, x: system.total_energy(x + unwhiten(z))  # noqa: E731
+    middle, zero = jnp.zeros((end.size,), end.dtype), jnp.zeros_like(end)
+    slope, hessian = jax.grad(about)(middle, end), jax.hessian(about)(middle, end)
     spectrum = jnp.linalg.eigvalsh(hessian)
-    losses = jnp.stack([loss_curvatures(system, x) for x in (jnp.zeros_like(end), end)])
+    spectrum_at_0 = jnp.linalg.eigvalsh(jax.hessian(about)(middle, zero))
+    losses = jnp.stack([loss_curvatures(system, x) for x in (zero, end)])
     bends = jnp.linalg.eigvalsh(losses)
     return _Surroundings(
-        origin=system.total_energy(jnp.zeros_like(end)),
+        origin=system.total_energy(zero),
         here=system.total_energy(end),
         beyond=system.total_energy(2 * end),
         above=slope @ jnp.linalg.solve(hessian, slope) / 2,
         flattest=spectrum[0],
         steepest=spectrum[-1],
+        flatness=spectrum_at_0[0] / spectrum_at_0[-1],
         concave=jnp.min(bends),
         convex=jnp.max(bends),
     )
@@ -188,18 +192,19 @@ def _check_minimum(system: LinearLearning, start: Any, lowest: GroundState) -> N
             "give ground_state or Laplace a start, like the system's state, for the minimum near "
             "it; or sample the trained state by Switching"
         )
+    remedy = "and there is no trained state; add prior_stiffness > 0"
+    flat = f"the energy of {name} is flat along some direction, as where all classes shift together"
+    if free and at.flatness < 100 * rounding:
+        raise ValueError(f"{flat}, {remedy}")
     fall = at.origin - at.here
     runaway = fall > 1e-3 * abs(at.origin) and not at.beyond - at.here > 1e-3 * fall
     if free and (runaway or not np.isfinite(at.here)):
         raise ValueError(
             f"the energy of {name} falls for ever along some direction, as for separable classes, "
-            "and there is no trained state; add prior_stiffness > 0"
+            f"{remedy}"
         )
     if free and at.convex > 0 and at.flattest < 100 * rounding * at.steepest:
-        raise ValueError(
-            f"the energy of {name} is flat along some direction, as where all classes shift "
-            "together, and there is no trained state; add prior_stiffness > 0"
-        )
+        raise ValueError(f"{flat}, {remedy}")
     if not (at.flattest > 0 and at.above <= 1e-3 * fall + 1e-6 * abs(at.here)):
         raise ValueError(
             f"the search for the minimum of {name} ended before it was reached (gradient norm "

@@ -168,7 +168,8 @@ class Trained(AbstractResult):
             return self.distribution.weighted.mean_of(system.total_energy)
         if self.distribution.normal is not None and is_harmonic_system(system):
             return self._mean_in_harmonic(system)
-        return self._mean_of_samples(system.total_energy, check_key(key, "samples of the state"))
+        drawn = "samples of the state (of TypeII(trained, key=...) before a transition)"
+        return self._mean_of_samples(system.total_energy, check_key(key, drawn))
 
     def _mean_in_harmonic(self, system: LinearLearning) -> Estimate:
         """The energy at the mean, and that of the spread about it."""

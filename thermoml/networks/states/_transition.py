@@ -95,14 +95,13 @@ class Transition(AbstractResult):
         if np.ndim(self.heat):
             raise TypeError(f"a batch of shape {np.shape(self.heat)} has no one case; take one out")
         heat, drop = float(self.heat), float(self.entropy_drop)
-        small = 1e-9 if self.heat.dtype == np.float64 else 1e-4
-        scale = max(abs(heat) / float(self.bath_temperature), abs(drop), 1.0)
+        negligible = float(_rounding(self.heat, self.entropy_drop, self.bath_temperature))
         produced, error = float(self.entropy_production), float(self.entropy_production_error)
-        if produced < -4 * error - small * scale:
+        if produced < -4 * error - negligible:
             return Case.UNTRAINED
-        if abs(drop) <= small * scale and abs(heat) <= small * scale:
+        if abs(drop) <= negligible and abs(heat) <= negligible:
             return Case.IDENTICAL
-        if abs(drop) <= small * scale:
+        if abs(drop) <= negligible:
             return Case.ISENTROPIC
         if np.isnan(float(self.temperature)):
             return Case.NOISE
@@ -170,6 +169,8 @@ def transition(
     if not isinstance(after, Trained):
         raise TypeError(f"a transition ends in a Trained state, got {type(after).__name__}")
     before, system = starting_state(before), after.system
+    if not (run is None or isinstance(before, TypeI)):
+        raise TypeError(f"a run must begin in a TypeI state, got {type(before).__name__}")
     energy = before.energy_in(system)
     whole = _balance(
         energy,
@@ -182,10 +183,17 @@ def transition(
     )
     if run is None:
         return whole
-    if not isinstance(before, TypeI):
-        raise TypeError(f"a run must begin in a TypeI state, got {type(before).__name__}")
+    assert isinstance(before, TypeI)
     parts = layer_transitions(system, before, run, by)
     return eqx.tree_at(lambda t: (t.by_layer, t.information_between_layers), whole, parts)
+
+
+def _rounding(
+    heat: Float[Array, "..."], drop: Float[Array, "..."], bath: Float[Array, "..."]
+) -> Float[Array, "..."]:
+    """The size up to which heat and entropy drop may be rounding."""
+    small = 1e-9 if heat.dtype == jnp.float64 else 1e-4
+    return small * jnp.maximum(jnp.maximum(jnp.abs(heat) / bath, jnp.abs(drop)), 1.0)
 
 
 @eqx.filter_jit
@@ -206,9 +214,9 @@ def _balance(
     # U - τS = F of the trained state: its own errors of U and S are correlated
     free_error = jnp.hypot(energy.standard_error, after.free_energy.standard_error)
     noise = jnp.hypot(jnp.where(jnp.isnan(spread), 0, spread), drop_error)
-    resolved = (noise == 0) | (jnp.abs(drop) > 2 * noise)
-    still = drop == 0
-    endless = jnp.where(heat == 0, jnp.nan, jnp.sign(heat) * jnp.inf)
+    still, idle = (jnp.abs(x) <= _rounding(heat, drop, bath) for x in (drop, heat))
+    resolved = still | (noise == 0) | (jnp.abs(drop) > 2 * noise)
+    endless = jnp.where(idle, jnp.nan, jnp.sign(heat) * jnp.inf)
     ratio = heat / jnp.where(still, 1, drop)
     temperature = jnp.where(still, endless, ratio)
     error = _ratio_error(energy, entropy, after, bath=bath, drop=drop)
