@@ -1,8 +1,9 @@
 """The base of checkpoints: where an ensemble stands between two runs."""
 
 import equinox as eqx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
+from ..numerics.types import AnyArray
 from ._clock import Clock
 
 
@@ -16,15 +17,15 @@ class AbstractCheckpoint(eqx.Module):
         first_trajectory: number of the first trajectory.
     """
 
-    diverged_step: eqx.AbstractVar[Int[Array, " trajectory"]]
-    step: eqx.AbstractVar[Int[Array, ""]]
+    diverged_step: eqx.AbstractVar[Int[AnyArray, " trajectory"]]
+    step: eqx.AbstractVar[Int[AnyArray, ""]]
     clock: eqx.AbstractVar[Clock]
-    first_trajectory: eqx.AbstractVar[Int[Array, ""]]
+    first_trajectory: eqx.AbstractVar[Int[AnyArray, ""]]
 
     @property
     def n_trajectories(self) -> int:
         return self.diverged_step.shape[0]
 
     @property
-    def time(self) -> Float[Array, ""]:
+    def time(self) -> Float[AnyArray, ""]:
         return self.clock.time(self.step)

@@ -6,25 +6,26 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from ..numerics.arrays import argument, constant, default_int, is_concrete
 from ..numerics.checks import count_saves, count_steps
+from ..numerics.types import AnyArray
 
 
 class Clock(eqx.Module):
     """The time after each step, `time_origin + (step - step_origin) dt`, from whole steps."""
 
-    step_origin: Int[Array, ""]
-    time_origin: Float[Array, ""]
-    dt: Float[Array, ""]
+    step_origin: Int[AnyArray, ""]
+    time_origin: Float[AnyArray, ""]
+    dt: Float[AnyArray, ""]
 
     @classmethod
     def at(cls, step: Any, time: Any, dt: Any, dtype: Any) -> "Clock":
         """The clock that shows `time` after `step` steps."""
         return cls(argument(step, default_int()), argument(time, dtype), argument(dt, dtype))
 
-    def time(self, step: Any, after: Any = 0) -> Float[Array, "..."]:
+    def time(self, step: Any, after: Any = 0) -> Float[AnyArray, "..."]:
         """The time at the end of step `step`, or `after` steps later; concrete if all this is."""
         if is_concrete((self, step)):
             elapsed = np.asarray(step) + after - np.asarray(self.step_origin)

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 from ..numerics.arrays import as_parameters, is_concrete, known_now
 from ..numerics.checks import check_bound
 from ._parameters import over_state, parameter_leaves
+from ._types import Time
 
 
 def _as_known_parameters(tree: PyTree[Any]) -> PyTree[Any]:
@@ -39,7 +40,7 @@ class Baths(eqx.Module):
     temperature: PyTree[Any] = eqx.field(default=1.0, converter=_as_known_parameters)
     mobility: PyTree[Any] = eqx.field(default=1.0, converter=_as_known_parameters)
 
-    def at(self, t: Float[Array, ""] | float, like: PyTree[Any]) -> "Baths":
+    def at(self, t: Time, like: PyTree[Any]) -> "Baths":
         """The baths at one time, with temperature and mobility as pytrees of a state's structure.
 
         Args:

@@ -8,6 +8,7 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from ..ensembles import (
@@ -31,6 +32,7 @@ from ._solution import Batch, Checkpoint, Result, Solution
 from ._start import Start, begin, start_at
 from ._stepper import Stepper, Walker
 from ._systems import AbstractSystem
+from ._types import Time
 
 _begin = compiled(begin)
 
@@ -122,7 +124,7 @@ def _check_types(
             raise TypeError(f"{name} must be an instance such as Heun() or Direct(), got {value!r}")
 
 
-def _continued(checkpoint: Checkpoint, n_trajectories: int, dt: float) -> tuple[Any, Checkpoint]:
+def _continued(checkpoint: Checkpoint, n_trajectories: int, dt: Time) -> tuple[Any, Checkpoint]:
     """The time at which an earlier run ended, as exact as its steps, and its checkpoint."""
     count_matches("the Solution", n_trajectories, checkpoint.n_trajectories)
     return checkpoint.clock.exact_time(checkpoint.step, dt), checkpoint
@@ -142,7 +144,7 @@ def _with_observers(stepper: Stepper, checkpoint: Checkpoint) -> Checkpoint:
 
 
 def _with_checked_baths(
-    system: AbstractSystem, states: PyTree[Array], clock: Clock, span: tuple[Any, float, int]
+    system: AbstractSystem, states: PyTree[Array], clock: Clock, span: tuple[Any, Any, int]
 ) -> Clock:
     """The clock, with an error attached where a traced bath is out of range.
 
@@ -165,12 +167,12 @@ def _with_checked_baths(
 
 def simulate(
     system: AbstractSystem,
-    state: PyTree[Array] | Callable[[Key[Array, ""]], PyTree[Array]] | Batch | Solution,
+    state: PyTree[ArrayLike] | Callable[[Key[Array, ""]], PyTree[Array]] | Batch | Solution,
     *,
-    t1: float,
-    dt: float,
+    t1: Time,
+    dt: Time,
     key: Key[Array, ""],
-    t0: float = 0.0,
+    t0: Time = 0.0,
     n_trajectories: int = 1,
     first_trajectory: int | Int[Array, ""] = 0,
     integrator: AbstractIntegrator = EulerMaruyama(),  # noqa: B008 (an immutable module)

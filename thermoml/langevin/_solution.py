@@ -7,12 +7,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PyTree
 
 from ..ensembles import AbstractCheckpoint, Clock
 from ..numerics.labels import Labelled, leaf_names, to_dataset
 from ..numerics.results import AbstractResult
 from ..numerics.statistics import text_at_end
+from ..numerics.types import AnyArray
 from ._ledger import Ledger
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ class Result(enum.IntEnum):
 class Batch(eqx.Module):
     """Initial states, one per trajectory: every leaf of `states` has the trajectory axis first."""
 
-    states: PyTree[Array]
+    states: PyTree[ArrayLike]
 
 
 class Checkpoint(AbstractCheckpoint):
@@ -39,10 +41,10 @@ class Checkpoint(AbstractCheckpoint):
     energy: Float[Array, " trajectory"]
     ledger: Ledger
     observers: dict[str, PyTree[Array]]
-    diverged_step: Int[Array, " trajectory"]
-    step: Int[Array, ""]
+    diverged_step: Int[AnyArray, " trajectory"]
+    step: Int[AnyArray, ""]
     clock: Clock
-    first_trajectory: Int[Array, ""]
+    first_trajectory: Int[AnyArray, ""]
 
 
 class Solution(AbstractResult):
@@ -66,7 +68,7 @@ class Solution(AbstractResult):
         stats: `steps`, and `diverged_step` per trajectory (-1 for none).
     """
 
-    times: Float[Array, " save"]
+    times: Float[AnyArray, " save"]
     observables: dict[str, PyTree[Array]]
     work: Float[Array, "trajectory save"]
     heat: Float[Array, "trajectory save"]

@@ -11,6 +11,7 @@ from ..ensembles import INITIAL, Clock
 from ..numerics.arrays import argument, cast_floats, default_int, shared_float
 from ..numerics.checks import count_matches
 from ..numerics.random import trajectory_key
+from ..numerics.types import AnyArray
 from ._ledger import Ledger
 from ._solution import Batch, Checkpoint
 from ._stepper import Stepper
@@ -22,8 +23,8 @@ class Start(eqx.Module):
 
     states: PyTree[Array]
     copies: int | None
-    step: Int[Array, ""]
-    first: Int[Array, ""]
+    step: Int[AnyArray, ""]
+    first: Int[AnyArray, ""]
 
     def all_states(self) -> PyTree[Array]:
         if self.copies is None:
@@ -39,7 +40,7 @@ def _draws_state(value: Any) -> bool:
     return not all(eqx.is_array_like(leaf) for leaf in jax.tree.leaves(value))
 
 
-def start_at(state: Any, key: Key[Array, ""], n_trajectories: int, first: Array) -> Start:
+def start_at(state: Any, key: Key[Array, ""], n_trajectories: int, first: AnyArray) -> Start:
     """The states of all trajectories, of one floating dtype, at step 0."""
     step = argument(0, default_int())
     if isinstance(state, Batch):

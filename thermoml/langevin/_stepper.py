@@ -17,14 +17,14 @@ from ._systems import AbstractSystem
 
 
 class Walker(eqx.Module):
-    """One trajectory between two steps."""
+    """One trajectory between two steps, or an ensemble of them."""
 
     state: PyTree[Array]
-    energy: Float[Array, ""]
+    energy: Float[Array, "*trajectories"]
     forces: Forces | None  # at `state`, kept only where the next step can use them
     ledger: Ledger
     observers: dict[str, PyTree[Array]]
-    diverged_step: Int[Array, ""]
+    diverged_step: Int[Array, "*trajectories"]
 
 
 def _noise(key: Key[Array, ""], state: PyTree[Array]) -> PyTree[Array]:

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from ..numerics.arrays import as_parameters
 from ._baths import Baths
-from ._types import StateTree
+from ._types import StateTree, Time
 
 
 class AbstractSystem(eqx.Module):
@@ -43,7 +43,7 @@ class AbstractSystem(eqx.Module):
         """f(x, λ, ξ), like the state, or None without a drive."""
 
     @abc.abstractmethod
-    def control_at(self, t: Float[Array, ""]) -> Any:
+    def control_at(self, t: Time) -> Any:
         """λ(t), or None without a control."""
 
     @abc.abstractmethod
@@ -115,7 +115,7 @@ class Langevin(AbstractSystem):
     def drive_force(self, state: StateTree, control: Any, sample: Any) -> StateTree | None:
         return None if self.drive is None else self.drive(state, control)
 
-    def control_at(self, t: Float[Array, ""]) -> Any:
+    def control_at(self, t: Time) -> Any:
         return None if self.control is None else self.control(t)
 
     def draw(self, key: Key[Array, ""]) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .arrays import cut, joined
+from .types import AnyArray
 
 # Rows treated in one unrolled block: shorter blocks spend their time on memory.
 _ROWS_PER_BLOCK = 25
@@ -78,8 +79,8 @@ class CompensatedSum(eqx.Module):
     plain sum is already right.
     """
 
-    total: Float[Array, "..."]
-    correction: Float[Array, "..."]
+    total: Float[AnyArray, "..."]
+    correction: Float[AnyArray, "..."]
 
     @classmethod
     def zeros(cls, shape, dtype) -> "CompensatedSum":

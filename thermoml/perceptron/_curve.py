@@ -14,6 +14,7 @@ from ..numerics.labels import Labelled, to_dataset
 from ..numerics.results import AbstractResult
 from ..numerics.statistics import text_at_end
 from ..numerics.sums import CompensatedSum
+from ..numerics.types import AnyArray
 from .problem import LearningProblem
 
 if TYPE_CHECKING:
@@ -62,11 +63,11 @@ class WeightsCheckpoint(AbstractLearningCheckpoint):
 
     weights: Float[Array, "trajectory N"]
     work: CompensatedSum
-    diverged_step: Int[Array, " trajectory"]
+    diverged_step: Int[AnyArray, " trajectory"]
     stiffness: Float[Array, ""]
-    step: Int[Array, ""]
+    step: Int[AnyArray, ""]
     clock: Clock
-    first_trajectory: Int[Array, ""]
+    first_trajectory: Int[AnyArray, ""]
 
     @property
     def norm(self) -> Float[Array, " trajectory"]:
@@ -78,11 +79,11 @@ class PlaneCheckpoint(AbstractLearningCheckpoint):
 
     plane: Float[Array, "trajectory 2"]
     work: CompensatedSum
-    diverged_step: Int[Array, " trajectory"]
+    diverged_step: Int[AnyArray, " trajectory"]
     stiffness: Float[Array, ""]
-    step: Int[Array, ""]
+    step: Int[AnyArray, ""]
     clock: Clock
-    first_trajectory: Int[Array, ""]
+    first_trajectory: Int[AnyArray, ""]
 
     @property
     def norm(self) -> Float[Array, " trajectory"]:
@@ -121,7 +122,7 @@ class LearningCurve(AbstractResult):
         diverged_step: the step at which a trajectory turned non-finite, -1 for none.
     """
 
-    times: Float[Array, " save"]
+    times: Float[AnyArray, " save"]
     overlap: Float[Array, "trajectory save"]
     norm: Float[Array, "trajectory save"]
     transverse: Float[Array, "trajectory save"]
@@ -131,7 +132,7 @@ class LearningCurve(AbstractResult):
     stiffness: Float[Array, ""]
     temperature: Float[Array, ""]
     initial: dict[str, Float[Array, " trajectory"]]
-    diverged_step: Int[Array, " trajectory"]
+    diverged_step: Int[AnyArray, " trajectory"]
     teacher: Float[Array, "..."] | None
     checkpoint: AbstractLearningCheckpoint | None
     training_error: Float[Array, "trajectory save"] | None = None
@@ -228,10 +229,10 @@ def curve_of(
     problem: LearningProblem,
     records: dict[str, Float[Array, "trajectory save"]],
     *,
-    times: Float[Array, " save"],
+    times: Float[AnyArray, " save"],
     scale_separation: Float[Array, "trajectory save"],
     jump_loss: Float[Array, ""],
-    diverged_step: Int[Array, " trajectory"],
+    diverged_step: Int[AnyArray, " trajectory"],
     initial: dict[str, Float[Array, " trajectory"]] | None = None,
     checkpoint: AbstractLearningCheckpoint | None = None,
 ) -> LearningCurve:

@@ -48,7 +48,7 @@ def check_step_size(stiffness: Any, dt: float) -> None:
         )
 
 
-def warn_of_separation(separation: float, dt: float, where: str = "") -> None:
+def warn_of_separation(separation: float | np.floating, dt: float, where: str = "") -> None:
     """A ScaleSeparationWarning where it is not small."""
     if np.isfinite(separation) and separation > _LARGE_SEPARATION:
         warnings.warn(

@@ -143,7 +143,7 @@ def _check_entries(frame: "pandas.DataFrame", columns: list[str], path: Any) -> 
         )
 
 
-def _line(path: Any, row: int) -> int:
+def _line(path: Any, row: int | np.integer) -> int:
     """The line of the file in which a row ends; blank lines are not rows."""
     with open(path, encoding="utf-8", newline="") as file:
         reader = csv.reader(file, skipinitialspace=True)

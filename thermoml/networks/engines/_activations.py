@@ -1,18 +1,18 @@
 """Activations by name, each with its kinks: the points where it or a derivative jumps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from ...numerics.arrays import is_concrete
 from ...numerics.choices import check_choice
+from ...numerics.types import Numbers
 
-Kinks = ArrayLike | Sequence[float]
+Kinks = Numbers
 
 
 class Activation(NamedTuple):

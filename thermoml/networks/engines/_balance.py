@@ -1,20 +1,20 @@
 """Activations as heat engines: the fraction of a unit's input energy that they pass on."""
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from ...numerics.arrays import as_parameter, is_concrete
 from ...numerics.checks import check_bound
 from ...numerics.normal_mean import normal_mean, refuse_unconverged
 from ...numerics.results import AbstractResult
+from ...numerics.types import Numbers
 from ._activations import Activation, Kinks, as_activation
 
 
@@ -90,7 +90,7 @@ class EngineClassification(AbstractResult):
 
 def work_efficiency(
     activation: str | Callable[[Array], Array],
-    temperature: ArrayLike | Sequence[float],
+    temperature: Numbers,
     *,
     kinks: Kinks | None = None,
 ) -> Float[Array, "..."]:
@@ -127,7 +127,7 @@ def work_efficiency(
 
 def coherent_efficiency(
     activation: str | Callable[[Array], Array],
-    temperature: ArrayLike | Sequence[float],
+    temperature: Numbers,
     *,
     kinks: Kinks | None = None,
 ) -> Float[Array, "..."]:
@@ -140,7 +140,7 @@ def coherent_efficiency(
 
 def engine_balance(
     activation: str | Callable[[Array], Array],
-    temperature: ArrayLike | Sequence[float],
+    temperature: Numbers,
     *,
     kinks: Kinks | None = None,
 ) -> EngineBalance:
@@ -191,7 +191,7 @@ def _balance(moments: Float[Array, " 3"], temperature: Float[Array, ""]) -> Engi
 def classify_engine(
     activation: str | Callable[[Array], Array],
     *,
-    temperatures: ArrayLike | Sequence[float] | None = None,
+    temperatures: Numbers | None = None,
     kinks: Kinks | None = None,
     tolerance: float | None = None,
 ) -> EngineClassification:

@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from ...numerics.arrays import as_parameter, is_concrete
 from ...numerics.checks import check_bound, check_count
 from ...numerics.normal_mean import normal_mean
 from ...numerics.results import AbstractResult
+from ...numerics.types import Numbers
 from ._activations import Activation, Kinks, as_activation
 from ._balance import balance_at, engine_balance
 
@@ -103,7 +103,7 @@ class _Step(eqx.Module):
         return after, efficiency, slope, self.chi(temperature)
 
 
-def _step(activation: Activation, weight_variance: ArrayLike, bias_variance: ArrayLike) -> _Step:
+def _step(activation: Activation, weight_variance: Numbers, bias_variance: Numbers) -> _Step:
     check_bound("weight_variance", weight_variance, ">", 0.0)
     check_bound("bias_variance", bias_variance, ">=", 0.0)
     weights, biases = as_parameter(weight_variance), as_parameter(bias_variance)
@@ -134,9 +134,9 @@ def engine_chain(
     activation: str | Callable[[Array], Array],
     *,
     depth: int,
-    weight_variance: ArrayLike,
-    bias_variance: ArrayLike = 0.0,
-    temperature: ArrayLike = 1.0,
+    weight_variance: Numbers,
+    bias_variance: Numbers = 0.0,
+    temperature: Numbers = 1.0,
     kinks: Kinks | None = None,
 ) -> EngineChain:
     r"""Temperature, efficiency and stability through the layers of a wide network.
@@ -193,8 +193,8 @@ def _chain(step: _Step, first: Float[Array, ""], depth: int) -> EngineChain:
 def working_temperatures(
     activation: str | Callable[[Array], Array],
     *,
-    weight_variance: ArrayLike,
-    bias_variance: ArrayLike = 0.0,
+    weight_variance: Numbers,
+    bias_variance: Numbers = 0.0,
     kinks: Kinks | None = None,
     between: tuple[float, float] = (1e-4, 1e4),
 ) -> list[WorkingTemperature]:

@@ -6,9 +6,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key, PyTree
 
+from ...langevin import Time
 from ...numerics.arrays import as_parameter
 from ...numerics.checks import check_count
 from ...numerics.results import AbstractResult
@@ -81,7 +81,7 @@ def local_temperatures(
     key: Key[Array, ""],
     by: LayersBy = None,
     n_probes: int = 1,
-    t: ArrayLike = 0.0,
+    t: Time = 0.0,
 ) -> LocalTemperatures:
     r"""Configurational and virial temperature of each layer, and its rate of heat.
 
@@ -144,7 +144,7 @@ def _moments_of_states(
     system: AbstractLearning,
     states: PyTree[Array],
     keys: Key[Array, " trajectory"],
-    t: Float[Array, ""],
+    t: Time,
     *,
     n_probes: int,
     by: LayersBy,
@@ -162,7 +162,7 @@ def layer_moments(
     system: AbstractLearning,
     state: PyTree[Array],
     control: PyTree,
-    t: Float[Array, ""],
+    t: Time,
     *,
     key: Key[Array, ""],
     n_probes: int,

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
+from ...langevin import Time
 from ...numerics.checks import check_count
 from ...numerics.statistics import Estimate
 from ..learning import AbstractLearning, LayersBy, layers
@@ -58,7 +59,7 @@ class Thermometer(eqx.Module):
         self.system, self.by, self.n_probes = system, by, check_count("n_probes", n_probes)
         self.key = key
 
-    def __call__(self, state: PyTree[Array], control: PyTree, t: Float[Array, ""]) -> LayerMoments:
+    def __call__(self, state: PyTree[Array], control: PyTree, t: Time) -> LayerMoments:
         # States differ, so their bits give each trajectory and save its own probes
         total = jnp.stack([jnp.sum(leaf) for leaf in jax.tree.leaves(state)]).sum()
         bits = lax.bitcast_convert_type(total.astype(jnp.float32), jnp.uint32)

@@ -7,9 +7,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
 
 from ...numerics.arrays import as_parameter, is_concrete
+from ...numerics.types import AnyArray
 
 if TYPE_CHECKING:  # pyright knows it by this name alone
     from typing import ClassVar as AbstractClassVar
@@ -55,7 +56,7 @@ class AbstractEnergy(eqx.Module):
     def loss(self, output: Float[Array, "..."], target: Any) -> Float[Array, ""]:
         """ℓ(f, y) of one example; the output has shape `()` or `(outputs,)`."""
 
-    def __call__(self, outputs: Float[Array, "n ..."], targets: Any) -> Float[Array, ""]:
+    def __call__(self, outputs: Real[AnyArray, "..."], targets: Any) -> Float[Array, ""]:
         """E, a scalar.
 
         Raises:

@@ -175,7 +175,7 @@ def _starts(
 
 
 class _Trainees(eqx.Module):
-    """Models between two steps, trajectory axis first.
+    """One model between two steps, or an ensemble of them, trajectory axis first.
 
     Attributes:
         state: their parameters.
@@ -184,11 +184,11 @@ class _Trainees(eqx.Module):
         diverged_step: -1; the energies of a model that diverges are not finite by themselves.
     """
 
-    state: PyTree[Float[Array, "trajectory ..."]]
+    state: PyTree[Float[Array, "..."]]
     memory: PyTree[Array]
-    virial: dict[str, Float[Array, " trajectory"]]
-    squared: dict[str, Float[Array, " trajectory"]]
-    diverged_step: Int[Array, " trajectory"]
+    virial: dict[str, Float[Array, "*trajectories"]]
+    squared: dict[str, Float[Array, "*trajectories"]]
+    diverged_step: Int[Array, "*trajectories"]
 
 
 class _Training(AbstractProcess[_Trainees, Key[Array, " trajectory"], _Trainees]):

@@ -9,7 +9,7 @@ from ...numerics.arrays import as_parameter
 from ...numerics.checks import check_bound
 
 
-def log_determinant_density(aspect_ratio: Any) -> Float[Array, ""]:
+def log_determinant_density(aspect_ratio: Any) -> Float[Array, "..."]:
     r"""$\ell(c) = \lim\tfrac1d\ln\det C = -1 - \tfrac{1-c}c\ln(1-c)$ for whitened normal data.
 
     Args:
@@ -98,7 +98,7 @@ def asymptotic_refresh(
     return heat / 2, size / 2 * (log_determinant_density(new) - log_determinant_density(old))
 
 
-def _aspect(name: str, value: Any) -> Float[Array, ""]:
+def _aspect(name: str, value: Any) -> Float[Array, "..."]:
     check_bound(name, value, ">", 0.0)
     check_bound(name, value, "<", 1.0, "with fewer examples than parameters C is singular")
     return as_parameter(value)

@@ -14,6 +14,7 @@ from ...numerics.arrays import argument, default_float, is_concrete
 from ...numerics.checks import check_count
 from ...numerics.random import trajectory_key
 from ...numerics.sums import ordered_sum
+from ...numerics.types import AnyArray
 from ..problem import LearningProblem, Perceptron
 from ..theory import SteadyState
 
@@ -47,14 +48,14 @@ def binary_teacher(key: Key[Array, ""], n_inputs: int, dtype: Any = None) -> Flo
     return jax.random.rademacher(key, (n_inputs,), dtype or default_float())
 
 
-def _each(draw: Callable[..., Any], key: Key[Array, ""], indices: Array, purpose: int) -> Array:
+def _each(draw: Callable[..., Any], key: Key[Array, ""], indices: AnyArray, purpose: int) -> Array:
     """draw(key) for each trajectory."""
     return jax.vmap(lambda i: draw(trajectory_key(key, i, purpose)))(indices)
 
 
 @eqx.filter_jit
 def _sphere_teachers(
-    key: Key[Array, ""], indices: Int[Array, " trajectory"], n_inputs: int, dtype: Any
+    key: Key[Array, ""], indices: Int[AnyArray, " trajectory"], n_inputs: int, dtype: Any
 ) -> Float[Array, "N trajectory"]:
     weights = _each(lambda k: sphere_teacher(k, n_inputs), key, indices, TEACHER)
     return _teachers(jnp.asarray(weights, dtype))
@@ -63,7 +64,7 @@ def _sphere_teachers(
 @eqx.filter_jit
 def _normal_weights(
     key: Key[Array, ""],
-    indices: Int[Array, " trajectory"],
+    indices: Int[AnyArray, " trajectory"],
     n_inputs: int,
     variance: tuple[Float[Array, ""], Float[Array, ""]],
 ) -> Float[Array, "trajectory N"]:
@@ -78,7 +79,7 @@ def teacher_weights(
     teachers: str,
     *,
     key: Key[Array, ""],
-    indices: Int[Array, " trajectory"],
+    indices: Int[AnyArray, " trajectory"],
     n_inputs: int,
     dtype: Any,
 ) -> Float[Array, "N _"]:
@@ -127,7 +128,7 @@ def initial_weights(
     problem: LearningProblem,
     weights: Any,
     key: Key[Array, ""],
-    indices: Int[Array, " trajectory"],
+    indices: Int[AnyArray, " trajectory"],
     teacher: Float[Array, "N _"],
 ) -> Float[Array, "M N"]:
     """The students at the start; by default in the bath's equilibrium, N(0, T/k)."""

@@ -14,6 +14,7 @@ from ...ensembles import AbstractAdjoint, Clock, Layout, Saves
 from ...numerics.arrays import argument, default_int
 from ...numerics.checks import count_matches
 from ...numerics.sums import CompensatedSum
+from ...numerics.types import AnyArray
 from .._curve import AbstractLearningCheckpoint, LearningCurve
 from ..problem import LearningProblem
 
@@ -50,7 +51,7 @@ class Request:
         return self.weights if isinstance(self.weights, LearningCurve) else None
 
     @property
-    def indices(self) -> Int[Array, " trajectory"]:
+    def indices(self) -> Int[AnyArray, " trajectory"]:
         """The numbers of the trajectories."""
         dtype = default_int()
         return argument(self.first_trajectory, dtype) + np.arange(self.n_trajectories, dtype=dtype)

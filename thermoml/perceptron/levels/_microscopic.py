@@ -11,6 +11,7 @@ from ...ensembles import INPUTS, NOISE, Footprint
 from ...numerics.checks import check_bound, check_count
 from ...numerics.random import Streams, check_generator, trajectory_streams
 from ...numerics.sums import CompensatedSum, by_blocks, ordered_sum
+from ...numerics.types import AnyArray
 from .._curve import WeightsCheckpoint
 from ..kernels import AbstractInputBatch
 from ..problem import LearningProblem, TrainingSet
@@ -104,7 +105,7 @@ def _test_inputs(request: Request, n_inputs: int) -> Float[Array, "P N"] | None:
 class Students(AbstractStudents):
     """M students with all their weights: `(M, N)` between two runs, `(N, M)` between two steps."""
 
-    weights: Float[Array, "N M"] | Float[Array, "M N"]
+    weights: Float[Array, "_ _"]
     work: CompensatedSum
     drive_square: Float[Array, " M"]
     diverged_step: Int[Array, " M"]
@@ -129,7 +130,7 @@ class Learning(AbstractLearningProcess[Students, Lesson]):
     teacher: Float[Array, "N 1"] | None  # None where each trajectory brings its own
     test_inputs: Float[Array, "P N"] | None
     key: Key[Array, ""]
-    dt: Float[Array, ""]
+    dt: Float[AnyArray, ""]
     generator: str = eqx.field(static=True)
 
     def students(self, checkpoint: WeightsCheckpoint) -> Students:

@@ -13,6 +13,7 @@ from ...numerics.arrays import is_concrete
 from ...numerics.checks import check_bound, check_count
 from ...numerics.random import Streams, check_generator, row_numbers, trajectory_streams
 from ...numerics.sums import by_blocks, ordered_sum
+from ...numerics.types import AnyArray
 from .._curve import PlaneCheckpoint
 from ..problem import LearningProblem
 from ._level import AbstractLevel
@@ -101,7 +102,7 @@ class ReducedLearning(AbstractLearningProcess[PlaneStudents, Streams]):
 
     problem: LearningProblem
     key: Key[Array, ""]
-    dt: Float[Array, ""]
+    dt: Float[AnyArray, ""]
     jump_corrected: bool = eqx.field(static=True)
     generator: str = eqx.field(static=True)
 

@@ -1,0 +1,15 @@
+"""Types of arrays and numbers in signatures, beside those of jaxtyping."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import jax
+import numpy as np
+from jax.typing import ArrayLike
+
+Numbers = ArrayLike | Sequence[float]
+
+if TYPE_CHECKING:
+    AnyArray = jax.Array  # NumPy's arrays have the methods and operators that are used of it
+else:
+    AnyArray = jax.Array | np.ndarray  # on a device or on the host
