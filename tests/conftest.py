@@ -28,9 +28,23 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=50)
 hypothesis.settings.load_profile("fixed")
 
+QUICK_TO_COMPILE = [
+    "--xla_backend_optimization_level=0",
+    "--xla_llvm_disable_expensive_passes=true",
+    "--xla_cpu_use_fusion_emitters=false",
+    "--xla_cpu_parallel_codegen_split_count=1",
+]
+
 
 def pytest_configure(config):
-    """Install jaxtyping's hook in xdist's workers too, which do not read addopts."""
+    """Settings that depend on the command line.
+
+    Most of the quick tests' time is compilation, so XLA optimises nothing for them; the slow tests
+    run what users run. Workers of xdist do not read addopts, so jaxtyping's hook is installed here
+    for them.
+    """
+    if config.option.markexpr == "not slow":
+        os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *QUICK_TO_COMPILE])
     option = "--jaxtyping-packages"
     passed = any(str(argument).startswith(option) for argument in config.invocation_params.args)
     if hasattr(config, "workerinput") and config.getoption(option) and not passed:

@@ -2,7 +2,6 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 
@@ -25,15 +24,3 @@ def quartic():
 @pytest.fixture(scope="session")
 def free():
     return lambda x, control: 0.0 * jnp.sum(x)
-
-
-@pytest.fixture(scope="session")
-def assert_mean():
-    """The mean of independent samples agrees with `expected` within `errors` standard errors."""
-
-    def check(samples, expected, errors=4.0):
-        samples = np.asarray(samples, float).ravel()
-        standard_error = samples.std(ddof=1) / np.sqrt(samples.size)
-        assert abs(samples.mean() - expected) < errors * standard_error + 1e-12 * abs(expected)
-
-    return check

@@ -117,6 +117,7 @@ def test_baths_inside_a_trace_that_are_known_are_checked_there():
         late.check(0.0, lambda: jnp.linspace(0, 2, 3))
 
 
+@pytest.mark.slow
 def test_two_baths_keep_two_temperatures_and_pass_the_heat_between_them(x64, key, assert_mean):
     # Two coupled traps K = [[2, -1], [-1, 2]], EM covariance from its discrete Lyapunov equation
     hot, cold, dt = 2.0, 0.5, 0.05
@@ -130,13 +131,13 @@ def test_two_baths_keep_two_temperatures_and_pass_the_heat_between_them(x64, key
     K = np.array([[2.0, -1], [-1, 2]])
     step, noise = np.eye(2) - K * dt, np.diag([2 * hot * dt, 2 * cold * dt])
     covariance = np.linalg.solve(np.eye(4) - np.kron(step, step), noise.ravel()).reshape(2, 2)
-    assert_mean(run.final_state["h"] ** 2, covariance[0, 0], 4)
-    assert_mean(run.final_state["c"] ** 2, covariance[1, 1], 4)
+    assert_mean(run.final_state["h"] ** 2, covariance[0, 0])
+    assert_mean(run.final_state["c"] ** 2, covariance[1, 1])
     # F∘dx of the hot leaf with F' = -K x': the midpoint of the discrete process
     exchange = K @ (np.eye(2) + step) / 2 @ covariance @ (np.eye(2) - step).T - K @ noise / 2
     heats = {name: q[:, 1] - q[:, 0] for name, q in run.heat_by_leaf.items()}
-    assert_mean(heats["h"], exchange[0, 0] / dt, 4)
-    assert_mean(heats["c"], exchange[1, 1] / dt, 4)
+    assert_mean(heats["h"], exchange[0, 0] / dt)
+    assert_mean(heats["c"], exchange[1, 1] / dt)
     assert np.mean(heats["h"]) < 0 < np.mean(heats["c"])
     flow = run.entropy_flow[:, 1] - run.entropy_flow[:, 0]
     np.testing.assert_allclose(flow, heats["h"] / hot + heats["c"] / cold, atol=1e-10)

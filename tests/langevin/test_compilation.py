@@ -40,6 +40,7 @@ def test_other_numbers_of_any_kind_compile_nothing_new(count_traces, T, k, dt):
     assert count_traces(T, k, dt) <= 1  # the check of shapes, made anew each time
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_steps(key, trap):
     def temporaries(n):
         def end(x):

@@ -58,6 +58,7 @@ def test_values_that_do_not_fit_are_named(simulate, options, message):
         simulate(**options)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -104,6 +105,7 @@ def explode(simulate):
     )
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_run_that_diverges_names_step_and_trajectory_and_keeps_the_good_part(explode):
     with pytest.raises(tml.SimulationDiverged, match="^trajectory 1 turned non-finite") as caught:
         explode()

@@ -49,6 +49,7 @@ def test_forward_mode_refuses_reverse_mode(measure):
         jax.grad(lambda end: measure(end, 2.0, tml.langevin.ForwardMode())[0])(1.0)
 
 
+@pytest.mark.slow
 def test_transformations_nest_over_traced_closures(x64, measure):
     work = lambda end, k: measure(end, k, tml.langevin.Direct())[0]
     ends = jnp.array([0.5, 1.0, 2.0])

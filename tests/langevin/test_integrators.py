@@ -58,13 +58,14 @@ def test_mean_variance_and_heat_relax_by_the_one_step_moments(
     for save, steps in ((1, 2), (2, 4), (4, 8)):
         mean = 1.5 * decay**steps
         variance = kick * sum(decay ** (2 * n) for n in range(steps))
-        assert_mean(x[:, save], mean, 4)
-        assert_mean((x[:, save] - mean) ** 2, variance, 4)
+        assert_mean(x[:, save], mean)
+        assert_mean((x[:, save] - mean) ** 2, variance)
         drop = STIFFNESS / 2 * (1.5**2 - mean**2 - variance)
-        assert_mean(solution.heat[:, save], drop, 4)
+        assert_mean(solution.heat[:, save], drop)
         np.testing.assert_array_equal(solution.work[:, save], 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("integrator", "bias"),
     [
@@ -82,7 +83,7 @@ def test_stationary_variance_is_biased_for_euler_maruyama_alone(
     solution = tml.simulate(
         system, jnp.zeros(100), t1=8.0, dt=0.2, key=key, n_trajectories=200, integrator=integrator
     )
-    assert_mean(solution.final_state**2, 0.8 / 2.5 * bias, 4)
+    assert_mean(solution.final_state**2, 0.8 / 2.5 * bias)
 
 
 def test_exact_linear_is_euler_maruyama_without_stiffness(x64, key, quartic):

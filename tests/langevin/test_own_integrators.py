@@ -122,7 +122,10 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize("name", RUNS)
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in RUNS if name != "Langevin"]
+
+
+@pytest.mark.parametrize("name", ["Langevin", *SLOW])
 def test_heuns_scheme_of_ones_own_is_the_shipped_one(x64, key, name):
     own, shipped, other = (RUNS[name](how, key) for how in (Theta(), tml.Heun(), Theta(0.3)))
     leaves = list(zip(*map(jax.tree.leaves, (own, shipped, other)), strict=True))
@@ -143,6 +146,7 @@ def test_an_integrator_of_ones_own_runs_in_chunks(key):
         np.testing.assert_allclose(whole.heat[i], alone.heat[0], rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adjoint", ["RecursiveCheckpoint", "Direct", "ForwardMode"])
 def test_a_parameter_of_an_integrator_of_ones_own_differentiates(x64, key, adjoint):
     adjoint = getattr(tml.langevin, adjoint)()

@@ -91,6 +91,7 @@ def test_each_device_holds_its_half_of_the_trajectories(whole):
     assert {shard.data.shape for shard in shards} == {(20, 2)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [40, 41])
 def test_the_loop_over_steps_runs_on_parts_of_the_states(x64, ensemble, count):
     """Each device's program steps half of the trajectories (an odd one is filled up by a copy)."""
@@ -102,12 +103,14 @@ def test_the_loop_over_steps_runs_on_parts_of_the_states(x64, ensemble, count):
     assert not any(f"f64[{size},2]" in line for line in loops for size in (count, 2 * part))
 
 
+@pytest.mark.slow
 def test_an_odd_ensemble_goes_on(x64, ensemble, whole):
     rest = ensemble(state=ensemble(41, t1=0.5))
     assert devices_of(rest) == 2
     assert_same(whole(41), rest)
 
 
+@pytest.mark.slow
 def test_gradients_of_a_shared_ensemble_are_those_of_its_parts(x64, ensemble):
     def work(end, count, first):
         return jnp.sum(ensemble(count, first, end=end).work[:, -1])

@@ -65,6 +65,7 @@ def test_str_tells_name_kind_and_shapes():
     assert shown[0].startswith("Data: classification\n")
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("args", "kwargs", "error", "words"),
     [
@@ -222,6 +223,7 @@ def test_a_split_with_an_empty_side_is_refused(fraction, words):
         regression().split(fraction, key=jax.random.key(0))
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_traced_fraction_is_refused():
     with pytest.raises(TypeError, match="fraction fixes array shapes"):
         jax.jit(lambda f: regression().split(f, key=jax.random.key(0)))(0.5)
@@ -409,6 +411,7 @@ def test_classes_are_sorted_and_numbered(tmp_path):
     assert read_csv(floats, target="y", kind="classification").class_names == ("1", "2")
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("text", "kwargs", "words"),
     [
@@ -604,6 +607,7 @@ def test_synthetic_data_are_differentiable(x64):
     check_grads(loss, (jnp.array([2.0, 0.5]), jnp.array(0.3), teacher), order=1, rtol=1e-6)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [

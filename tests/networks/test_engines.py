@@ -49,6 +49,7 @@ def test_the_table_has_every_elementwise_activation_of_jax():
         assert id(getattr(jax.nn, name)) in listed, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", tml.networks.ACTIVATIONS)
 def test_every_activation_of_the_table_against_adaptive_quadrature(x64, name):
     activation, kinks = tml.networks.ACTIVATIONS[name]
@@ -237,6 +238,7 @@ def test_a_jump_sends_chi_to_infinity(x64):
     assert np.isfinite(tml.engine_chain(jax.nn.relu, depth=2, weight_variance=2.0).chi).all()
 
 
+@pytest.mark.slow
 def test_chains_of_wide_networks(x64):
     """4 layers of 2000 units, one input: T of each layer fluctuates by a few √(2/2000) = 3 %."""
     keys = jax.random.split(jax.random.key(0), 5)
@@ -339,6 +341,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("case", REFUSED)
 def test_refusals_say_what_is_wrong(x64, case):
     function, error, message = REFUSED[case]

@@ -344,6 +344,7 @@ def test_energies_and_distributions_of_ones_own_are_means_of_samples():
     assert abs(found - exact) < 4 * error < 0.3 * exact
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_linear_network_is_a_linear_model():
     """By samples, of leaves that patterns tell apart, within 4 errors (false alarms 6e-5)."""
     energy, y = TARGETS["squared"]

@@ -257,6 +257,7 @@ def test_patterns_choose_among_the_leaves_of_a_network(network):
     np.testing.assert_allclose(entropy, normal(0.1, 26), rtol=1e-6)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [

@@ -132,6 +132,7 @@ def test_its_energy_is_the_loss_and_the_prior_by_hand(x64, kind):
     assert system.n_parameters == sum(sizes.values())
 
 
+@pytest.mark.slow
 def test_its_ledger_is_that_of_its_states(x64, kind):
     """Work is data switched on, a layer's heat is F∘dθ at the new control: all recomputed."""
     _, _, baths, system, run = kind
@@ -152,6 +153,7 @@ def test_its_ledger_is_that_of_its_states(x64, kind):
     close(run.entropy_flow[:, 1:], entropy, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_heats_of_its_layers_miss_the_total_by_the_cube_of_a_step(x64, kind):
     """Without noise |dθ| is O(dt): as many steps half as long leave an eighth."""
     net, sizes, *_ = kind

@@ -45,6 +45,7 @@ def trained():
         return found, start, system
 
 
+@pytest.mark.slow
 def test_information_and_entropies_of_a_normal_law(x64, trained):
     found, _, _ = trained
     wide = np.column_stack([FEATURES, np.ones(12)])
@@ -67,6 +68,7 @@ def test_information_and_entropies_of_a_normal_law(x64, trained):
     assert total - drops == pytest.approx(float(found.information_between_layers), abs=0.1)
 
 
+@pytest.mark.slow
 def test_heats_of_layers_add_up_to_that_of_all(x64, trained):
     found, _, _ = trained
     heats = sum(float(layer.heat[0]) for layer in found.by_layer.values())

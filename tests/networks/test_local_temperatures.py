@@ -132,6 +132,7 @@ def relaxed():
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", [jnp.tanh, jax.nn.gelu], ids=["tanh", "gelu"])
 def test_at_equilibrium_all_temperatures_are_the_baths(x64, relaxed, activation):
     """4 comparisons to 4 errors; Heun's bias at dt = 0.05 is below 1e-3."""
@@ -145,6 +146,7 @@ def test_at_equilibrium_all_temperatures_are_the_baths(x64, relaxed, activation)
         assert abs(rate) < 4 * error
 
 
+@pytest.mark.slow
 def test_a_relu_network_in_equilibrium(x64, relaxed):
     """The virial is blind to kinks; the configurational temperature misses the readout's."""
     system, run = relaxed(jax.nn.relu)
@@ -156,6 +158,7 @@ def test_a_relu_network_in_equilibrium(x64, relaxed):
     assert abs(value - 0.4) < 4 * error < 0.06
 
 
+@pytest.mark.slow
 def test_unequal_baths_drive_the_heat_that_the_temperatures_predict(x64, relaxed):
     """The ledger's heat into each bath over half the run, against the rate at its end.
 

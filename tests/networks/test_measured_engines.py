@@ -67,6 +67,7 @@ def test_networks_of_other_kinds(x64):
     close(report.engines["middle"].efficiency[0], jnp.mean(h**2) / jnp.mean(middle**2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", [jax.nn.relu, jnp.tanh], ids=["relu", "tanh"])
 def test_wide_networks_are_the_chains_of_theory(x64, activation):
     """Width 1000, He's variance: T and η within a few √(2/1000) of the chain's."""

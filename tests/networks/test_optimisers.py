@@ -77,6 +77,7 @@ def rested():
         )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_yaidas_relation_holds_in_each_layer_at_rest(x64, rested):
     _, run = rested
     for value, error in run.stationarity(0.1).values():
@@ -87,6 +88,7 @@ def test_yaidas_relation_holds_in_each_layer_at_rest(x64, rested):
         assert abs(off) > 20 * off_error
 
 
+@pytest.mark.slow
 def test_before_rest_it_does_not_hold(x64):
     system = mlp(batch=4)
     run = tml.networks.optimise(system, tml.networks.Normal(2.0), optax.sgd(0.1), steps=20,
@@ -94,6 +96,7 @@ def test_before_rest_it_does_not_hold(x64):
     assert max(abs(v) / e for v, e in run.stationarity(0.1).values()) > 10
 
 
+@pytest.mark.slow
 def test_the_noise_of_minibatches_is_the_virial_less_the_mean_gradient(x64, rested):
     r"""⟨θ·g⟩ = (η/2)⟨|g|²⟩, and ⟨|g|²⟩ = tr C + ⟨|∂E|²⟩."""
     system, run = rested

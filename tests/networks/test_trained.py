@@ -171,6 +171,7 @@ def test_importance_sampling_agrees_with_closed_forms(x64, sampled):
     assert abs(found.heat_capacity - 1) < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["squared", "absolute"])
 def test_errors_of_importance_sampling_are_those_of_repetition(x64, form):
     """Sums of 24 squared scores: outside these bounds of χ² for 3 quantities once in 1700."""

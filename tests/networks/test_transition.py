@@ -157,6 +157,7 @@ def test_no_training_destroys_entropy(x64, form):
         assert (found.temperature_error == 0) == (kind is SQUARED)
 
 
+@pytest.mark.slow
 def test_the_error_of_a_temperature_is_its_spread(x64):
     """20 keys: their spread is off by a third beyond 1 ± 0.16 standard errors 4 times in 10⁵."""
     runs = [
@@ -176,6 +177,7 @@ def test_the_error_of_a_temperature_is_its_spread(x64):
         assert 0.45 < spread / error < 1.65, name
 
 
+@pytest.mark.slow
 def test_the_spread_over_data_is_that_of_wisharts_determinant(x64):
     """Var ln det XᵀX = Σ ψ'((n - i)/2), i = 0 … d - 1, for normal features."""
     n, d = 60, 4
@@ -194,6 +196,7 @@ def test_the_spread_over_data_is_that_of_wisharts_determinant(x64):
     assert np.sum(np.abs(drops) > 2 * np.array(spreads)) <= 12
 
 
+@pytest.mark.slow
 def test_temperature_is_withheld_for_data_of_the_same_law_and_given_for_wider_ones(x64):
     rng = np.random.default_rng(2)
     draw = lambda scale: trained(scale * rng.normal(size=(60, 4)), rng.normal(size=60))

@@ -9,6 +9,8 @@ from scipy import optimize
 
 import thermoml as tml
 
+pytestmark = pytest.mark.slow
+
 
 class Swish(eqx.Module):
     """z/(1 + e^{-βz})."""

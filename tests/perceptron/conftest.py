@@ -74,7 +74,10 @@ LAWS = {
 } | {f"alpha={a}": _alpha_law(a) for a in (-0.6, -0.2, 0.0, 0.5, 1.5)}
 
 
-@pytest.fixture(scope="session", params=list(GENERATORS))
+OTHERS = [pytest.param(g, marks=pytest.mark.slow) for g in GENERATORS if g != "hash"]
+
+
+@pytest.fixture(scope="session", params=["hash", *OTHERS])
 def generator(request):
     """Every generator of random bits."""
     return request.param
@@ -100,26 +103,6 @@ def quiet_alpha_tron():
 def all_inputs():
     """n -> all 2^n inputs of ±1."""
     return lambda n: np.array(list(itertools.product((-1.0, 1.0), repeat=n)))
-
-
-@pytest.fixture
-def within():
-    """within(samples, expected, allowed=0): the mean over axis 0 agrees within 4 standard errors.
-
-    False-alarm probability 6e-5 per number; `allowed` is added for stated systematic effects.
-    """
-
-    def check(samples, expected, allowed=0.0):
-        samples = np.asarray(samples, float)
-        error = samples.std(axis=0, ddof=1) / len(samples) ** 0.5
-        distance = np.abs(samples.mean(axis=0) - expected)
-        assert (distance <= 4 * error + allowed + 1e-6).all(), (
-            samples.mean(axis=0),
-            expected,
-            error,
-        )
-
-    return check
 
 
 class Traces(list):

@@ -122,6 +122,7 @@ def test_a_change_of_stiffness_is_work(first):
         balance(after, first.initial)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -140,6 +141,7 @@ def test_what_does_not_fit_the_curve_is_refused(first, options, message):
         go_on(first, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("teachers", "cut"), [("single", 6), ("ensemble", 7)])
 def test_an_ensemble_run_in_parts_is_the_whole_bit_for_bit(teachers, cut):
     whole, low, high = (

@@ -116,6 +116,7 @@ def rest(request):
     return learned, found, exact
 
 
+@pytest.mark.slow
 def test_heat_at_rest_is_the_excess_of_the_exact_state(rest):
     """2 fine - coarse: what is linear in dt, or with a jump and dt/4 in √dt, drops out.
 
@@ -129,6 +130,7 @@ def test_heat_at_rest_is_the_excess_of_the_exact_state(rest):
     assert exact.housekeeping == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rest", ["perceptron"], indirect=True)
 def test_jump_hides_heat_like_the_root_of_dt(rest):
     """The part of the missing heat that goes with √dt when that with dt is taken out."""
@@ -139,6 +141,7 @@ def test_jump_hides_heat_like_the_root_of_dt(rest):
     assert abs(4 * less - missing - bias) < allowed < -bias
 
 
+@pytest.mark.slow
 def test_entropy_production_is_that_of_weights_and_bath(rest):
     """½ ln(Q_t/Q_0) + δQ/T, in float64 on the numbers of a float32 run."""
     floats = lambda x: jnp.asarray(np.asarray(x), float) if x.dtype == jnp.float32 else x
@@ -154,6 +157,7 @@ def test_entropy_production_is_that_of_weights_and_bath(rest):
     np.testing.assert_allclose([k, bath], [K, BATH], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_entropy_is_produced_all_the_time(rest):
     """From the start and from each save to the next, by more than 4 standard errors."""
     entropy = np.asarray(rest[0].entropy_production, float)
@@ -195,6 +199,7 @@ def binary():
     return found
 
 
+@pytest.mark.slow
 def test_heat_at_rest_is_the_excess_of_the_weights_met(binary):
     """±1 inputs, 2 fine - coarse; 4.5 standard errors, 7e-6, are 7 % of the heat."""
     (coarse, its_error), (fine, error) = (tml.Estimate.of(heat - met) for heat, met in binary)

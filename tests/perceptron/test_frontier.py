@@ -103,6 +103,7 @@ def test_errors_out_of_range(error):
         tml.OptimalRule(error)
 
 
+@pytest.mark.slow
 def test_at_dissipation():
     problem = tml.LearningProblem(tml.AlphaTron(0.3), learning_rate=1.0)
     same = tml.perceptron.at_dissipation(problem, 1.5)

@@ -65,7 +65,9 @@ def run(name, n_inputs, batch, *, plain=False, generator="hash", dtype=np.float3
 
 
 @pytest.mark.parametrize("name", RULES)
-@pytest.mark.parametrize(("n_inputs", "batch"), [(11, 3), (60, 33)])
+@pytest.mark.parametrize(
+    ("n_inputs", "batch"), [(11, 3), pytest.param(60, 33, marks=pytest.mark.slow)]
+)
 def test_the_packed_kernel_is_the_plain_one_to_rounding(x64, name, n_inputs, batch):
     """Fed the same bits, in float64: a sign at a jump of F could differ, but does not."""
     settings = {"dtype": np.float64, "m": 32}
@@ -76,6 +78,7 @@ def test_the_packed_kernel_is_the_plain_one_to_rounding(x64, name, n_inputs, bat
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["hebbian", "adatron", "user"])
 def test_in_float32_too_where_the_force_does_not_jump(name):
     packed, plain = (run(name, 60, 33, plain=plain, m=32) for plain in (False, True))
@@ -83,6 +86,7 @@ def test_in_float32_too_where_the_force_does_not_jump(name):
     np.testing.assert_allclose(packed, plain, rtol=2e-4, atol=2e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "n_inputs", "batch"),
     [("alpha-tron", 11, 3), ("perceptron", 40, 30), ("linear", 101, 40)],
@@ -115,6 +119,7 @@ def test_generators_kernels_and_dtypes_have_one_law(request, name, n_inputs, bat
         assert abs(squares[0].mean() - squares[1].mean()) < 4.5 * error
 
 
+@pytest.mark.slow
 def test_packed_inputs_need_less_than_a_tenth_of_the_memory():
     """A compiled run of 128 trajectories at N = 1000, B = 30, relative to a plain program."""
     work = Workload(n_trajectories=128, n_inputs=1000, batch=30, steps=20)

@@ -37,17 +37,20 @@ def apart(found, other):
     return float((found.gradient - other.gradient) / error)
 
 
+@pytest.mark.slow
 def test_jumping_rules_go_by_finite_differences(difference):
     assert difference.gradient_error < 0.03 * difference.gradient
     assert difference.value_error > 0
 
 
+@pytest.mark.slow
 def test_jump_corrected_tangents_agree_and_plain_ones_do_not(difference):
     assert abs(apart(reduced("jump_corrected"), difference)) < 4
     # 4 to 5 % too low: more than 4 standard errors
     assert apart(reduced("pathwise"), difference) < -4
 
 
+@pytest.mark.slow
 def test_mean_steps_agree(difference):
     level = tml.MeanField(0.02, finite_step=True)
     objective = tml.LearningObjective(build, level, t1=1.0, measure=overlap)
@@ -57,6 +60,7 @@ def test_mean_steps_agree(difference):
     assert abs(float(found.gradient - difference.gradient)) < error + 0.02 * float(found.gradient)
 
 
+@pytest.mark.slow
 def test_likelihood_ratio():
     """In alpha and the learning rate, at small N, where its variance is small."""
 
@@ -93,6 +97,7 @@ def test_smooth_rules_go_along_the_path():
     np.testing.assert_allclose(path.gradient["rate"], difference.gradient["rate"], rtol=5e-3)
 
 
+@pytest.mark.slow
 def test_samples_are_what_the_means_are_made_of():
     """And those of some trajectories are those of a run that begins with them."""
 

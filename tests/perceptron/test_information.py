@@ -128,6 +128,7 @@ def ensembles():
     return curves, [tml.information_bound(problem, curve) for curve in curves]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["information", "entropy_production", "efficiency"])
 def test_stated_errors_are_the_spread_of_ensembles(ensembles, name):
     """The spread of 40 is known to 11 %: 45 % are four of its errors, 6e-5 at each save."""

@@ -204,6 +204,7 @@ def agree(curve, mean, n):
         assert (distance < 4 * error + (1 + np.abs(expected)) / n).all(), (name, distance, error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", POWERS)
 def test_finite_steps_are_the_mean_of_the_reduced_process(stepped, name):
     """N = 400, N dt/B = 3.3 and 4000 trajectories."""
@@ -212,6 +213,7 @@ def test_finite_steps_are_the_mean_of_the_reduced_process(stepped, name):
     agree(curve, stepped(name, **MANY), 400)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["perceptron", "alpha-tron"])
 def test_finite_steps_are_the_mean_of_all_the_weights(stepped, name):
     """The same with ±1 inputs and 300 trajectories."""
@@ -300,6 +302,7 @@ def final_error(alpha, adjoint):
     return run(problem, t1=2.0, adjoint=adjoint).error[0, -1]
 
 
+@pytest.mark.slow
 def test_derivatives_in_alpha_agree_in_both_modes_and_with_differences(x64):
     at, h = jnp.asarray(0.5), 1e-4
 

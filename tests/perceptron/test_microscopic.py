@@ -128,6 +128,7 @@ def two_ways(request, generator):
     return n, fast, plain
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantity", ["overlap", "norm", "heat", "work"])
 def test_learn_agrees_with_simulate(two_ways, quantity):
     """Means of two independent ensembles of 2000 agree within 4 standard errors at every save."""
@@ -139,6 +140,7 @@ def test_learn_agrees_with_simulate(two_ways, quantity):
     assert (np.abs(values.mean(axis=0) - other.mean(axis=0)) <= 4 * error + 1e-6).all()
 
 
+@pytest.mark.slow
 def test_first_law_of_both(two_ways):
     """U is quadratic: the trapezoid is exact; the ledger closes on energies of saved weights."""
     n, fast, plain = two_ways

@@ -118,7 +118,7 @@ def test_mean_field_and_information_bound(x64, own, finite_step):
     agree(run(own(ALPHA)), run(tml.AlphaTron(ALPHA)), 1e-7)
 
 
-@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("exact", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_steady_state(x64, own, exact):
     """As N → ∞, where the least dissipation bounds it, and at finite N."""
     mine, expected = (
@@ -129,6 +129,7 @@ def test_steady_state(x64, own, exact):
     assert exact or tml.dissipation_bound(mine.error) < mine.dissipation
 
 
+@pytest.mark.slow
 def test_learning_rate_at_a_dissipation(x64, own):
     mine, expected = (
         tml.perceptron.at_dissipation(problem_of(rule), 0.3)
@@ -145,6 +146,7 @@ METHODS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_gradients(x64, method):
     def gradient(rule):

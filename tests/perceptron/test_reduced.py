@@ -101,6 +101,7 @@ def both(request, generator):
     return full.quantities(), run(problem, level, **start), 1 if start else 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantity", QUANTITIES)
 def test_it_has_the_law_of_all_the_weights(both, quantity):
     """Two samples of 2100 by Kolmogorov and Smirnov at each save.
@@ -113,6 +114,7 @@ def test_it_has_the_law_of_all_the_weights(both, quantity):
         assert stats.ks_2samp(a, b).pvalue > 1e-4 / 150, save
 
 
+@pytest.mark.slow
 def test_it_has_the_covariances_of_all_the_weights(both):
     """Of each two of six quantities at the end, to 4.5 standard errors: in all 1e-3."""
     deviations = []
@@ -140,7 +142,7 @@ def test_given_weights_are_where_it_starts():
 
 
 @pytest.mark.parametrize("n_inputs", [4, 10, 1000, 10**9])
-def test_hebbian_moments_are_exact(within, n_inputs):
+def test_hebbian_moments_are_exact(assert_mean, n_inputs):
     """E|f|² = ν²[N + (B - 1) 2/π]/B with Gaussian inputs: moments of a step from those before.
 
     Learning at a rate that leaves ν̃²N dt/B = 1/4 for large N.
@@ -160,8 +162,8 @@ def test_hebbian_moments_are_exact(within, n_inputs):
         overlap = c * overlap + pull * DT
     moments = np.array(moments).T
     for name, exact in zip(("overlap", "norm", "work", "heat"), moments, strict=True):
-        within(getattr(curve, name), exact)
-    within(curve.scale_separation, DT * force_square / (2 * TEMPERATURE))
+        assert_mean(getattr(curve, name), exact)
+    assert_mean(curve.scale_separation, DT * force_square / (2 * TEMPERATURE))
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +185,7 @@ def excess():
     return [measure(n) for n in (4, 40)]
 
 
+@pytest.mark.slow
 def test_binary_inputs_differ_by_the_inverse_of_their_number(excess):
     (few, error), (many, other) = excess
     assert few < -6 * error
@@ -203,6 +206,7 @@ def billion():
         return single, learn("float64")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantity", ["overlap", "norm", "information", "heat"])
 def test_a_billion_inputs_in_float32_are_those_in_float64(billion, quantity):
     """Means to 4 standard errors and 5e-7 for rounding, widths to 4 of their errors."""
@@ -215,6 +219,7 @@ def test_a_billion_inputs_in_float32_are_those_in_float64(billion, quantity):
     assert (np.abs(widths[0] / widths[1] - 1) < spread).all()
 
 
+@pytest.mark.slow
 def test_a_billion_inputs_start_as_narrowly_as_they_should(billion):
     """R √N and (Q - 1)√(N/2) have width 1 in units of T/k."""
     for values in billion:
@@ -344,6 +349,7 @@ def derivatives():
         return forward, reverse, (push(at + h)[0] - push(at - h)[0]) / (2 * h)
 
 
+@pytest.mark.slow
 def test_derivatives_agree_in_both_modes_and_with_differences(derivatives):
     forward, reverse, difference = map(float, derivatives)
     assert abs(forward) > 0.01

@@ -314,6 +314,7 @@ def test_derivatives_are_finite_differences(alpha_trons):
     np.testing.assert_allclose(found, differences, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_gradient_in_the_weights_of_a_network(network_state):
     """And in ν̃, k and T: 13 numbers, in a direction at random."""
     place, rebuild = ravel_pytree(eqx.filter((NETWORKS[1].build(), POINTS[1]), eqx.is_array))
@@ -329,6 +330,7 @@ def test_gradient_in_the_weights_of_a_network(network_state):
     np.testing.assert_allclose(slopes @ direction, (ahead - behind) / (2 * STEP), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("height", [10.0, 12.0, 20.0])
 def test_the_lower_of_two_minima(network_state, height):
     """A bump of F between s = 3 and 5 is hardly noticed at R = 0, or holds weights at R > 2."""
@@ -427,6 +429,7 @@ def test_float32_without_n():
             np.testing.assert_allclose(value, getattr(expected, name), rtol=2e-6, err_msg=name)
 
 
+@pytest.mark.slow
 def test_other_numbers_compile_nothing_new():
     """Every trace passes the rule; N is a number like the others."""
     traces = []

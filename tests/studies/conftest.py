@@ -6,6 +6,13 @@ from thermoml.studies import load_study, redraw, run_study
 from thermoml.sweeps import Store
 
 
+def pytest_collection_modifyitems(items):
+    """Mark the tests that run a whole study as slow."""
+    for item in items:
+        if item.path.parent.name == "studies" and "finished" in item.fixturenames:
+            item.add_marker("slow")
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """(name, overrides) -> the study of a shipped config in its quick setting, summary, results."""

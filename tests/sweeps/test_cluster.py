@@ -17,6 +17,8 @@ import thermoml as tml
 from thermoml.cli import app
 from thermoml.sweeps import ClusterError, _executors, local_workers
 
+pytestmark = pytest.mark.slow
+
 KEY = jax.random.key(4)
 GRID = tml.Grid(drift=[0.1 * i for i in range(10)])
 

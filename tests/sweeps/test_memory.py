@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 # Prints what running a unit adds to the process's memory at its peak, the same for the process
 # as a whole, and the cut into units. Compiling is not counted: LLVM keeps what it likes.
 SCRIPT = """

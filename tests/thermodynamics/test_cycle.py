@@ -71,6 +71,7 @@ def test_strokes_at_rest_have_a_closed_form(x64):
     np.testing.assert_allclose(found.power, -work / 0.5, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_slow_strokes_approach_the_quasi_static_engine(x64):
     """½(T_h - T_c) ln r at (T_h - T_c) ln r/[T_h ln r + T_h - T_c], but for terms like 1/τ."""
     gain = np.log(NARROW / WIDE)
@@ -135,6 +136,7 @@ class Bent(tml.langevin.AbstractControl):
         )
 
 
+@pytest.mark.slow
 def test_a_control_of_ones_own_may_have_breaks(x64):
     """As a piecewise linear one, which the adaptive integration meets as exactly."""
 
@@ -152,6 +154,7 @@ def test_a_control_of_ones_own_may_have_breaks(x64):
     assert abs(power(Bent(1.5, 1.0)) - power(knots)) > 0.01
 
 
+@pytest.mark.slow
 def test_gradient_of_the_power(x64):
     def power(duration):
         return stirling(duration, 0.5).moment_equations(points=1).power
@@ -174,6 +177,7 @@ def simulated(x64):
     )
 
 
+@pytest.mark.slow
 def test_simulation_agrees_with_the_closed_form(simulated, x64):
     exact = jumping(0.1, 0.4).moment_equations()
     # The exact integrator has no error of the step: the jumps are between steps.
@@ -185,6 +189,7 @@ def test_simulation_agrees_with_the_closed_form(simulated, x64):
     assert 0 < float(simulated.work_error) < 0.02
 
 
+@pytest.mark.slow
 def test_diagrams_of_trajectories(simulated, x64):
     narrow, wide = jumping_variances(0.1, 0.4)
     ends = [int(np.argmin(np.abs(np.asarray(simulated.times) - t))) for t in (0.1, 0.5)]

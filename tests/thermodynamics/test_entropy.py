@@ -275,6 +275,7 @@ def test_neighbours_find_known_entropies_in_one_dimension(x64, law):
     assert 0.9 < spread / np.sqrt(np.mean(error**2)) < 1.45
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("law", "sign"), [("uniform", 1), ("normal", -1)])
 def test_the_bias_of_neighbours_has_its_sign_and_falls_with_their_number(x64, law, sign):
     """Up beyond edges, where balls reach into nothing; down in tails."""

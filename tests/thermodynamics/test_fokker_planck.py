@@ -133,6 +133,7 @@ def test_equilibrium_stands_still():
         np.testing.assert_allclose(getattr(solution, name), 0, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_a_slow_cycle_takes_the_work_from_its_baths_that_its_reverse_costs():
     """Widened in one bath and narrowed in the other: (T₁ - T₂)/2 ln(k₁/k₂), but for losses."""
     wide, narrow, hot, cold = 1.0, 1.8, 0.8, 0.5
@@ -172,6 +173,7 @@ def covariance(equation, density):
     return np.array([np.sum(p * x * x), np.sum(p * x * y), np.sum(p * y * y)])
 
 
+@pytest.mark.slow
 def test_a_driven_linear_system_between_two_baths(assert_second_order):
     """At two temperatures on the same cells, whose widths in units of √T are as 1 to 1.4."""
     found = {"covariance": [], "heat": [], "produced": []}
@@ -202,6 +204,7 @@ def swirl(state, control):
     return {"cold": -0.5 * state["hot"], "hot": 0.5 * state["cold"]}
 
 
+@pytest.mark.slow
 def test_a_pair_in_two_baths_goes_from_one_normal_distribution_to_another():
     """A state with names, and a bath for each."""
     baths = dict(zip(("cold", "hot"), BATHS, strict=True))

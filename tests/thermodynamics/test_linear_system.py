@@ -272,12 +272,14 @@ def test_langevin_has_the_same_force_part_of_it_outside_the_potential(x64, drive
     assert np.abs(drive).min() > 0.1
 
 
+@pytest.mark.slow
 def test_a_simulation_spreads_as_the_closed_form_says(x64, driven, simulated):
     system, start = driven
     for j in (0, 1):
         assert_drawn(simulated.observables["x"][:, j], system.at(float(j), start))
 
 
+@pytest.mark.slow
 def test_a_simulation_heats_each_bath_and_produces_entropy_as_the_closed_form_says(
     x64, driven, simulated
 ):

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import thermoml as tml
 
@@ -24,6 +25,7 @@ def work_of(inside, t1=T1, adjoint=None):
     return tml.moment_equations(system, start, t1=t1, adjoint=adjoint).work[-1]
 
 
+@pytest.mark.slow
 def test_tuned_protocols_are_those_of_schmiedl_and_seifert(x64):
     """2007, Phys. Rev. Lett. 98, 108301: both jump at both ends.
 
@@ -51,6 +53,7 @@ def test_tuned_protocols_are_those_of_schmiedl_and_seifert(x64):
     assert tuned.values[0] > value + 0.05
 
 
+@pytest.mark.slow
 def test_derivatives_are_those_of_finite_differences(x64):
     inside, way = jnp.linspace(START, END, 3), np.array([[0.2, 1.0], [-1, 0.5], [0.3, -0.4]])
 
