@@ -54,6 +54,7 @@ def test_a_file_gives_the_numbers_of_its_arrays(file, tmp_path, target):
             energy=tml.MeanSquaredError() if regression else tml.CrossEntropy(),
             bath_temperature=0.05,
             prior_stiffness=prior,
+            key=jax.random.key(0),
         )
     (entry,) = summary["points"]
     assert entry["data"] == f"people: {target}"

@@ -50,7 +50,7 @@ class AbstractBits(eqx.Module):
 
     @classmethod
     @abc.abstractmethod
-    def at(cls, key: tuple[Words, Words], step: Array) -> "AbstractBits":
+    def at(cls, key: tuple[Words, Words], step: int | Array) -> "AbstractBits":
         """Those of a step of the streams with these keys."""
 
     @abc.abstractmethod

@@ -10,6 +10,7 @@ from jax import lax
 from jaxtyping import Array, Float, Key, UInt32
 
 from .bits import GENERATORS, AbstractBits, Numbers, Words, threefry_2x32
+from .types import AnyArray
 
 _SECOND_HALF = 1 << 30  # where float64 finds its other blocks
 
@@ -82,7 +83,7 @@ class Streams(eqx.Module):
     key: tuple[Words, Words]
     generator: str = eqx.field(static=True)
 
-    def at(self, step: Array) -> "Draws":
+    def at(self, step: int | Array) -> "Draws":
         """The random numbers of a step."""
         return Draws(GENERATORS[self.generator].at(self.key, step))
 
@@ -172,6 +173,6 @@ def trajectory_streams(
     return Streams(threefry_2x32(roots, (indices, purposes)), generator)
 
 
-def trajectory_key(key: Key[Array, ""], index: Array, purpose: int) -> Key[Array, ""]:
+def trajectory_key(key: Key[Array, ""], index: int | AnyArray, purpose: int) -> Key[Array, ""]:
     """The `jax.random` key of one trajectory for one purpose."""
     return jax.random.fold_in(jax.random.fold_in(key, index), purpose)

@@ -22,7 +22,7 @@ def block_rows(count: int) -> int:
     return max(1, min(_ROWS_PER_BLOCK, count // 2))
 
 
-def ordered_sum(*arrays: Array, term: Callable[..., Any] = lambda row: row) -> Any:
+def ordered_sum(*arrays: AnyArray, term: Callable[..., Any] = lambda row: row) -> Any:
     """Σ_i term(a_i, b_i, ...) over the first axis, row after row; a term may be a pytree.
 
     The same bits in every trajectory however many stand beside it and on how many devices, which
@@ -44,7 +44,7 @@ def ordered_sum(*arrays: Array, term: Callable[..., Any] = lambda row: row) -> A
     return jax.lax.scan(lambda t, rows: (add_rows(t, rows), None), total, blocks)[0]
 
 
-def by_blocks(function: Callable[..., Any], count: int, *arrays: Array) -> Any:
+def by_blocks(function: Callable[..., Any], count: int, *arrays: AnyArray) -> Any:
     """function(numbers, a_rows, b_rows, ...) of all rows, as `(count, ...)`; a pytree.
 
     `function` gets the numbers of some rows, as uint32, and these rows of each array. On the CPU it

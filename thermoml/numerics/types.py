@@ -12,4 +12,4 @@ Numbers = ArrayLike | Sequence[float]
 if TYPE_CHECKING:
     AnyArray = jax.Array  # NumPy's arrays have the methods and operators that are used of it
 else:
-    AnyArray = jax.Array | np.ndarray  # on a device or on the host
+    AnyArray = jax.Array | np.ndarray | np.generic  # on a device or on the host

@@ -10,8 +10,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from ..ensembles import AbstractAdjoint, Layout, RecursiveCheckpoint, raise_if_diverged
+from ..langevin import Time
 from ..numerics.arrays import cast_floats, default_float, is_concrete
 from ..numerics.checks import check_count, count_matches
+from ..numerics.types import AnyArray
 from ._curve import LearningCurve
 from ._information import check_second_law
 from .levels import AbstractLevel, Request
@@ -90,15 +92,15 @@ def learn(
     problem: LearningProblem,
     level: AbstractLevel,
     *,
-    t1: float,
+    t1: Time,
     key: Key[Array, ""] | None = None,
     n_trajectories: int = 1,
     save_every: int | None = None,
-    teacher: Perceptron | Array | Callable | None = None,
+    teacher: Perceptron | AnyArray | Callable | None = None,
     teachers: str = "single",
-    weights: Perceptron | Array | Callable | SteadyState | LearningCurve | None = None,
+    weights: Perceptron | AnyArray | Callable | SteadyState | LearningCurve | None = None,
     first_trajectory: int | Int[Array, ""] = 0,
-    test_inputs: Float[Array, "P N"] | None = None,
+    test_inputs: Float[AnyArray, "P N"] | None = None,
     adjoint: AbstractAdjoint = RecursiveCheckpoint(),  # noqa: B008 (an immutable module)
     progress: bool | diffrax.AbstractProgressMeter = False,
     throw: bool = True,

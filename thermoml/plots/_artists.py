@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike
 from ..numerics.statistics import Estimate
 from ._style import COLOURS, MARKERS, new_figure
 
+Panels = Axes | Sequence[Axes] | np.ndarray
+
 BANDS = "bands: mean ± 2 standard errors"
 BARS = "bars: 2 standard errors"
 _Result = TypeVar("_Result")
@@ -72,7 +74,7 @@ def quantity_label(words: str, units: str) -> str:
 
 
 def panels(
-    axes: Axes | Sequence[Axes] | None, count: int, *, width: float = 0.0, height: float = 3.9
+    axes: Panels | None, count: int, *, width: float = 0.0, height: float = 3.9
 ) -> tuple[Figure, list[Axes]]:
     """A figure and `count` axes side by side: new ones, or those given.
 
@@ -93,7 +95,7 @@ def panels(
     return figure, several
 
 
-def legend(places: Sequence[Axes], axes: Axes | Sequence[Axes] | None) -> None:
+def legend(places: Sequence[Axes], axes: Panels | None) -> None:
     """The legend of the labelled artists in the first of a figure's axes.
 
     Args:

@@ -18,7 +18,7 @@ from ..perceptron import (
     SteadyState,
     dissipation_bound,
 )
-from ._artists import BANDS, BARS, by_label, error_bars, legend, panels, quantity_label
+from ._artists import BANDS, BARS, Panels, by_label, error_bars, legend, panels, quantity_label
 from ._style import band, caption, line_style
 
 _TIME = quantity_label("time", TIME_UNIT)
@@ -58,7 +58,7 @@ def learning_curve(
     curves: LearningCurve | Mapping[str, LearningCurve],
     quantity: str | Sequence[str] = "error",
     *,
-    axes: Axes | Sequence[Axes] | None = None,
+    axes: Panels | None = None,
 ) -> Figure:
     """Observables of learning against time, with bands of two standard errors.
 

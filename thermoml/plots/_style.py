@@ -2,7 +2,7 @@
 
 import io
 import os
-from typing import IO, Any
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -23,7 +23,7 @@ class _Figure(Figure):
         self.savefig(buffer, format="png")
         return buffer.getvalue()
 
-    def savefig(self, fname: str | os.PathLike[str] | IO[Any], **options: Any) -> None:
+    def savefig(self, fname: Any, **options: Any) -> None:
         """Write a file, as Matplotlib does; an SVG without a date and with fixed identifiers."""
         suffix = os.path.splitext(fname)[1] if isinstance(fname, str | os.PathLike) else ""
         if options.get("format", suffix.removeprefix(".")) == "svg":

@@ -4,7 +4,7 @@ import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
@@ -201,6 +201,7 @@ def learning(data: Data, settings: RealData, bath_temperature: ArrayLike | Array
     )
 
 
+@runtime_checkable
 class _Teachers(Protocol):
     @property
     def n_examples(self) -> int: ...

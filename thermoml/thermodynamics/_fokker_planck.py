@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, PyTree
 from ..langevin import Baths, Langevin, Time
 from ..numerics.arrays import cast_floats, default_float, is_concrete
 from ..numerics.checks import check_bound, count_saves, count_steps
+from ..numerics.types import AnyArray
 from ._fokker_planck_checks import check_density, check_system
 from ._fokker_planck_solution import FokkerPlanckSolution, Transport
 from ._grid import Axis, Rates, on_grid
@@ -218,7 +219,7 @@ class FokkerPlanck(eqx.Module):
 
     def evolve(
         self,
-        density: Float[Array, "..."],
+        density: Float[AnyArray, "..."],
         *,
         t1: float,
         dt: float,

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Key, PyTree
 from ...numerics.arrays import is_concrete
 from ...numerics.checks import check_count, check_key
 from ...numerics.statistics import Estimate
+from ...numerics.types import AnyArray
 from ...thermodynamics import NormalState, gaussian_entropy
 from ..learning import (
     AbstractLearning,
@@ -205,7 +206,7 @@ class Gaussian(AbstractRoute):
         ValueError: no more states than parameters.
     """
 
-    states: PyTree[Float[Array, "trajectory ..."]]
+    states: PyTree[Float[AnyArray, "trajectory ..."]]
 
     def find(self, system):
         states = several_states(system, self.states)

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from ...ensembles import AbstractAdjoint, Clock, Layout, Saves
+from ...langevin import Time
 from ...numerics.arrays import argument, default_int
 from ...numerics.checks import count_matches
 from ...numerics.sums import CompensatedSum
@@ -23,7 +24,7 @@ from ..problem import LearningProblem
 class Request:
     """The arguments of `learn`, as far as they are the same for all levels, checked."""
 
-    t1: float
+    t1: Time
     key: Key[Array, ""] | None
     n_trajectories: int
     save_every: int | None

@@ -14,6 +14,7 @@ from ...ensembles import DIFFRAX, AbstractAdjoint, Clock, Footprint, Saves
 from ...numerics.arrays import argument, is_concrete
 from ...numerics.checks import check_bound
 from ...numerics.sums import CompensatedSum
+from ...numerics.types import AnyArray
 from .._curve import LearningCurve, PlaneCheckpoint, curve_of
 from ..problem import LearningProblem, check_force
 from ..theory import drive_square, fluctuation_square, plane_moments, stepped_work_rate
@@ -237,7 +238,7 @@ class _MeanStep(AbstractLearningProcess[PlaneStudents, None]):
     """The mean of an Euler-Maruyama step."""
 
     problem: LearningProblem
-    dt: Float[Array, ""]
+    dt: Float[AnyArray, ""]
 
     def students(self, checkpoint: PlaneCheckpoint) -> PlaneStudents:
         return PlaneStudents.at(checkpoint)

@@ -14,6 +14,7 @@ from ...langevin import AbstractSystem
 from ...numerics.arrays import as_parameter, cast_floats, is_concrete
 from ...numerics.checks import check_bound, check_count
 from ...numerics.random import trajectory_streams
+from ...numerics.types import AnyArray
 from ._inputs import AbstractInputs, TrainingSet, as_inputs
 from ._model import Perceptron
 from ._rules import AbstractPowerRule, AbstractRule, CustomRule, RuleWarning
@@ -126,7 +127,7 @@ class PerceptronLearning(AbstractSystem):
     problem: LearningProblem
     teacher: Perceptron
 
-    def __init__(self, problem: LearningProblem, teacher: Perceptron | Array):
+    def __init__(self, problem: LearningProblem, teacher: Perceptron | AnyArray):
         self.problem = problem
         self.teacher = teacher if isinstance(teacher, Perceptron) else Perceptron(teacher)
         if self.teacher.weights.shape != (problem.n_inputs,):
