@@ -1,6 +1,5 @@
 """Settings of all tests (two CPU devices, strict promotion, quick notebooks), shared fixtures."""
 
-import gc
 import os
 from pathlib import Path
 
@@ -66,7 +65,6 @@ def few_executables():
     """Drop the executables of each test module at its end: thousands of them slow a worker."""
     yield
     jax.clear_caches()
-    gc.collect()
 
 
 @pytest.fixture

@@ -254,6 +254,7 @@ BAD_SWEEPS = {
 }
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(("changes", "words"), BAD_SWEEPS.values(), ids=BAD_SWEEPS)
 def test_bad_sweep_is_refused_in_one_line(config, tmp_path, changes, words):
     out = tmp_path / "out"
@@ -362,6 +363,7 @@ def test_run_leaves_everything_and_plot_redraws(config, tmp_path):
     assert json.loads((out / "summary.json").read_text()) != summary
 
 
+@pytest.mark.slow
 def test_same_config_gives_the_same_store(config, tmp_path):
     for name in ("a", "b"):
         assert invoke("run", config(), "--out", tmp_path / name).exit_code == 0
@@ -374,6 +376,7 @@ def test_same_config_gives_the_same_store(config, tmp_path):
     assert files("a") == files("b")
 
 
+@pytest.mark.slow
 def test_diverging_run_says_where_and_keeps_the_good_part(config, tmp_path):
     out = tmp_path / "out"
     rules = [{"name": "alpha_tron", "alpha": 3.0}, "hebbian"]
@@ -417,6 +420,7 @@ def swept(tmp_path_factory):
     return folder / "config.yaml", folder / "out", result
 
 
+@pytest.mark.slow
 def test_sweep_leaves_figures_and_a_summary_with_standard_errors(swept):
     _, out, result = swept
     assert result.stderr == ""
@@ -439,6 +443,7 @@ def test_sweep_leaves_figures_and_a_summary_with_standard_errors(swept):
         assert text in result.stdout
 
 
+@pytest.mark.slow
 def test_resume_of_a_finished_sweep_prints_the_same_table(swept):
     path, out, first = swept
 
@@ -477,6 +482,7 @@ def test_plot_refuses_what_is_no_run(tmp_path):
     refuses(invoke("plot", tmp_path), "cannot be read")
 
 
+@pytest.mark.slow
 def test_coarse_step_is_warned_about(config, tmp_path):
     path = config(n_inputs=100, dt=0.1, save_every=1, rules=["hebbian"])
     result = invoke("run", path, "--out", tmp_path / "out")
@@ -484,6 +490,7 @@ def test_coarse_step_is_warned_about(config, tmp_path):
     assert "scale_separation" in result.stderr
 
 
+@pytest.mark.slow
 def test_training_set_and_gaussian_inputs_run(config, tmp_path):
     inputs = {"kind": "training_set", "examples": 20, "test_examples": 30}
     result = invoke("run", config(inputs=inputs), "--out", tmp_path / "set")
@@ -495,6 +502,7 @@ def test_training_set_and_gaussian_inputs_run(config, tmp_path):
     assert invoke("run", path, "--out", tmp_path / "gaussian").exit_code == 0
 
 
+@pytest.mark.slow
 def test_one_trajectory_claims_no_error(config, tmp_path):
     path = config(n_trajectories=1, rules=["hebbian"])
     result = invoke("run", path, "--out", tmp_path / "out")

@@ -8,6 +8,8 @@ import pytest
 
 import thermoml as tml
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 FEATURES = RNG.normal(size=(12, 2))
 NETWORK = eqx.nn.MLP(2, "scalar", 3, 1, jnp.tanh, key=jax.random.key(0))

@@ -193,6 +193,7 @@ def test_bad_input_is_reported_in_one_line(options, message):
     assert message in ran.stderr
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_file_of_another_kind_is_refused(tmp_path):
     (tmp_path / "other.json").write_text("[1, 2]")
     ran = CliRunner().invoke(app, ["bench", "--against", str(tmp_path / "other.json")])

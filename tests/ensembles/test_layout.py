@@ -94,6 +94,7 @@ def test_trajectories_are_the_same_in_every_layout(whole, layout):
     assert parts.heat.shape == (M, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [tml.Microscopic(0.02), tml.Reduced(0.02)], ids=["all", "plane"])
 def test_students_are_the_same_in_every_layout_bit_for_bit(level):
     problem = tml.LearningProblem(tml.AlphaTron(0.5), learning_rate=1.0, n_inputs=20, batch=5)
@@ -134,6 +135,7 @@ def test_progress_goes_on_from_chunk_to_chunk():
     np.testing.assert_allclose(sorted(meter.heard), np.arange(1, 9) / 8, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_chunks_have_derivatives():
     """By reverse mode, through 12 chunks."""
 

@@ -85,6 +85,7 @@ def test_baths_at_one_time_are_like_the_state(dtype):
     assert (float(whole.temperature.a), float(whole.temperature.b)) == (2, 3)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_baths_in_one_value_are_the_temperature_and_mobility_of_the_system(key):
     temperature, mobility = {"a": 2.0, "b": tml.Ramp(1.0, 2.0)}, 0.7
     one = tml.Langevin(free, temperature=temperature, mobility=mobility)

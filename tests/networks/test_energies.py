@@ -139,6 +139,7 @@ WRONG = [
 ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(("energy", "outputs", "targets", "error", "words"), WRONG)
 def test_what_does_not_belong_together_is_refused(energy, outputs, targets, error, words):
     with pytest.raises(error, match=words):

@@ -377,6 +377,7 @@ def test_a_pattern_fits_the_one_leaf_of_a_linear_model():
     assert plain[1] == 0
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("start", "error", "words"),
     [

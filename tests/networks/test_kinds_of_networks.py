@@ -255,6 +255,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(("build", "error", "message"), REFUSED.values(), ids=REFUSED)
 def test_networks_that_do_not_fit_are_refused(x64, build, error, message):
     with pytest.raises(error, match=message):

@@ -192,6 +192,7 @@ def test_bad_input_is_named(x64, system, ran, change, message):
         tml.networks.layer_ledger(system, run, **change)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_thermometers_are_for_learning_systems():
     with pytest.raises(TypeError, match="learning system"):
         tml.Thermometer(tml.Langevin(lambda x, _: x**2), key=KEY)  # pyright: ignore

@@ -77,6 +77,7 @@ def test_heats_of_layers_add_up_to_that_of_all(x64, trained):
     assert error < 0.1 * heats
 
 
+@pytest.mark.slow
 def test_a_run_begins_in_a_type_1_state(x64, trained):
     _, start, system = trained
     zero = jax.tree.map(lambda s: jnp.zeros(s.shape), system.like)

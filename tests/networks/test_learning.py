@@ -247,6 +247,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("case", REFUSED)
 def test_refusals_say_what_is_wrong(case):
     call, kind, message = REFUSED[case]

@@ -54,6 +54,7 @@ def test_layers_follow_the_module_tree(module, names):
     close(sum(float(x) for x in by_module.totals(state).values()), total, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_layers_by_patterns_and_functions():
     system = mlp()
     by = {"readout": "layers_1_*", "rest": ["*weight", "*bias"]}
@@ -210,6 +211,7 @@ def test_gradient_noise_by_enumeration_of_batches(x64, replacement):
         close(noise[name].standard_error, np.std(values, ddof=1) / 3**0.5, rtol=1e-10)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("change", "message"),
     [

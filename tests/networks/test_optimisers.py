@@ -41,6 +41,7 @@ def test_full_batches_are_a_power_of_a_matrix(x64):
     close(run.final_state[0], theta, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimiser", [optax.adam(0.01), optax.sgd(0.05, momentum=0.9)])
 def test_any_optimiser_of_optax(x64, optimiser):
     system = mlp(batch=5)

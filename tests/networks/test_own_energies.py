@@ -202,6 +202,7 @@ def test_linear_temperatures_are_the_same(x64, systems):
     assert differ(own, shipped, "temperature") < 4
 
 
+@pytest.mark.slow
 def test_dynamics_are_the_same(x64):
     """Everything that follows trajectories, with the same noise."""
     numbers = []
@@ -242,6 +243,7 @@ def test_exact_paths_are_for_harmonic_models_alone(x64):
         tml.networks.training_path(linear(Squares(), VALUES), tml.TypeI(start()), [0.0, 1.0])
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_limits_of_expectations_are_quadratures(dtype):
     """Exact at any variance; the shipped limits leave out O(v²)."""
     limit = functools.partial(tml.networks.asymptotic_energy, width="narrow")
@@ -392,6 +394,7 @@ def test_the_spread_of_a_softmax_leaves_out_one_example_at_a_time(x64):
     close(moved.entropy_drop_spread, expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_spread_that_is_not_known_withholds_nothing_and_claims_nothing(x64):
     """Kinks have no curvature; a network's entropy has no jackknife."""
     route = tml.networks.Importance(2_000, key=KEY(1))

@@ -81,6 +81,7 @@ def test_all_routes_lead_to_the_same_trained_state(x64, routes, one, name):
     assert np.hypot(*errors) < {"entropy": 0.2, "free_energy": 5e-4, "energy": 5e-4}[name]
 
 
+@pytest.mark.slow
 def test_lanczos_finds_the_determinant_within_its_error(x64, routes):
     dense, lanczos = routes["dense"], routes["lanczos"]
     assert 0 < lanczos.entropy_error < 0.1
@@ -251,6 +252,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("case", REFUSED)
 def test_refusals_say_what_is_wrong(x64, case):
     call, message = REFUSED[case]

@@ -72,6 +72,7 @@ def test_potential_of_the_optimal_rule_is_its_integral():
         np.testing.assert_allclose(rule.potential(jnp.asarray(s)), expected, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_no_rule_beats_the_bound():
     """Hebbian is the α-tron with α = 0, and the Perceptron the linear one."""
     rates = jnp.asarray([0.1, 0.5, 1.0, 2.0])

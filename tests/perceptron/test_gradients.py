@@ -119,6 +119,7 @@ def test_samples_are_what_the_means_are_made_of():
     np.testing.assert_allclose(their_slopes[:3], slopes[5:], rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_bad_arguments():
     with pytest.raises(ValueError, match="method must be one of auto, pathwise"):
         tml.LearningObjective(build, tml.Reduced(0.01), t1=1.0, method="best")

@@ -148,6 +148,7 @@ def alone(curve):
     return dataclasses.replace(curve, initial=initial, checkpoint=None, **parts)
 
 
+@pytest.mark.slow
 def test_one_trajectory_has_no_error(ensembles):
     curve = alone(ensembles[0][0])
     bound = tml.information_bound(problem_of(tml.Hebbian()), curve)

@@ -34,6 +34,7 @@ def ensembles(request):
     ]
 
 
+@pytest.mark.slow
 def test_trajectories_do_not_depend_on_their_number(ensembles):
     for a in ensembles[:-1]:
         b = ensembles[-1]
@@ -155,6 +156,7 @@ def test_run_away_inside_jit_is_nan(quiet_cubic):
     assert inside.diverged_step == silent.diverged_step
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
@@ -179,6 +181,7 @@ def test_impossible_problem_is_refused(changes, error, message):
         problem_of(**changes)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [

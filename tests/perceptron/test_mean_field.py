@@ -246,6 +246,7 @@ def test_a_continued_run_by_steps_is_one_long_run_bit_for_bit(alpha_tron):
     assert second.checkpoint.step == whole.checkpoint.step == 40
 
 
+@pytest.mark.slow
 def test_it_goes_on_from_all_the_weights():
     """From where they are, with their ledger; at the times of `Microscopic`."""
     level, options = tml.Microscopic(DT), {"key": jax.random.key(2), "n_trajectories": 5}
@@ -271,6 +272,7 @@ def test_trajectories_are_repeated(level):
     assert (curve.heat == curve.heat[:1]).all()
 
 
+@pytest.mark.slow
 def test_the_end_need_not_be_a_whole_number_of_steps(x64):
     """Where only the end is saved; and a run goes on from there as if it had not stopped."""
     first = run(t1=0.123456789)
@@ -393,6 +395,7 @@ def test_values_do_not_retrace(level):
     assert 0 < seen[0] == seen[-1]
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("changes", "options", "message"),
     [

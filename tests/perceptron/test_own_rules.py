@@ -106,6 +106,7 @@ def test_simulated_learning(name):
     agree(curves[1], curves[0], 1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("finite_step", [False, True])
 def test_mean_field_and_information_bound(x64, own, finite_step):
     level = tml.MeanField(0.05, finite_step=finite_step)
@@ -165,6 +166,7 @@ def test_gradients(x64, method):
     agree(mine, gradient(tml.AlphaTron), 1e-6)
 
 
+@pytest.mark.slow
 def test_tuning(x64):
     def best(rule):
         def cost(alpha):
@@ -240,6 +242,7 @@ def test_a_potential_by_quadrature(x64):
     agree(*states, 1e-8)
 
 
+@pytest.mark.slow
 def test_many_rules_at_once(x64):
     """By vmap, and as derivatives in the parameter."""
 

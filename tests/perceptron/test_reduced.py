@@ -366,6 +366,7 @@ def test_cold_perceptrons_run():
     assert jnp.isnan(curve.entropy_production).all()
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [

@@ -478,6 +478,7 @@ def test_no_steady_state_is_refused(name, point, more, exact, reason):
         tml.steady_state(problem(RULES[name](), point, **more), exact=exact)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_something_else_than_a_problem_is_refused():
     with pytest.raises(TypeError, match="problem must be a LearningProblem"):
         tml.steady_state(tml.Hebbian())

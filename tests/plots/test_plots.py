@@ -126,6 +126,7 @@ def test_axes_that_do_not_fit(curves):
         plots.learning_curve(curves, axes=figure)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("draw", "kind"),
     [
@@ -317,6 +318,7 @@ def test_work_of_solutions(solution):
             plots.work_distribution(wrong)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_protocols():
     jumps = tml.PiecewiseLinear.between(0.0, jnp.asarray([0.5, 2.0]), 3.0, t1=2.0)
     controls = {
@@ -464,6 +466,7 @@ def report():
     return tml.networks.measure_engines(network, jax.random.normal(KEY, (10, 3)))
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_chains_with_measured_engines(report):
     chain = tml.engine_chain(jnp.tanh, depth=2, weight_variance=1.5)
     figure = plots.engine_chain({"a": chain, "b": chain}, measured={"b": report})

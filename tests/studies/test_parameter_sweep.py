@@ -103,6 +103,7 @@ def test_a_point_is_checked_with_its_own_step():
         study(dt=None, t1=0.035, saves=5, grid={"alpha": [0.0], "dt": [0.007, 0.01]})
 
 
+@pytest.mark.slow
 def test_hebbian_points_end_at_the_exact_limit(tmp_path):
     of = study(
         rule="hebbian",
@@ -122,6 +123,7 @@ def test_hebbian_points_end_at_the_exact_limit(tmp_path):
         assert abs(entry.error - limit) < 4 * entry.error_standard_error + 0.003
 
 
+@pytest.mark.slow
 def test_numbers_do_not_depend_on_how_the_grid_is_cut(tmp_path):
     """One unit of both points, and two blocks of trajectories at each point."""
     results = {}

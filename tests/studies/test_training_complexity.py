@@ -70,6 +70,7 @@ def test_temperature_so_far_is_a_ratio_of_means(ran):
     assert path["heat"][2, 3] == pytest.approx(heats[1, 2, 0] - heats[1, 2, 4])
 
 
+@pytest.mark.slow
 def test_two_classes_by_quadrature():
     """Heat and entropy drop of one data set of one feature, exactly."""
     overrides = ["n_features=1", "n_classes=[2]", "precision=float64", "n_samples=20000"]

@@ -39,6 +39,7 @@ def test_the_potential_of_one_and_of_several_data_sets(x64):
     close(two(jnp.asarray(theta), jnp.array([0.5, 2.0])), exact, rtol=1e-12)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
@@ -125,6 +126,7 @@ def test_rounds_of_the_network_obey_both_laws(ran):
     assert "no engine" in study.table(summary)
 
 
+@pytest.mark.slow
 def test_networks_go_round_in_a_cycle_of_the_users_own(x64):
     network = eqx.nn.MLP(2, "scalar", 2, 1, jnp.tanh, key=jax.random.key(0))
     systems = [

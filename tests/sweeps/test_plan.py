@@ -151,6 +151,7 @@ def test_texts_that_are_no_size(given):
         parse_size(given)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("given", [0, 0.5, -3, float("nan"), float("inf"), None, True, [1]])
 def test_numbers_that_are_no_size(given):
     with pytest.raises(ValueError, match="memory must be a size such as 500MB or 2GiB, got"):

@@ -645,6 +645,7 @@ def test_other_errors_of_the_function_are_its_own(go, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("options", "error", "told"),
     [

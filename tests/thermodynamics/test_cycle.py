@@ -86,6 +86,7 @@ def test_slow_strokes_approach_the_quasi_static_engine(x64):
     np.testing.assert_allclose(extrapolated, 0, atol=2e-4)
 
 
+@pytest.mark.slow
 def test_the_second_law_bounds_the_efficiency(fast):
     assert float(fast.work) < 0
     assert 0 < float(fast.efficiency) < float(fast.carnot) == 1 - COLD / HOT
@@ -112,6 +113,7 @@ def test_the_diagram_of_entropy_bounds_the_heat(fast):
     assert (baths * change + np.asarray(fast.heat_by_stroke) > 0).all()
 
 
+@pytest.mark.slow
 def test_too_fast_an_engine_gains_nothing(x64):
     found = stirling(0.05, 0.05).moment_equations(points=2)
     assert float(found.work) > 0

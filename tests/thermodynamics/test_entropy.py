@@ -267,6 +267,7 @@ def test_distances_to_neighbours_one_pair_at_a_time(dtype, size, neighbours):
     assert found.entropy.dtype == dtype
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", KNOWN)
 def test_neighbours_find_known_entropies_in_one_dimension(x64, law):
     away, error, _ = repeated(law, 400, 1)
@@ -382,6 +383,7 @@ def test_estimated_densities_agree_with_the_known_one(x64, relaxation):
 SQUARE, TWELVE = np.eye(4)[:, :2], np.arange(24.0).reshape(12, 2) ** 2
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -480,6 +482,7 @@ def test_states_may_be_named_by_their_observable(x64, relaxation):
         tml.entropy_production(relaxation)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_states_are_those_of_the_saves(x64, relaxation):
     x = relaxation.observables["x"]
     for states in (x[:, 1:], x[:7], {"x": x, "y": x[:, -1]}):

@@ -78,6 +78,7 @@ def test_jackknife_by_leaving_out(x64):
     np.testing.assert_allclose(found.standard_error, error, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_a_driven_ring_obeys_both():
     """Constant force on a flat ring: entropy production f x/T, in float32 from the ledger."""
     force, bath, t1 = 0.7, 0.5, 2.0

@@ -41,6 +41,7 @@ def evolved(system, mean, variance):
     return [evolve(system, tml.NormalState(mean, variance), cells) for cells in (96, 192)]
 
 
+@pytest.mark.slow
 def test_relaxation_in_a_trap_is_that_of_a_normal_distribution(assert_second_order):
     k, bath, mean, variance = 1.5, 0.7, 0.8, 0.3
     solutions = evolved(trapped([k] * 4), mean, variance)

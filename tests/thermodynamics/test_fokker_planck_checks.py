@@ -73,6 +73,7 @@ def test_equations_that_will_not_do_are_refused(x64, options, message):
         equation(**options)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_other_systems_are_refused():
     with pytest.raises(TypeError, match="^system must be a Langevin, got 3"):
         tml.FokkerPlanck(3, natural())
@@ -111,6 +112,7 @@ def test_a_current_for_ever_needs_a_ring(x64, still):
         still.transport()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("potential", "axis", "bath", "steepest"),
     [

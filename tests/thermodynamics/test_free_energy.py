@@ -72,6 +72,7 @@ def test_too_much_dissipation_is_noticed(gaussian_work):
         tml.bennett(forward + 40, reverse + 40, T)
 
 
+@pytest.mark.slow
 def test_a_stiffened_trap():
     """From the simulation: ΔF = (T/2) ln 4, in both directions."""
 

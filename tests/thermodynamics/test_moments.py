@@ -246,6 +246,7 @@ def test_what_has_no_such_moments_is_refused(options, message):
         moments(tml.Langevin(**system), 0.0, 1.0, **options)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_types_that_do_not_fit_are_named():
     with pytest.raises(TypeError, match="^system must be a Langevin, got 3"):
         moments(3, 0.0, 1.0)

@@ -2,8 +2,8 @@
 
 import math
 import numbers
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, SupportsIndex
 
 import equinox as eqx
 import jax
@@ -105,7 +105,7 @@ class Grid:
             for name, entry in axis.items()
         }
 
-    def label(self, index: Sequence[int]) -> str:
+    def label(self, index: Iterable[SupportsIndex]) -> str:
         """The point in words: `alpha = 0.5, n_inputs = 100`."""
         return ", ".join(
             f"{name} = {list(entry)[i]}"

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from typing import SupportsIndex
 
 import numpy as np
 
@@ -87,7 +88,7 @@ class Plan:
         count = min(self.trajectories, self.n_trajectories - first)
         return Unit(number, region, tuple(points), block, first, count)
 
-    def unit_at(self, point: Sequence[int]) -> Unit:
+    def unit_at(self, point: Sequence[SupportsIndex]) -> Unit:
         """The unit of a point's first trajectories."""
         part = tuple(int(i) // k for i, k in zip(point, self.points, strict=True))
         place = int(np.ravel_multi_index(part, self._parts)) if part else 0
@@ -150,7 +151,7 @@ def _fill(groups: np.ndarray, capacity: int) -> tuple[int, ...]:
     return tuple(points)
 
 
-def parse_size(memory: int | str) -> int:
+def parse_size(memory: float | str) -> int:
     """Bytes of `500MB`, `2 GB`, `1.5GiB` or a plain number.
 
     Raises:

@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, SupportsIndex
 
 import diffrax
 import equinox as eqx
@@ -189,7 +189,7 @@ class UnitRunner:
 
         return many
 
-    def memory(self, plan: Plan, point: Sequence[int]) -> int:
+    def memory(self, plan: Plan, point: Sequence[SupportsIndex]) -> int:
         """Bytes on all local devices that a unit of the plan's size needs, as compiled."""
         compiled = self._compile(plan.unit_at(point), plan)
         analysis = compiled.memory_analysis()

@@ -12,6 +12,7 @@ from ..numerics.arrays import is_concrete
 from ..numerics.checks import check_count
 from ..numerics.results import AbstractResult
 from ..numerics.statistics import Estimate
+from ..numerics.types import AnyArray
 from ._entropy import LOG_2PI
 from ._samples import check_batch
 
@@ -34,7 +35,7 @@ class Entropy(AbstractResult):
         return "Entropy in nats", {"entropy": entropy, "bias": self.bias}
 
 
-def gaussian_entropy(samples: PyTree[Float[Array, "sample ..."]]) -> Entropy:
+def gaussian_entropy(samples: PyTree[Float[AnyArray, "sample ..."]]) -> Entropy:
     r"""Entropy of a normal distribution from samples, without bias.
 
     $$\hat S = \tfrac12\ln\det(2\pi e\,\hat\Sigma) - \tfrac12\Big[\sum_{i=1}^d
@@ -84,7 +85,7 @@ def gaussian_entropy(samples: PyTree[Float[Array, "sample ..."]]) -> Entropy:
     return Entropy(entropy, jnp.sqrt(jnp.sum(polygamma(1, degrees))) / 2, bias)
 
 
-def knn_entropy(samples: PyTree[Float[Array, "sample ..."]], *, neighbours: int = 4) -> Entropy:
+def knn_entropy(samples: PyTree[Float[AnyArray, "sample ..."]], *, neighbours: int = 4) -> Entropy:
     r"""Entropy of any smooth distribution from distances to nearest neighbours.
 
     $$\hat S = \frac dn\sum_{i=1}^n\ln r_{i,k} + \ln V_d + \psi(n) - \psi(k)$$

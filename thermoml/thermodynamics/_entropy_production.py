@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from ..langevin import Solution
+from ..numerics.types import AnyArray
 from ._entropy import LOG_2PI
 from ._entropy_estimates import gaussian_entropy, neighbour_surprise
 from ._samples import check_batch
@@ -16,7 +17,7 @@ Density = Literal["normal", "neighbours"]
 
 
 def system_entropy(
-    states: PyTree[Float[Array, "trajectory ..."]],
+    states: PyTree[Float[AnyArray, "trajectory ..."]],
     density: Density | Callable[[Any], Float[Array, ""]] = "normal",
 ) -> Float[Array, " trajectory"]:
     r"""Entropy of the system along each trajectory, $s(t) = -\ln p(x_t, t)$, in nats.
@@ -53,7 +54,7 @@ def system_entropy(
 
 def entropy_production(
     solution: Solution,
-    states: str | PyTree[Float[Array, "trajectory save ..."]] = "state",
+    states: str | PyTree[Float[AnyArray, "trajectory save ..."]] = "state",
     density: Density | Callable[[Any, Float[Array, ""]], Float[Array, ""]] = "normal",
 ) -> Float[Array, "trajectory save"]:
     r"""Total entropy production along each trajectory since save 0, in nats.

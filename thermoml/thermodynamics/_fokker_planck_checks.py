@@ -134,7 +134,7 @@ def _check_natural(axis: Axis, i: int, weight: np.ndarray) -> None:
         raise _too_short(i, end, row)
 
 
-def _too_short(i: int, end: float, row: np.ndarray) -> ValueError:
+def _too_short(i: int, end: float, row: np.ndarray | np.floating) -> ValueError:
     return ValueError(
         f"natural axis {i} is too short: at its end {end:g} the density is still "
         f"{row.max():.2g} of the largest; move it out"

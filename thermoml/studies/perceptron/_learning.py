@@ -168,7 +168,7 @@ class Perceptrons(Ensemble):
     temperature: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     t1: float = Field(default=20.0, gt=0, allow_inf_nan=False)
 
-    def steps(self, dt: float) -> int:
+    def steps(self, dt: Any) -> int:
         """Steps of a run."""
         return count_steps(0.0, self.t1, dt, self.precision)
 
