@@ -118,6 +118,7 @@ def test_axes_of_a_subfigure_belong_to_the_whole_figure(curves):
     assert plots.learning_curve(curves, axes=ax) is figure
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_axes_that_do_not_fit(curves):
     figure, axes = plt.subplots(1, 3)
     with pytest.raises(ValueError, match="axes must be 1 for this figure, got 3"):

@@ -35,6 +35,7 @@ def equation(potential=bowl, axes=None, state=None, **options):
     return tml.FokkerPlanck(tml.Langevin(potential, **options), axes, state=state)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("options", "message"),
     [

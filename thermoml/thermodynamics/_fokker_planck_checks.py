@@ -109,7 +109,7 @@ def _check_periodic(system: GridSystem, i: int) -> None:
             )
 
 
-def _with_axis_at(system: GridSystem, i: int, place: float) -> list[Float[Array, " point"]]:
+def _with_axis_at(system: GridSystem, i: int, place: float) -> list[Float[Array, "_"]]:
     """Coordinates of the centres, but of one place on axis i."""
     return [
         jnp.asarray([place], default_float()) if j == i else axis.centres

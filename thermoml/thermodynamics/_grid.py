@@ -67,7 +67,7 @@ class Axis(eqx.Module):
 
 
 def on_grid(
-    function: Callable[[Float[Array, " axis"]], Any], coordinates: Sequence[Float[Array, " point"]]
+    function: Callable[[Float[Array, " axis"]], Any], coordinates: Sequence[Float[Array, "_"]]
 ) -> Any:
     """A function of one point, evaluated at all points of a grid with these coordinates.
 

@@ -27,7 +27,7 @@ class GridSystem(eqx.Module):
     baths: Baths
 
     @property
-    def centres(self) -> list[Float[Array, " cell"]]:
+    def centres(self) -> list[Float[Array, "_"]]:
         """Coordinates of the centres along each axis."""
         return [axis.centres for axis in self.axes]
 
