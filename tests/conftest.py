@@ -38,11 +38,11 @@ QUICK_TO_COMPILE = [
 def pytest_configure(config):
     """Settings that depend on the command line.
 
-    Most of the quick tests' time is compilation, so XLA optimises nothing for them; the slow tests
-    run what users run. Workers of xdist do not read addopts, so jaxtyping's hook is installed here
-    for them.
+    Most of the time is compilation, so XLA optimises nothing, except for the tests marked
+    `optimised`. Workers of xdist do not read addopts, so jaxtyping's hook is installed here for
+    them.
     """
-    if config.option.markexpr == "not slow":
+    if config.option.markexpr != "optimised":
         os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *QUICK_TO_COMPILE])
     option = "--jaxtyping-packages"
     passed = any(str(argument).startswith(option) for argument in config.invocation_params.args)

@@ -12,7 +12,7 @@ from thermoml.studies import load_study
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
+@pytest.mark.optimised
 def test_python_blocks_run(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     # JAX's default promotion rules, as in a user's session.

@@ -94,7 +94,7 @@ def test_trajectories_are_the_same_in_every_layout(whole, layout):
     assert parts.heat.shape == (M, 5)
 
 
-@pytest.mark.slow
+@pytest.mark.optimised
 @pytest.mark.parametrize("level", [tml.Microscopic(0.02), tml.Reduced(0.02)], ids=["all", "plane"])
 def test_students_are_the_same_in_every_layout_bit_for_bit(level):
     problem = tml.LearningProblem(tml.AlphaTron(0.5), learning_rate=1.0, n_inputs=20, batch=5)

@@ -85,7 +85,7 @@ def test_the_terms_of_an_ordered_sum_may_be_a_pytree():
     np.testing.assert_allclose(total["n"][1], b.sum(axis=0), atol=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.optimised
 @pytest.mark.parametrize("rows", [7, 100])
 def test_columns_of_an_ordered_sum_have_the_same_bits_however_many_there_are(rows):
     """jnp.sum and einsum do not promise it, and with 100 rows they break it on CPUs.

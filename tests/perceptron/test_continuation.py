@@ -62,6 +62,7 @@ def parts(request):
     return problem, run(problem, t1=1.0), first, go_on(first, problem)
 
 
+@pytest.mark.optimised
 def test_a_continued_run_is_one_long_run_bit_for_bit(parts):
     problem, whole, first, second = parts
     assert_joined(whole, first, second)

@@ -119,7 +119,7 @@ def test_generators_kernels_and_dtypes_have_one_law(request, name, n_inputs, bat
         assert abs(squares[0].mean() - squares[1].mean()) < 4.5 * error
 
 
-@pytest.mark.slow
+@pytest.mark.optimised
 def test_packed_inputs_need_less_than_a_tenth_of_the_memory():
     """A compiled run of 128 trajectories at N = 1000, B = 30, relative to a plain program."""
     work = Workload(n_trajectories=128, n_inputs=1000, batch=30, steps=20)
