@@ -17,6 +17,7 @@ import typer
 
 from .config import ConfigError
 from .langevin import SimulationDiverged
+from .numerics.cores import usable_cores
 from .numerics.tables import table_text
 from .sweeps import ClusterError, SchedulerLost, Store, StoreError, connected, local_workers
 
@@ -166,7 +167,7 @@ def info() -> None:
         typer.echo(f"device      {device.id}: {device.device_kind}")
     from .studies import descriptions
 
-    rows = [[", ".join(names), line] for names, line in descriptions()]
+    rows = [[", ".join(names) or "(no config)", line] for names, line in descriptions()]
     typer.echo(f"\n{table_text([['config', 'study'], *rows])}")
 
 
@@ -221,7 +222,7 @@ def main() -> None:
     """The entry point of the `thermoml` command."""
     # One CPU device per core, which trajectories are shared over; only before JAX's first use.
     if "JAX_NUM_CPU_DEVICES" not in os.environ:
-        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+        jax.config.update("jax_num_cpu_devices", len(usable_cores()))
     try:
         app()
     except SystemExit as done:

@@ -311,7 +311,7 @@ def _read_all(file: Any, leaves: list[_Leaf], path: Any) -> list[Any]:
 
 
 def load(path: str | os.PathLike[str], *, like: Any = None) -> Any:
-    """What `save` has put into a file.
+    """The value in a file that `save` wrote.
 
     Args:
         path: the file.

@@ -66,7 +66,7 @@ def test_likelihood_ratio():
 
     def small(p):
         rule = tml.AlphaTron(p[0])
-        return tml.LearningProblem(rule, learning_rate=p[1], n_inputs=5, batch=4)
+        return tml.LearningProblem(rule, learning_rate=p[1], n_inputs=np.int64(5), batch=4)
 
     def found(method):
         level = tml.Microscopic(0.05)

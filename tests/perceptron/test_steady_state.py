@@ -457,6 +457,19 @@ RULES["alpha 1.5"] = lambda: tml.AlphaTron(1.5)
 RULES["cubic"] = lambda: tml.perceptron.CustomRule(lambda s: s**3)
 RULES["nan"] = lambda: tml.perceptron.CustomRule(lambda s: s * jnp.nan)
 SET = {"batch": 2, "inputs": tml.TrainingSet(np.ones((4, 3), np.float32))}
+
+
+class Skewed(tml.perceptron.AbstractInputs):
+    """Inputs of a user's own, whose averages the theory does not know."""
+
+    def draw(self, draws, *, batch, n_inputs, dtype):
+        raise NotImplementedError
+
+    def footprint(self, batch, n_inputs):
+        return batch * n_inputs
+
+
+OWN = {"inputs": Skewed()}
 REFUSALS = [
     ("alpha 1", (1, 1, 1), {}, False, "F.s. must grow more slowly than .* got α-tron, α = 1$"),
     ("alpha 1.5", (0.1, 1, 1), {}, False, "no steady state: the weights run away.* α = 1.5$"),
@@ -465,7 +478,8 @@ REFUSALS = [
     ("nan", (1, 1, 1), {}, False, "rule must be finite"),
     ("hebbian", (1, 0, 1), {}, False, "stiffness must be finite and > 0, got 0"),
     ("hebbian", (1, 1, 0), {}, False, "temperature must be finite and > 0, got 0"),
-    ("hebbian", (1, 1, 1), SET, False, "inputs must be binary or gaussian"),
+    ("hebbian", (1, 1, 1), SET, False, "inputs must be binary or gaussian .* as TrainingSet"),
+    ("hebbian", (1, 1, 1), OWN, False, "inputs must be binary or gaussian .* as Skewed.*Micro"),
     ("hebbian", (1, 1, 1), {}, True, "n_inputs must be given .* for the exact"),
     ("hebbian", (1, 1, 1), {"n_inputs": 1}, True, "n_inputs must be at least 2, got 1"),
 ]

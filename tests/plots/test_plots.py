@@ -189,7 +189,14 @@ def test_rules_are_drawn_at_their_values():
     assert (s[0], s[-1]) == (-1, 3)
     np.testing.assert_allclose(force, s**2, rtol=1e-5, atol=1e-6)
     assert (list(line(ax, "Hebbian"))[1] == 1).all()
-    assert len(plots.rules(tml.AdaTron()).axes[0].get_lines()) == 2
+    ax = plots.rules(tml.AlphaTron(0.5)).axes[0]
+    assert ax.get_lines()[0].get_label() == tml.AlphaTron(0.5).label
+
+
+def test_a_rule_of_single_numbers_is_drawn():
+    network = eqx.nn.MLP("scalar", "scalar", 3, 1, key=jax.random.key(0))
+    s, force = line(plots.rules({"network": tml.perceptron.CustomRule(network)}).axes[0], "network")
+    np.testing.assert_allclose(force, jax.vmap(network)(jnp.asarray(s)), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("quantity", ["error", "heat", "scale_separation"])

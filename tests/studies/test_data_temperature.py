@@ -203,7 +203,7 @@ def test_synthetic_mistakes(changes, words):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"data": [{"name": "iris"}]}, "data.0.name must be one of its choices"),
+        ({"data": [{"name": "iris"}]}, "data.0.name must be one of the allowed values"),
         ({"data": [{"name": "digits"}]}, "digits needs prior_stiffness > 0"),
         ({"data": [{"name": "diabetes", "classes": 2}]}, "classes do not belong to diabetes"),
         ({"data": [{"name": "diabetes", "components": 11}]}, "components must be at most 10"),

@@ -40,7 +40,7 @@ def first_mistake(error: ValidationError, schema: type[BaseModel]) -> str:
     if kind == "literal_error":
         expected = mistake.get("ctx", {})["expected"].replace(" or ", ",")
         choices = [choice.strip("' ") for choice in expected.split(",")]
-        return f"{field} must be one of its choices, got {value!r}{nearest(value, choices)}"
+        return f"{field} must be one of the allowed values, got {value!r}{nearest(value, choices)}"
     message = mistake["msg"].removeprefix("Value error, ")
     if kind == "value_error":
         return f"{field}: {message}" if field else message

@@ -2,7 +2,6 @@
 
 from ..numerics.public import publish as _publish
 from ._adjoints import (
-    DIFFRAX as DIFFRAX,
     AbstractAdjoint as AbstractAdjoint,
     Direct as Direct,
     ForwardMode as ForwardMode,

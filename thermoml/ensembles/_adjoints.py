@@ -26,6 +26,11 @@ class AbstractAdjoint(eqx.Module):
     def block(self, function: Callable) -> Callable:
         """`function`, which runs from one save to the next, as reverse mode should see it."""
 
+    @property
+    @abc.abstractmethod
+    def of_diffrax(self) -> diffrax.AbstractAdjoint:
+        """The corresponding adjoint of diffrax, for ordinary differential equations."""
+
 
 def _scan_steps(step: Step, carry: Any, first: Array, count: int) -> Any:
     return lax.scan(lambda c, n: (step(c, first + n), None), carry, jnp.arange(count))[0]
@@ -46,6 +51,10 @@ class Direct(AbstractAdjoint):
 
     def block(self, function):
         return function
+
+    @property
+    def of_diffrax(self):
+        return diffrax.DirectAdjoint()
 
 
 class RecursiveCheckpoint(AbstractAdjoint):
@@ -75,6 +84,10 @@ class RecursiveCheckpoint(AbstractAdjoint):
     def block(self, function):
         return jax.checkpoint(function)
 
+    @property
+    def of_diffrax(self):
+        return diffrax.RecursiveCheckpointAdjoint()
+
 
 class ForwardMode(AbstractAdjoint):
     """For forward-mode derivatives and none: a loop that reverse mode refuses. Constant memory."""
@@ -92,10 +105,6 @@ class ForwardMode(AbstractAdjoint):
     def block(self, function):
         return function
 
-
-# What they are where diffrax integrates an ordinary differential equation
-DIFFRAX: dict[type[AbstractAdjoint], type[diffrax.AbstractAdjoint]] = {
-    RecursiveCheckpoint: diffrax.RecursiveCheckpointAdjoint,
-    Direct: diffrax.DirectAdjoint,
-    ForwardMode: diffrax.ForwardMode,
-}
+    @property
+    def of_diffrax(self):
+        return diffrax.ForwardMode()

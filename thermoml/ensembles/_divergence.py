@@ -9,12 +9,7 @@ from jaxtyping import Array, Bool, Int, PyTree
 
 
 class SimulationDiverged(RuntimeError):
-    """A trajectory turned non-finite. `solution` holds the run, NaN from the failure on.
-
-    A study puts what it makes of that solution into `good_part`.
-    """
-
-    good_part: Any = None
+    """A trajectory turned non-finite. `solution` holds the run, NaN from the failure on."""
 
     def __init__(self, message: str, solution: Any):
         super().__init__(message)

@@ -14,10 +14,10 @@ Moving = TypeVar("Moving")  # between two steps
 
 
 class AbstractProcess(eqx.Module, Generic[Walkers, Held, Moving]):
-    """Motion of an ensemble: what `run` does to a chunk of trajectories between two saves.
+    """The dynamics of an ensemble: start, step and record of one chunk of trajectories.
 
-    `run` cuts the ensemble into chunks, shares them over the devices and loops over saves; a
-    process says what a chunk does. All methods see one chunk, whose arrays have the trajectory axis
+    `run` cuts the ensemble into chunks, shares them over the devices and loops over saves. All
+    methods see one chunk, whose arrays have the trajectory axis
     at `trajectory_axis` (0 or -1) during the steps.
 
     Attributes:
@@ -28,7 +28,7 @@ class AbstractProcess(eqx.Module, Generic[Walkers, Held, Moving]):
 
     @abc.abstractmethod
     def footprint(self, walkers: Walkers) -> Footprint:
-        """What limits the number of trajectories side by side; `walkers` is the whole ensemble."""
+        """The limits of the number of trajectories side by side, of the whole ensemble."""
 
     @abc.abstractmethod
     def init(
@@ -38,12 +38,12 @@ class AbstractProcess(eqx.Module, Generic[Walkers, Held, Moving]):
         own: PyTree[Array],
         step: Int[Array, ""],
     ) -> tuple[Held, Moving]:
-        """What stays and what moves, from walkers after `step` steps.
+        """The constant and the moving part of a chunk, after `step` steps.
 
         Args:
             indices: numbers of the trajectories.
             walkers: rows of the ensemble, trajectory axis first.
-            own: rows of what each trajectory brings along and keeps.
+            own: rows of the data that each trajectory keeps, such as its teacher.
             step: number of steps made.
         """
 

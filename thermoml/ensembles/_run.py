@@ -10,6 +10,7 @@ from jax import lax
 from jaxtyping import Array, Int, PyTree
 
 from ..numerics.arrays import cut, joined
+from ..numerics.types import AnyArray
 from ._adjoints import AbstractAdjoint
 from ._clock import Saves
 from ._divergence import blank_after
@@ -36,7 +37,7 @@ class Run(NamedTuple):
 def run(
     process: AbstractProcess,
     walkers: Any,
-    own: PyTree[Array] = None,
+    own: PyTree[AnyArray] = None,
     *,
     step: Int[Array, ""],
     first_trajectory: Int[Array, ""],
@@ -48,9 +49,9 @@ def run(
     """Move an ensemble from save to save, inside jit.
 
     Args:
-        process: what a chunk does.
+        process: the dynamics of a chunk.
         walkers: the ensemble at the start, trajectory axis first.
-        own: what each trajectory brings along and keeps, trajectory axis first.
+        own: data that each trajectory keeps, such as its teacher, trajectory axis first.
         step: number of steps made before.
         first_trajectory: number of the first trajectory.
         saves: saves and the steps between them.
@@ -104,7 +105,7 @@ def run(
 
 
 def _chunk_after_chunk(
-    function: Callable[..., Any], carry: Any, rows: PyTree[Array], division: Division
+    function: Callable[..., Any], carry: Any, rows: PyTree[AnyArray], division: Division
 ) -> tuple[Any, PyTree[Array]]:
     """function(carry, (i, rows of chunk i)) of all chunks, the last filled up with copies."""
     n_trajectories, shares = rows[0].shape[0], division.shares

@@ -116,12 +116,12 @@ def _check_types(
 ) -> None:
     if not isinstance(system, AbstractSystem):
         raise TypeError(f"system must be a Langevin or an AbstractSystem, got {system!r}")
-    for name, value, base in (
-        ("integrator", integrator, AbstractIntegrator),
-        ("adjoint", adjoint, AbstractAdjoint),
+    for name, value, base, example in (
+        ("integrator", integrator, AbstractIntegrator, "Heun()"),
+        ("adjoint", adjoint, AbstractAdjoint, "Direct()"),
     ):
         if not isinstance(value, base):
-            raise TypeError(f"{name} must be an instance such as Heun() or Direct(), got {value!r}")
+            raise TypeError(f"{name} must be an instance such as {example}, got {value!r}")
 
 
 def _continued(checkpoint: Checkpoint, n_trajectories: int, dt: Time) -> tuple[Any, Checkpoint]:
@@ -183,7 +183,7 @@ def simulate(
     throw: bool = True,
     layout: Layout | None = None,
 ) -> Solution:
-    r"""Simulate an ensemble of Langevin trajectories and keep their ledger.
+    r"""An ensemble of Langevin trajectories, simulated with its ledger.
 
     $$dx = \mu F(x, \lambda, \xi)\,dt + \sqrt{2\mu T}\,dW, \qquad
       dU = \delta W - \delta Q$$

@@ -34,7 +34,7 @@ class Start(eqx.Module):
 
 
 def _draws_state(value: Any) -> bool:
-    """Whether it is a function of a key; a module of arrays that acts is a state."""
+    """Whether it is a function of a key; a callable module that holds only arrays is a state."""
     if not callable(value) or hasattr(value, "__self__"):
         return callable(value)
     return not all(eqx.is_array_like(leaf) for leaf in jax.tree.leaves(value))

@@ -78,8 +78,8 @@ def count_steps(t0: Any, t1: Any, dt: Any, dtype: Any) -> int:
     latest = np.asarray(max(abs(t0), abs(t1)), dtype)
     if np.asarray(dt, dtype) == 0 or np.spacing(latest) > dt:
         raise ValueError(
-            f"dt = {dt:g} vanishes beside t = {float(latest):g} in {np.dtype(dtype).name}; "
-            "use a larger dt or float64"
+            f"dt = {dt:g} is lost to rounding when added to t = {float(latest):g} in "
+            f"{np.dtype(dtype).name}; use a larger dt or float64"
         )
     steps = (t1 - t0) / dt
     whole = round(steps)

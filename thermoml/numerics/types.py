@@ -1,4 +1,4 @@
-"""Types of arrays and numbers in signatures, beside those of jaxtyping."""
+"""Types of arrays and numbers in signatures, in addition to those of jaxtyping."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

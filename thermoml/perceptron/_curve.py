@@ -91,7 +91,7 @@ class PlaneCheckpoint(AbstractLearningCheckpoint):
 
 
 class LearningCurve(AbstractResult):
-    r"""Trajectories of learning, `[trajectory, save]`; what is extensive is per weight.
+    r"""Trajectories of learning, `[trajectory, save]`; extensive quantities are per weight.
 
     k_B = 1; heat is positive into the bath, work positive on the weights, both cumulative.
 
@@ -101,15 +101,15 @@ class LearningCurve(AbstractResult):
         transverse: P² = Q - R², kept for itself because the difference cancels.
         error: ε = arctan2(P, R)/π, the generalization error.
         heat, work, energy: per weight; energy is kQ/2 and dU = δW - δQ.
-        information: I/N = ½ ln(Q/P²), what the weights tell about the teacher (N → ∞).
-        system_entropy: ½ ln(Q_t/Q_0), the entropy that the weights have gained, to one who does
-            not know the teacher (N → ∞).
-        environment_entropy: heat/T, what the bath has gained. NaN at T = 0.
+        information: I/N = ½ ln(Q/P²), the information of the weights on the teacher (N → ∞).
+        system_entropy: ½ ln(Q_t/Q_0), the change of the weights' entropy, averaged over teachers
+            (N → ∞).
+        environment_entropy: heat/T, the entropy gained by the bath. NaN at T = 0.
         entropy_production: their sum, in nats per weight.
         efficiency: (I_t - I_0)/entropy_production, at most 1 on average; 0 at the start.
         scale_separation: dt |f|²/(2NT), f the learning force of a step, averaged over the steps
-            since the last save (save 0: up to the first): what the inputs of a step add to
-            the weights' diffusion, relative to the bath. 0 when time scales separate.
+            since the last save (save 0: up to the first): the diffusion caused by the inputs of a
+            step, relative to that of the bath. 0 when time scales separate.
         heat_rate_bias: `(save,)`, the heat per weight and time that a rule with a jump J of F at
             s = 0 loses to the finite step, -(ν̃²N/B) J² √(2T dt/2π)/√(2π⟨Q⟩), leading order in
             √dt; ⟨Q⟩ is the mean over trajectories. 0 without a jump, -inf for α < 0.
@@ -192,7 +192,7 @@ class LearningCurve(AbstractResult):
         return jnp.where(produced == 0, 0, gained / jnp.where(produced == 0, 1, produced))
 
     def at_start(self) -> dict[str, Float[Array, " trajectory"]]:
-        """What `initial` holds, if save 0 is the very start."""
+        """Norm, energy and information at save 0."""
         names = ("norm", "energy", "information")
         return {name: getattr(self, name)[:, 0] for name in names}
 

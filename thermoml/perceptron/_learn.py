@@ -24,7 +24,7 @@ _LARGE_SEPARATION = 0.1
 
 
 class StepSizeWarning(UserWarning):
-    """The step is large for the stiffness: the stationary state is biased."""
+    """The step is large for the stiffness: the steady state is biased."""
 
 
 class ScaleSeparationWarning(UserWarning):
@@ -106,7 +106,7 @@ def learn(
     throw: bool = True,
     layout: Layout | None = None,
 ) -> LearningCurve:
-    r"""Let an ensemble of perceptrons learn from a teacher, and keep the ledger.
+    r"""Learning curves of an ensemble of perceptrons, with their ledger.
 
     $$dw = \Big[-k w + \frac{\nu}{B}\sum_b \sigma_b\,\xi_b\,F(s_b)\Big]dt + \sqrt{2T}\,dW$$
 
@@ -114,7 +114,7 @@ def learn(
 
     Args:
         problem: the `LearningProblem`; its floats are cast to the dtype of the run, which is that
-            of `weights` or `teacher` where one is an array of floats, else JAX's default.
+            of `weights` or `teacher` where one is a JAX array of floats, else JAX's default.
         level: `Microscopic(dt)`, `Reduced(dt)` or `MeanField()`: all give the same observables.
         t1: the end; t1/dt must be a whole number of steps.
         key: `jax.random.key(...)`; `MeanField()` draws nothing and needs none.

@@ -134,9 +134,11 @@ class LearningObjective(AbstractObjective):
             raise ValueError(f"method must be one of {', '.join(METHODS)}, got {self.method!r}")
         check_bound("step", self.step, ">", 0.0)
         if self.method == "likelihood_ratio" and not isinstance(self.level, Microscopic):
-            raise ValueError("method likelihood_ratio needs level=Microscopic(dt)")
+            raise ValueError(
+                f"method likelihood_ratio needs level=Microscopic(dt), got {self.level!r}"
+            )
         if self.method == "jump_corrected" and not isinstance(self.level, Reduced):
-            raise ValueError("method jump_corrected needs level=Reduced(dt)")
+            raise ValueError(f"method jump_corrected needs level=Reduced(dt), got {self.level!r}")
 
     @property
     def stochastic(self) -> bool:

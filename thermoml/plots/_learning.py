@@ -42,12 +42,12 @@ def rules(
     """
     figure, (ax,) = panels(axes, 1)
     stability = jnp.linspace(*between, 401)
-    entries = rules if isinstance(rules, Mapping) else {type(rules).__name__: rules}
+    entries = rules if isinstance(rules, Mapping) else {rules.label: rules}
     for index, (label, rule) in enumerate(entries.items()):
         # Rules that agree on one side of s = 0 are seen one behind the other.
         style: dict[str, Any] = line_style(index)
         style["linewidth"] = 3.4 - 1.8 * index / max(1, len(entries) - 1)
-        ax.plot(stability, rule(stability), label=label, **style)
+        ax.plot(stability, jnp.vectorize(rule)(stability), label=label, **style)
     ax.axvline(0, color="0.7", linewidth=0.8, zorder=0)
     ax.set(xlabel="stability $s$  (wrong | right)", ylabel="force $F(s)$")
     legend([ax], axes)

@@ -151,7 +151,7 @@ def _component(tree: Any, component: int | None) -> np.ndarray:
     columns = np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], axis=1)
     count = columns.shape[1]
     if component is None and count > 1:
-        raise ValueError(f"component must be given, from 0 to {count - 1}: so many has the control")
+        raise ValueError(f"component must be given, from 0 to {count - 1}: the control has {count}")
     if component is not None and not 0 <= component < count:
         raise ValueError(f"component must be from 0 to {count - 1}, got {component}")
     return columns[:, component or 0]

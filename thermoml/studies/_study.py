@@ -183,7 +183,12 @@ def descriptions() -> list[tuple[list[str], str]]:
     lines = []
     for name, file in shipped_studies().items():
         words = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
-        lines.append((sorted(configs[name], key=lambda c: c != name), words.splitlines()[0]))
+        lines.append(
+            (
+                sorted(configs.get(name, []), key=lambda config, name=name: config != name),
+                words.splitlines()[0],
+            )
+        )
     return lines
 
 
@@ -213,14 +218,17 @@ def study_class(reference: str) -> type[AbstractStudy]:
 
 
 def _only_study(module: ModuleType) -> type[AbstractStudy]:
-    (study,) = (
+    """The study of a shipped file; ConfigError unless it defines one and only one."""
+    studies = [
         thing
         for thing in vars(module).values()
         if inspect.isclass(thing)
         and issubclass(thing, AbstractStudy)
         and thing.__module__ == module.__name__
-    )
-    return study
+    ]
+    if len(studies) != 1:
+        raise ConfigError(f"{module.__file__} must define one AbstractStudy, got {len(studies)}")
+    return studies[0]
 
 
 def schema_of(study: type[AbstractStudy]) -> type[Ensemble]:

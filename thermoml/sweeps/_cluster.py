@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from ..numerics.cores import stay_on, usable_cores
+
 if TYPE_CHECKING:
     from distributed import Client, WorkerPlugin
 
@@ -91,11 +93,11 @@ def _take_devices(index: int, count: int) -> None:
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus[index % len(gpus)]
         return
-    cores = sorted(os.sched_getaffinity(0))
+    cores = usable_cores()
     share = max(1, len(cores) // count)
     first = index * share % len(cores)
     own = cores[first : first + share]
-    os.sched_setaffinity(0, own)
+    stay_on(own)
     import jax
 
     jax.config.update("jax_num_cpu_devices", len(own))

@@ -10,7 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PyTree
 
-from ..ensembles import DIFFRAX, AbstractAdjoint, RecursiveCheckpoint
+from ..ensembles import AbstractAdjoint, RecursiveCheckpoint
 from ..langevin import (
     AbstractControl,
     Langevin,
@@ -218,7 +218,7 @@ def _integrate(
             now,
             between,
             stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol),
-            adjoint=DIFFRAX[type(adjoint)](),
+            adjoint=adjoint.of_diffrax,
             max_steps=_MAX_STEPS,
             throw=False,
         )

@@ -33,7 +33,7 @@ class AbstractEnergy(eqx.Module):
 
     | function | default |
     |---|---|
-    | `linear_minimum` | descent, refused where the energy is seen not to be convex |
+    | `linear_minimum` | descent; an error where the energy proves not to be convex |
     | `linear_expectation` | a mean of samples |
     | `is_harmonic` | no: trained states are sampled |
     | `check_bounded` | every minimum that descent finds is checked |

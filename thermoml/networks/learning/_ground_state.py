@@ -245,5 +245,5 @@ def check_normalisable(system: LinearLearning) -> None:
 def check_bounded(energy: AbstractEnergy, system: LinearLearning) -> None:
     """ValueError where a linear model without a prior has no minimum, for reasons of its energy.
 
-    It is called with concrete data of full rank. By default nothing is known.
+    It is called with concrete data of full rank. The default checks nothing.
     """

@@ -111,8 +111,8 @@ class TypeI(AbstractState):
         boxed = None if widths is None else widths.uniform
         if boxed is None or (is_concrete(boxed) and np.any(np.asarray(boxed) > 0)):
             raise ValueError(
-                "training_path needs parameters that start normal: only then they stay so; use "
-                "simulated_training_path"
+                "training_path needs parameters that start normal, and then stay normal; use "
+                "simulated_training_path for others"
             )
         assert widths is not None
         variance = jnp.broadcast_to(widths.variance, like.shape).astype(like.dtype).reshape(-1)

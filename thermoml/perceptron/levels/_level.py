@@ -22,7 +22,7 @@ from ..problem import LearningProblem
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """The arguments of `learn`, as far as they are the same for all levels, checked."""
+    """The arguments of `learn` that all levels share."""
 
     t1: Time
     key: Key[Array, ""] | None
@@ -69,7 +69,7 @@ class Request:
 
 
 class AbstractLevel(eqx.Module):
-    """A level of description: what `learn` follows, from all weights to two averages."""
+    """A level of description: the variables that `learn` evolves, and how."""
 
     dt: eqx.AbstractVar[float]
 
@@ -104,7 +104,10 @@ def go_on(
         raise ValueError("teacher must be left out: a curve is continued with its own")
     earlier = curve.checkpoint
     if earlier is None:
-        raise ValueError("weights must be a curve with its checkpoint to be continued")
+        raise ValueError(
+            "weights is a curve without a checkpoint, which cannot be continued; pass the curve "
+            "that learn returned"
+        )
     count_matches("weights", request.n_trajectories, earlier.n_trajectories)
     clock = Clock.at(earlier.step, earlier.time, request.dt, request.dtype)
     stiffened = problem.stiffness - earlier.stiffness

@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from ...ensembles import DIFFRAX, AbstractAdjoint, Clock, Footprint, Saves
+from ...ensembles import AbstractAdjoint, Clock, Footprint, Saves
 from ...numerics.arrays import argument, is_concrete
 from ...numerics.checks import check_bound
 from ...numerics.sums import CompensatedSum
@@ -220,7 +220,7 @@ def _integrate(
             (start[0], start[1] ** 2, nothing),
             saveat=diffrax.SaveAt(ts=times),
             stepsize_controller=controller,
-            adjoint=DIFFRAX[type(adjoint)](),
+            adjoint=adjoint.of_diffrax,
             max_steps=_MAX_STEPS,
             throw=False,
         )

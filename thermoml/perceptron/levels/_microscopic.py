@@ -76,7 +76,10 @@ def _start(
     if curve is not None:
         checkpoint = go_on(problem, curve, request)
         if not isinstance(checkpoint, WeightsCheckpoint) or curve.teacher is None:
-            raise ValueError("weights must be a curve of the microscopic level")
+            raise ValueError(
+                "weights must be a curve of the microscopic level, got one without weights; "
+                "continue it at Reduced(dt) or MeanField()"
+            )
         return checkpoint, jnp.atleast_2d(curve.teacher).T
     indices = request.indices
     teacher = teacher_weights(

@@ -10,7 +10,7 @@ from ...numerics.arrays import is_concrete
 from ...numerics.random import row_numbers, trajectory_streams
 from ...numerics.sums import CompensatedSum
 from .._curve import PlaneCheckpoint
-from ..problem import LearningProblem, Perceptron, TrainingSet
+from ..problem import LearningProblem, Perceptron, check_known_law
 from ..theory import SteadyState
 from ._level import Request, begin, go_on
 from ._students import AbstractStudents, metered
@@ -67,11 +67,7 @@ def plane_checkpoint(
     Raises:
         ValueError: inputs that are not random, test inputs, or weights without a teacher.
     """
-    if isinstance(problem.inputs, TrainingSet):
-        raise ValueError(
-            f"inputs must be binary or gaussian for {name}, which knows their law alone; use "
-            "Microscopic(dt) for a training set"
-        )
+    check_known_law(problem.inputs, name)
     if request.test_inputs is not None:
         raise ValueError(f"test_inputs must be left out for {name}, which has no weights to test")
     curve = request.continued

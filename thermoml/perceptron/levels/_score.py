@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from ...ensembles import AbstractProcess, Direct, Footprint, Layout, Saves, progress_meter, run
 from ...numerics.arrays import cast_floats, default_int
-from ...numerics.checks import count_steps
+from ...numerics.checks import check_count, count_steps
 from ...numerics.random import row_numbers
 from ...numerics.sums import CompensatedSum, ordered_sum
 from .._curve import LearningCurve, curve_of
@@ -108,9 +108,9 @@ def score_of_learning(
         return cast_floats(build(vector), dtype)
 
     problem = made(parameters)
-    n_inputs = problem.n_inputs
-    if not isinstance(n_inputs, int):
+    if problem.n_inputs is None:
         raise ValueError("n_inputs must be given in the problem for the microscopic level")
+    n_inputs = check_count("n_inputs", problem.n_inputs)
     first = jnp.asarray(first_trajectory, default_int())
     indices = first + jnp.arange(n_trajectories, dtype=default_int())
     teacher = teacher_weights(

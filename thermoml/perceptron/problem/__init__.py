@@ -6,6 +6,7 @@ from ._inputs import (
     BinaryInputs as BinaryInputs,
     GaussianInputs as GaussianInputs,
     TrainingSet as TrainingSet,
+    check_known_law as check_known_law,
 )
 from ._model import (
     Perceptron as Perceptron,

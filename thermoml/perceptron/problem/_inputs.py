@@ -22,7 +22,8 @@ class AbstractInputs(eqx.Module):
     """A distribution of inputs ξ ∈ R^N.
 
     To write one, subclass this with `draw`, which returns a batch such as
-    `thermoml.perceptron.kernels.DenseBatch`, and `footprint`.
+    `thermoml.perceptron.kernels.DenseBatch`, and `footprint`. It is for `Microscopic`: averages
+    over inputs, and so all other levels, are known for `BinaryInputs` and `GaussianInputs` alone.
     """
 
     @abc.abstractmethod
@@ -138,3 +139,12 @@ def as_inputs(inputs: AbstractInputs | str) -> AbstractInputs:
         f'inputs must be "binary", "gaussian" or an input module such as TrainingSet(x), '
         f"got {inputs!r}"
     )
+
+
+def check_known_law(inputs: AbstractInputs, name: str) -> None:
+    """ValueError unless the averages over the inputs that `name` needs are known."""
+    if not isinstance(inputs, BinaryInputs | GaussianInputs):
+        raise ValueError(
+            f"inputs must be binary or gaussian for {name}, whose averages over others, such as "
+            f"{type(inputs).__name__}, are not known; use Microscopic(dt)"
+        )

@@ -13,7 +13,7 @@ from ...numerics import AbstractResult
 from ...numerics.arrays import cast_floats, default_float, is_concrete
 from ...numerics.checks import check_bound, check_count
 from ...numerics.roots import newton_root
-from ..problem import GaussianInputs, LearningProblem, TrainingSet
+from ..problem import GaussianInputs, LearningProblem, check_known_law
 from ._moments import Moments, plane_moments
 
 # Trial values of the effective stiffness, densest about k, and bisections between two of them.
@@ -99,8 +99,7 @@ def steady_state(problem: LearningProblem, *, exact: bool = False) -> SteadyStat
     """
     if not isinstance(problem, LearningProblem):
         raise TypeError(f"problem must be a LearningProblem, got {problem!r}")
-    if isinstance(problem.inputs, TrainingSet):
-        raise ValueError("inputs must be binary or gaussian: a training set has no Gaussian law")
+    check_known_law(problem.inputs, "the steady state")
     check_bound("stiffness", problem.stiffness, ">", 0.0, "without a decay weights are unbounded")
     check_bound(
         "temperature",
