@@ -81,16 +81,16 @@ class Solution(AbstractResult):
     stats: dict[str, Array]
 
     @property
-    def final_state(self) -> PyTree[Float[Array, "trajectory ..."]]:
+    def final_state(self) -> PyTree[Float[Array, "..."]]:
         return self.checkpoint.state
 
     @property
-    def diverged_step(self) -> Int[Array, " trajectory"]:
+    def diverged_step(self) -> Int[Array, "*batch trajectory"]:
         """The step at which a trajectory turned non-finite, -1 for none."""
         return self.stats["diverged_step"]
 
     @property
-    def residual(self) -> Float[Array, "trajectory save"]:
+    def residual(self) -> Float[Array, "*batch trajectory save"]:
         """Heat minus the sum of the leaves' heats: the O(|dx|³) of the trapezoidal rule."""
         leaves = jax.tree.leaves(self.heat_by_leaf)
         return self.heat - jnp.sum(jnp.stack(leaves), axis=0)

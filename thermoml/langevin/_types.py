@@ -1,7 +1,8 @@
 """Types of the Langevin room: a state, and a time."""
 
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float, PyTree, Real
+from jaxtyping import Array, Float, PyTree
+
+from ..numerics.types import Scalar
 
 StateTree = PyTree[Float[Array, "..."]]
-Time = Real[ArrayLike, ""]
+Time = Scalar

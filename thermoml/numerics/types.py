@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 import jax
 import numpy as np
 from jax.typing import ArrayLike
+from jaxtyping import Real
 
+Scalar = Real[ArrayLike, ""]  # a Python number too
 Numbers = ArrayLike | Sequence[float]
 
 if TYPE_CHECKING:

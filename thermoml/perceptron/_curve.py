@@ -139,54 +139,54 @@ class LearningCurve(AbstractResult):
     test_error: Float[Array, "trajectory save"] | None = None
 
     @property
-    def weights(self) -> Float[Array, "trajectory N"] | None:
+    def weights(self) -> Float[Array, "*batch trajectory N"] | None:
         checkpoint = self.checkpoint
         return checkpoint.weights if isinstance(checkpoint, WeightsCheckpoint) else None
 
     @property
     @jax.jit
-    def heat_rate_bias(self) -> Float[Array, " save"]:
+    def heat_rate_bias(self) -> Float[Array, "*batch save"]:
         return self.jump_loss / jnp.sqrt(jnp.nanmean(self.norm, axis=0))
 
     @property
     @jax.jit
-    def error(self) -> Float[Array, "trajectory save"]:
+    def error(self) -> Float[Array, "*batch trajectory save"]:
         return jnp.arctan2(jnp.sqrt(self.transverse), self.overlap) / jnp.pi
 
     @property
     @jax.jit
-    def energy(self) -> Float[Array, "trajectory save"]:
+    def energy(self) -> Float[Array, "*batch trajectory save"]:
         return self.stiffness * self.norm / 2
 
     @property
     @jax.jit
-    def heat(self) -> Float[Array, "trajectory save"]:
+    def heat(self) -> Float[Array, "*batch trajectory save"]:
         return self.work - (self.energy - self.initial["energy"][:, None])
 
     @property
     @jax.jit
-    def information(self) -> Float[Array, "trajectory save"]:
+    def information(self) -> Float[Array, "*batch trajectory save"]:
         return jnp.log1p(self.overlap**2 / self.transverse) / 2
 
     @property
     @jax.jit
-    def system_entropy(self) -> Float[Array, "trajectory save"]:
+    def system_entropy(self) -> Float[Array, "*batch trajectory save"]:
         return jnp.log(self.norm / self.initial["norm"][:, None]) / 2
 
     @property
     @jax.jit
-    def environment_entropy(self) -> Float[Array, "trajectory save"]:
+    def environment_entropy(self) -> Float[Array, "*batch trajectory save"]:
         heated = self.temperature > 0
         return jnp.where(heated, self.heat / jnp.where(heated, self.temperature, 1), jnp.nan)
 
     @property
     @jax.jit
-    def entropy_production(self) -> Float[Array, "trajectory save"]:
+    def entropy_production(self) -> Float[Array, "*batch trajectory save"]:
         return self.system_entropy + self.environment_entropy
 
     @property
     @jax.jit
-    def efficiency(self) -> Float[Array, "trajectory save"]:
+    def efficiency(self) -> Float[Array, "*batch trajectory save"]:
         produced = self.entropy_production
         gained = self.information - self.initial["information"][:, None]
         return jnp.where(produced == 0, 0, gained / jnp.where(produced == 0, 1, produced))

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from ...config import Kept, Numbers
 from ...networks import Data, Harmonic, Laplace, Trained, Transition, TypeII, transition
 from ...numerics.tables import table_text
+from ...numerics.types import Scalar
 from ...plots import MARKERS, caption, error_bars, histogram, line_style, new_figure
 from ...sweeps import Grid
 from .._data import (
@@ -109,7 +110,7 @@ class DataRefreshStudy(AbstractStudy):
             return prepared(self.config.data)
 
     def weights(
-        self, strength: Float[Array, ""]
+        self, strength: Scalar
     ) -> tuple[Float[Array, " example"], Float[Array, " example"]]:
         """The relative probabilities of each example in the old and in the new data."""
         data = self.data
@@ -127,7 +128,7 @@ class DataRefreshStudy(AbstractStudy):
         system = learning(data, settings, self.config.bath_temperature)
         return Trained(system, Laplace() if settings.classifies else Harmonic())
 
-    def drawn(self, key: Key[Array, ""], strength: Float[Array, ""]) -> tuple[Data, Data]:
+    def drawn(self, key: Key[Array, ""], strength: Scalar) -> tuple[Data, Data]:
         """Old and new examples, from separate halves of the data."""
         data, count = self.data, self.config.n_examples
         split, first, second = jax.random.split(key, 3)
@@ -144,7 +145,7 @@ class DataRefreshStudy(AbstractStudy):
         return old, new
 
     def refreshed(
-        self, key: Key[Array, ""], strength: Float[Array, ""]
+        self, key: Key[Array, ""], strength: Scalar
     ) -> tuple[Transition, Float[Array, ""]]:
         """One refresh, and the loss on the new data less that on the old, at the old minimum."""
         before, after = (self._trained(data) for data in self.drawn(key, strength))

@@ -84,7 +84,7 @@ def _by_knob(settings: Any) -> Any:
     for name in settings:
         if name not in KNOBS:
             raise ValueError(f"there is no setting {name} to vary{nearest(name, KNOBS)}")
-    return settings
+    return {name: settings[name] for name in KNOBS if name in settings}  # one order of panels
 
 
 class DataTemperature(SyntheticSetting, Kept):
