@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..numerics.cores import stay_on, usable_cores
 
@@ -77,14 +77,12 @@ def local_workers(count: int) -> "Iterator[Client]":
 
 def _placement(distributed: ModuleType, count: int) -> "WorkerPlugin":
     """A plugin that assigns devices to each worker before JAX sees them."""
+    contents = {"name": "thermoml-placement", "count": count, "setup": _set_up}
+    return type("Placement", (distributed.WorkerPlugin,), contents)()
 
-    class Placement(distributed.WorkerPlugin):
-        name = "thermoml-placement"
 
-        def setup(self, worker):
-            _take_devices(int(worker.name) % count, count)
-
-    return Placement()
+def _set_up(plugin: Any, worker: Any) -> None:
+    _take_devices(int(worker.name) % plugin.count, plugin.count)
 
 
 def _take_devices(index: int, count: int) -> None:

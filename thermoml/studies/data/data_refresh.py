@@ -121,7 +121,7 @@ class DataRefreshStudy(AbstractStudy):
         old = jnp.asarray(data.targets < data.n_classes - 1, data.features.dtype)
         fresh = 1 - old
         mixed = (1 - strength) * old / jnp.sum(old) + strength * fresh / jnp.sum(fresh)
-        return old, mixed
+        return old, jnp.asarray(mixed)
 
     def _trained(self, data: Data) -> Trained:
         settings = self.config.data

@@ -14,6 +14,7 @@ from ...config import Positive
 from ...langevin import ExactLinear, Langevin, PiecewiseLinear, simulate
 from ...numerics.labels import Labelled
 from ...numerics.tables import table_text
+from ...numerics.types import Scalar
 from ...plots import MARKERS, caption, legend_beside, line_style, new_figure
 from ...sweeps import Grid
 from ...thermodynamics import NormalState, moment_equations
@@ -220,7 +221,7 @@ class OptimalProtocolStudy(ExperimentStudy):
         return {"optimal_protocols": figure}
 
 
-def least_work(task: str, amount: float, duration: Float[Array, ""]) -> Float[Array, ""]:
+def least_work(task: str, amount: float, duration: Scalar) -> Float[Array, ""]:
     r"""The least mean work in time τ, for T = μ = 1 and k = 1 at the start.
 
     Moving the trap by L: $L^2/(\tau + 2)$. Stiffening it to k: the variance goes as (1 + ct)²
@@ -234,6 +235,7 @@ def least_work(task: str, amount: float, duration: Float[Array, ""]) -> Float[Ar
 
     Source: Schmiedl and Seifert 2007, Phys. Rev. Lett. 98, 108301.
     """
+    duration = jnp.asarray(duration)
     if task == "move":
         return amount**2 / (duration + 2)
     # Where the derivative vanishes: k(1 + cτ)² - 1 + 2c(1 + cτ) = 0
