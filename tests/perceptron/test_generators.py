@@ -86,7 +86,7 @@ def test_in_float32_too_where_the_force_does_not_jump(name):
     np.testing.assert_allclose(packed, plain, rtol=2e-4, atol=2e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.optimised
 @pytest.mark.parametrize(
     ("name", "n_inputs", "batch"),
     [("alpha-tron", 11, 3), ("perceptron", 40, 30), ("linear", 101, 40)],

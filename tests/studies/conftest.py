@@ -5,12 +5,14 @@ import pytest
 from thermoml.studies import load_study, redraw, run_study
 from thermoml.sweeps import Store
 
+LONG_RUNS = ("test_learning_rules.py", "test_training_engine.py")
+
 
 def pytest_collection_modifyitems(items):
-    """Mark the tests that run a whole study as slow."""
+    """Mark the tests that run a whole study as slow; where steps take the time, as optimised."""
     for item in items:
         if item.path.parent.name == "studies" and "finished" in item.fixturenames:
-            item.add_marker("slow")
+            item.add_marker("optimised" if item.path.name in LONG_RUNS else "slow")
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,6 @@ from thermoml.studies import load_study, run_study
 from thermoml.studies.perceptron.learning_rules import hebbian_limit
 from thermoml.sweeps import Store
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def finals(tmp_path_factory):

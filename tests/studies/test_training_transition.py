@@ -1,5 +1,6 @@
 """The study `training_transition` in its quick setting, against formulas written out here."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -14,7 +15,8 @@ def ran(finished):
 
 def test_heat_and_entropy_drop_are_those_of_two_normal_states(ran):
     study, summary, _ = ran
-    x, y = (np.asarray(z) for z in (study.data.features, study.data.targets))
+    with jax.enable_x64(True):
+        x, y = (np.asarray(z) for z in (study.data.features, study.data.targets))
     n, d = x.shape
     bath = summary["bath_temperature"]
     moments = x.T @ x / n
