@@ -3,7 +3,7 @@
 Units: k_B = 1; energies, heat, work and temperatures share one unit; entropy in nats. Heat is
 positive when it flows from the system into its bath, work when it is done on the system.
 
-Here are the names one begins with; each room holds the rest: `thermoml.langevin`,
+The most used names are at the top level, all others in the rooms: `thermoml.langevin`,
 `thermoml.thermodynamics`, `thermoml.perceptron`, `thermoml.networks`, `thermoml.sweeps`,
 `thermoml.studies` and `thermoml.plots`.
 """
@@ -96,7 +96,7 @@ __version__ = _version("thermoml")
 
 
 def __getattr__(name: str):
-    """The rooms that need more than the physics does are imported where they are asked for."""
+    """Rooms with slow dependencies (Matplotlib, pydantic), imported at first use."""
     if name in ("plots", "studies"):
         return _importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

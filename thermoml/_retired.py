@@ -52,7 +52,7 @@ def _estimates(node: Any) -> Any:
 
 
 def _with_estimates(name: str, renamed: dict[str, str] | None = None) -> Callable:
-    """What takes the place of a class whose pairs are `Estimate`s, some under other names."""
+    """The replacement of a class whose pairs became `Estimate`s, some under other names."""
 
     def change(fields: Fields) -> tuple[str, Fields]:
         names = renamed or {}

@@ -39,7 +39,7 @@ _PACKAGES = ("thermoml", "equinox")
 
 
 class _Leaf(NamedTuple):
-    """What the header tells of a leaf."""
+    """Entry of the header for a leaf."""
 
     path: str
     kind: str  # jax, numpy, scalar (NumPy's), key or python
@@ -174,7 +174,7 @@ def _rebuild(node: Any, leaves: Sequence, path: Any) -> Any:
 
 
 def save(path: str | os.PathLike[str], value: Any) -> None:
-    """Keep a problem, network, solution, learning curve or any other pytree in a file.
+    """A file of a problem, network, solution, learning curve or any other pytree.
 
     Numbers, strings, None, arrays and keys in lists, tuples, dicts and modules of thermoml and
     Equinox come back from `load(path)` bit by bit. Of anything else, such as a function or a module

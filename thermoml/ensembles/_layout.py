@@ -13,9 +13,9 @@ from jaxtyping import Array, PyTree
 
 from ..numerics.checks import check_count
 
-# Numbers that an array of one chunk may hold on one device: as many as its caches like.
+# Numbers that an array of one chunk may hold on one device, so that it fits its caches.
 _ROOM = {"cpu": 2**20, "gpu": 2**28, "tpu": 2**28}
-# Trajectories from which on a second device is worth the compiler's trouble.
+# Trajectories for each device beyond the first that outweigh the longer compilation.
 _WORTH_A_DEVICE = 16
 
 
@@ -57,8 +57,8 @@ class Layout:
     machine when a run begins.
 
     Args:
-        chunk: trajectories side by side, at most (whole vectors on each device are made of it).
-        n_devices: the first so many local devices share a chunk.
+        chunk: largest number of trajectories side by side, rounded to whole vectors on each device.
+        n_devices: number of local devices that share a chunk, the first ones.
         platform: "cpu", "gpu" or "tpu", for which sizes are chosen.
 
     Raises:

@@ -56,7 +56,7 @@ class Baths(eqx.Module):
         )
 
     def check(self, like: PyTree[Any], times: Callable[[], Float[Array, " time"]]) -> Any:
-        """Validate T >= 0 and μ >= 0, both finite.
+        """A check that T >= 0 and μ >= 0, both finite.
 
         Args:
             like: a state.

@@ -41,9 +41,23 @@ class AbstractIntegrator(eqx.Module):
 
     Subclass it for a scheme of your own; it then serves wherever a shipped one does:
 
-        class Midpoint(tml.langevin.AbstractIntegrator):
+        class Plain(tml.langevin.AbstractIntegrator):
             def step(self, context, state):
-                ...
+                def move(x, force, noise, temperature, mobility):
+                    kick = jnp.sqrt(2 * mobility * temperature * context.dt) * noise
+                    return x + mobility * force * context.dt + kick
+
+                baths = context.baths
+                return jax.tree.map(
+                    move,
+                    state,
+                    context.force_here,
+                    context.noise,
+                    baths.temperature,
+                    baths.mobility,
+                )
+
+    `context.force(x)` is the force anywhere else, for schemes of several stages.
     """
 
     @abc.abstractmethod

@@ -196,13 +196,13 @@ def simulate(
         state: one state, repeated for all trajectories; a function `key -> state`; `Batch(states)`;
             or a `Solution`, which is continued: step numbers, ledger and streaming observers go
             on (observers by name: give the same ones), and with the same key, dt and system the
-            result is that of one long run. If the
-            system's potential has changed, the change of energy is work.
+            result is that of one long run. If the system's potential has changed, the change of
+            energy is work.
         t1: the end; (t1 - t0)/dt must be a whole number of steps to 1e-6.
         dt: time step.
         key: `jax.random.key(...)`.
         t0: the start (not used for a `Solution`).
-        n_trajectories: how many, where `state` does not tell.
+        n_trajectories: their number; left out for a `Batch` or a `Solution`, which have their own.
         first_trajectory: the number of the first one, so that an ensemble can be run in parts.
         integrator: `EulerMaruyama()`, `Heun()` or `ExactLinear(stiffness)`.
         save_every: steps between saves, a divisor of the number of steps; None saves start and end.

@@ -14,7 +14,7 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
 
 Words = UInt32[Array, " trajectory"]
-Numbers = UInt32[Array, " row"]
+RowNumbers = UInt32[Array, " row"]
 
 
 def threefry_2x32(key: tuple, counter: tuple) -> tuple[Array, Array]:
@@ -54,11 +54,11 @@ class AbstractBits(eqx.Module):
         """Those of a step of the streams with these keys."""
 
     @abc.abstractmethod
-    def words(self, numbers: Numbers) -> UInt32[Array, "row trajectory"]:
+    def words(self, numbers: RowNumbers) -> UInt32[Array, "row trajectory"]:
         """One word for each number."""
 
     @abc.abstractmethod
-    def blocks(self, numbers: Numbers) -> tuple[Array, Array]:
+    def blocks(self, numbers: RowNumbers) -> tuple[Array, Array]:
         """Two words for each number below 2^31; not independent of `words` of the same step."""
 
 

@@ -66,7 +66,7 @@ def count_steps(t0: Any, t1: Any, dt: Any, dtype: Any) -> int:
     for name, value in (("t0", t0), ("t1", t1), ("dt", dt)):
         if not is_concrete(value):
             raise TypeError(f"{name} fixes the number of steps, so it must be a number, not traced")
-        scalar = hasattr(value, "dtype") and np.ndim(value) == 0
+        scalar = isinstance(value, jax.Array | np.ndarray | np.generic) and np.ndim(value) == 0
         if not scalar and not isinstance(value, numbers.Real):
             raise TypeError(f"{name} must be a number, got {value!r}")
         if not math.isfinite(value):

@@ -14,7 +14,7 @@ _REACHES = (16.0, 12.0)  # standard deviations, so that φ may grow like e^{z} a
 _LEVELS = 34  # halvings towards a kink, down to 1e-9 standard deviations
 _FINE = 4  # of which the outermost are cut in _CUTS parts, for functions that oscillate
 _CUTS = 12
-_NODES = (20, 14)  # for each panel; the second of both is what the first is compared with
+_NODES = (20, 14)  # for each panel; the second is for comparison
 
 
 @functools.cache

@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Key, UInt32
 
-from .bits import GENERATORS, AbstractBits, Numbers, Words, threefry_2x32
+from .bits import GENERATORS, AbstractBits, RowNumbers, Words, threefry_2x32
 from .types import AnyArray
 
 _SECOND_HALF = 1 << 30  # where float64 finds its other blocks
@@ -97,18 +97,18 @@ class Draws(eqx.Module):
 
     source: AbstractBits
 
-    def bits(self, numbers: Numbers) -> UInt32[Array, "row trajectory"]:
+    def bits(self, numbers: RowNumbers) -> UInt32[Array, "row trajectory"]:
         """Independent random bits, 32 in each word."""
         return self.source.words(numbers)
 
-    def normals(self, numbers: Numbers, dtype) -> Float[Array, "row trajectory"]:
+    def normals(self, numbers: RowNumbers, dtype) -> Float[Array, "row trajectory"]:
         """Independent standard normals: 24-bit radii in float32 (|z| < 5.9), 53-bit in float64."""
         if dtype == jnp.float64:
             return self.normal_pairs(numbers, dtype)[0]
         return _normal_float32(*self.source.blocks(numbers)).astype(dtype)
 
     def normal_pairs(
-        self, numbers: Numbers, dtype
+        self, numbers: RowNumbers, dtype
     ) -> tuple[Float[Array, "row trajectory"], Float[Array, "row trajectory"]]:
         """As `normals`, two at a time for the price of one."""
         blocks = self.source.blocks(numbers)
@@ -157,7 +157,7 @@ class Draws(eqx.Module):
         return 2 * d / lax.stop_gradient(scale) * cube * boost
 
 
-def row_numbers(count: int) -> Numbers:
+def row_numbers(count: int) -> RowNumbers:
     """0 ... count - 1."""
     return lax.iota(jnp.uint32, count)
 

@@ -14,7 +14,7 @@ from .statistics import Estimate
 class AbstractResult(eqx.Module):
     """A result, which prints its numbers: a heading, then a line for each quantity.
 
-    Subclasses say by `_summary` what those lines are. Traced, it prints its name alone.
+    Subclasses define them by `_summary`. Traced, it prints its name alone.
     """
 
     @abc.abstractmethod

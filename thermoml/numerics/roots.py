@@ -15,7 +15,7 @@ def newton_root(
     start: Float[Array, "..."],
     options: dict[str, Any] | None = None,
 ) -> Float[Array, "..."]:
-    """A root of a function of a scalar or a vector beside `start`, by optimistix' Newton method.
+    """A root of a function of a scalar or a vector near `start`, by optimistix' Newton method.
 
     Derivatives of any order, in whatever the function closes over, by the implicit function
     theorem. Unlike optimistix' own they are NaN, not an error, where the function is.

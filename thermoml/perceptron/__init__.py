@@ -28,6 +28,7 @@ from ._objective import (
     LearningObjective as LearningObjective,
 )
 from .levels import (
+    AbstractLevel as AbstractLevel,
     MeanField as MeanField,
     Microscopic as Microscopic,
     Reduced as Reduced,

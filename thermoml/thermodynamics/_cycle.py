@@ -22,6 +22,7 @@ from ..langevin import (
 )
 from ..numerics.arrays import as_parameter, as_parameters, cast_floats, known_now
 from ..numerics.checks import check_bound, check_count, count_steps
+from ..numerics.types import Numbers
 from ._cycle_result import CycleResult, Diagram, cycle_result
 from ._cycle_rounds import (
     entropy_over_rounds,
@@ -34,7 +35,6 @@ from ._entropy import normal_entropy
 from ._entropy_production import Density
 from ._moments import Moments, check_linear
 from ._normal import NormalState
-from ._types import Numbers
 
 
 class Stroke(eqx.Module):

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from ..numerics.arrays import as_parameter, is_concrete, shared_float
 from ..numerics.checks import check_bound
 from ..numerics.quadrature import gauss_legendre
-from ._types import Numbers
+from ..numerics.types import Numbers
 
 LOG_2PI = float(np.log(2 * np.pi))
 

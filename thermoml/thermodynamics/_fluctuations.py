@@ -10,9 +10,9 @@ from ..numerics.arrays import default_float, is_concrete
 from ..numerics.results import AbstractResult
 from ..numerics.roots import newton_root
 from ..numerics.statistics import Estimate
+from ..numerics.types import Numbers
 from ._free_energy import bennett_root
 from ._samples import check_samples, check_temperature, log_mean_exp, weight_quality
-from ._types import Numbers
 
 
 class Crooks(AbstractResult):

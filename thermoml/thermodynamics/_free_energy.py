@@ -13,8 +13,8 @@ from ..numerics.arrays import is_concrete
 from ..numerics.results import AbstractResult
 from ..numerics.roots import newton_root
 from ..numerics.statistics import Estimate
+from ..numerics.types import Numbers
 from ._samples import check_samples, check_temperature, log_mean_exp, weight_quality
-from ._types import Numbers
 
 
 class FreeEnergyWarning(UserWarning):

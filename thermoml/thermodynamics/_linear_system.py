@@ -11,8 +11,8 @@ from jaxtyping import Array, Float
 from ..langevin import Langevin, LinearForce, QuadraticPotential, Time
 from ..numerics.arrays import as_parameter, cast_floats, is_concrete
 from ..numerics.checks import check_bound
+from ..numerics.types import Numbers
 from ._normal import NormalState
-from ._types import Numbers
 
 _DOUBLINGS = 64
 

@@ -12,8 +12,8 @@ from jaxtyping import Array, Float, Key
 
 from ..numerics.arrays import as_parameter, is_concrete
 from ..numerics.results import AbstractResult
+from ..numerics.types import Numbers
 from ._entropy import normal_entropy
-from ._types import Numbers
 
 
 class NormalState(AbstractResult):

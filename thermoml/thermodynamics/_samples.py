@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from ..numerics.arrays import cast_floats, default_float, is_concrete, shared_float
 from ..numerics.checks import check_bound
-from ._types import Numbers
+from ..numerics.types import Numbers
 
 _ENOUGH = 50.0  # effective samples below which an exponential average is not trusted
 

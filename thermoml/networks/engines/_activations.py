@@ -24,7 +24,8 @@ class Activation(NamedTuple):
         network = eqx.nn.MLP(3, "scalar", 8, 2, activation=own, key=key)
         tml.work_efficiency(own, 1.0)
 
-    With `tml.networks.ACTIVATIONS["own"] = own` it is known by name everywhere.
+    With `tml.networks.ACTIVATIONS["own"] = own` it is known by name in this process; a config
+    names it `module:own`.
 
     Attributes:
         function: φ, applied to each element: any callable of arrays, also a module whose arrays

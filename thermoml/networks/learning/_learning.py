@@ -29,7 +29,7 @@ class AbstractLearning(AbstractSystem):
 
     Attributes:
         features, targets: `(n, …)`.
-        form: ℓ, the energy of the model's outputs on data.
+        form: the argument `energy`, an `AbstractEnergy` of outputs and targets, with its loss ℓ.
         prior_stiffness: k, in units of energy, scalar.
         batch: examples in each step, drawn with replacement; None for all.
         control: t -> λ, or None.

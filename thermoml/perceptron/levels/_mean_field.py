@@ -53,7 +53,8 @@ class MeanField(AbstractLevel):
     $E|f|^2/N = \tilde\nu^2[\tfrac NB E F^2 + (1-\tfrac1B)|E\,\xi\sigma F|^2]$, and the work of
     these steps, in which the jump of a rule is met as a simulation meets it.
 
-    One trajectory is computed; with `n_trajectories` it is repeated.
+    One trajectory is computed and with `n_trajectories` repeated, unless `weights` gives each a
+    start of its own.
 
     Args:
         dt: the step that `save_every` counts, and that of `finite_step`.

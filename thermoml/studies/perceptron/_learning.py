@@ -42,7 +42,7 @@ _EXAMPLES, _TESTS = range(2)  # purposes of the sets that are drawn
 
 
 def rule_maker(name: str) -> Callable[..., AbstractRule]:
-    """What builds the rule that a config names from its parameters.
+    """The function that builds a rule from its parameters, by its name in a config.
 
     Args:
         name: a name of `perceptron.RULES`; or `module:Name` or `path/to/file.py:Name` of a subclass
@@ -115,7 +115,7 @@ class Rule(BaseModel):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What the rule is built with, by name."""
+        """Arguments of the rule, by name."""
         return self.model_extra or {}
 
     def build(self) -> AbstractRule:
