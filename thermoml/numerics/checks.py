@@ -5,6 +5,7 @@ import numbers
 import operator
 from typing import Any
 
+import jax
 import numpy as np
 from jax.core import Tracer
 
