@@ -108,7 +108,7 @@ BAD_KEYS = {
     "dt < 0": ({"dt": -0.01}, ["dt", "-0.01"]),
     "dt unstable": ({"dt": 2.0, "t1": 20.0, "save_every": 1}, ["dt must be below 2/stiffness", 2]),
     "dt does not divide t1": ({"dt": 0.03}, ["dt must divide", "0.03", "0.0307692308"]),
-    "dt vanishes": ({"dt": 1e-12, "save_every": 1}, ["dt", "vanishes", "float64"]),
+    "dt vanishes": ({"dt": 1e-12, "save_every": 1}, ["dt", "lost to rounding", "float64"]),
     "t1 = 0": ({"t1": 0}, ["t1", "greater than 0"]),
     "t1 < 0": ({"t1": -3.0}, ["t1", "-3"]),
     "no trajectories": ({"n_trajectories": 0}, ["n_trajectories", "greater than or equal to 1"]),
