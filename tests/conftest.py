@@ -27,7 +27,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=50)
 hypothesis.settings.load_profile("fixed")
 
-QUICK_TO_COMPILE = [
+WITHOUT_OPTIMISATION = [
     "--xla_backend_optimization_level=0",
     "--xla_llvm_disable_expensive_passes=true",
     "--xla_cpu_use_fusion_emitters=false",
@@ -43,7 +43,7 @@ def pytest_configure(config):
     them.
     """
     if config.option.markexpr != "optimised":
-        os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *QUICK_TO_COMPILE])
+        os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *WITHOUT_OPTIMISATION])
     option = "--jaxtyping-packages"
     passed = any(str(argument).startswith(option) for argument in config.invocation_params.args)
     if hasattr(config, "workerinput") and config.getoption(option) and not passed:

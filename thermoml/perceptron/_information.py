@@ -163,8 +163,8 @@ def check_second_law(curve: LearningCurve) -> None:
     # The formulas for the entropies per weight hold up to O(1/N), and N is not known here.
     rounding = 1e-4 if exact else 1e-2
     error = np.zeros_like(mean) if exact else error
-    few = -special.stdtrit(max(len(slack) - 1, 1), _FALSE_ALARM)  # Student's t
-    broken = mean < -few * error - rounding
+    multiple = -special.stdtrit(max(len(slack) - 1, 1), _FALSE_ALARM)  # Student's t
+    broken = mean < -multiple * error - rounding
     if broken.any():
         place = int(np.argmax(broken))
         warnings.warn(
