@@ -13,6 +13,7 @@ import jaxtyping
 import numpy as np
 import pytest
 
+pytest.register_assert_rewrite("command_line")
 # Compiled programs are kept on disk for the next run. Workers do not share them: entries are not
 # written atomically.
 _worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
@@ -38,16 +39,19 @@ WITHOUT_OPTIMISATION = [
 def pytest_configure(config):
     """Settings that depend on the command line.
 
-    Most of the time is compilation, so XLA optimises nothing, except for the tests marked
-    `optimised`. Workers of xdist do not read addopts, so jaxtyping's hook is installed here for
-    them.
+    Most of the time is compilation, so XLA optimises nothing on a CPU, except for the tests marked
+    `optimised`. Annotations are checked in the quick tests, which call every function; in the
+    others the checks would take a third of the time. Workers of xdist do not read addopts, so
+    jaxtyping's hook is installed here for them.
     """
-    if config.option.markexpr != "optimised":
+    if config.option.markexpr != "optimised" and os.environ["JAX_PLATFORMS"] == "cpu":
         os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *WITHOUT_OPTIMISATION])
     option = "--jaxtyping-packages"
     passed = any(str(argument).startswith(option) for argument in config.invocation_params.args)
     if hasattr(config, "workerinput") and config.getoption(option) and not passed:
         jaxtyping.install_import_hook(*config.getoption(option).split(",", maxsplit=1))
+    if config.option.markexpr in ("slow", "optimised"):
+        jaxtyping.config.update("jaxtyping_disable", True)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -84,9 +88,10 @@ def dtype(request):
 @pytest.fixture
 def unchecked():
     """Annotations unchecked: for tests of errors that pass values of a wrong type."""
+    before = jaxtyping.config.jaxtyping_disable
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
-    jaxtyping.config.update("jaxtyping_disable", False)
+    jaxtyping.config.update("jaxtyping_disable", before)
 
 
 @pytest.fixture(scope="session")

@@ -135,3 +135,59 @@ def traced_rule():
     """(alpha -> rule, its traces)."""
     traces = Traces()
     return (lambda alpha: TracedRule(jnp.asarray(alpha, float), traces)), traces
+
+
+@pytest.fixture(scope="session")
+def mean_field_problem():
+    """(rule, changes) -> a problem of 40 inputs at ν̃ = 0.8, k = 1.2 and T = 0.6."""
+
+    def make(rule=None, **changes):
+        settings = {"learning_rate": 0.8, "stiffness": 1.2, "temperature": 0.6, "batch": 6}
+        settings |= {"n_inputs": 40} | changes
+        return tml.LearningProblem(tml.AlphaTron(0.5) if rule is None else rule, **settings)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def run_mean_field(mean_field_problem):
+    """By time only the end is saved; by steps (of 0.05) there are four saves of five steps."""
+
+    def run(problem=None, level=None, *, t1=1.0, **options):
+        level = tml.MeanField() if level is None else level
+        if level.dt == 0.05:
+            options = {"save_every": 5, "adjoint": tml.langevin.ForwardMode()} | options
+        return tml.learn(
+            mean_field_problem() if problem is None else problem, level, t1=t1, **options
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def reduced_problem():
+    """(rule, changes) -> a problem of 10 Gaussian inputs at ν̃ = k = 1.2 and T = 0.6."""
+
+    def make(rule=None, **changes):
+        settings = {"n_inputs": 10, "batch": 3, "inputs": "gaussian", "learning_rate": 1.2}
+        settings |= {"stiffness": 1.2, "temperature": 0.6} | changes
+        return tml.LearningProblem(tml.AlphaTron(0.5) if rule is None else rule, **settings)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def run_reduced(reduced_problem):
+    """20 steps and 5 saves of 2100 trajectories, two chunks, in the loop that compiles fastest."""
+    key, steps = jax.random.key(12), tml.Reduced(0.05)
+
+    def run(problem=None, level=steps, *, t1=1.0, key=key, **options):
+        settings = {
+            "n_trajectories": 2100,
+            "save_every": 5,
+            "adjoint": tml.langevin.ForwardMode(),
+        } | options
+        problem = reduced_problem() if problem is None else problem
+        return tml.learn(problem, level, t1=t1, key=key, **settings)
+
+    return run

@@ -1,6 +1,5 @@
-"""The reduced process: the law of the microscopic one, whatever N, and bits that do not change."""
+"""The reduced process: the law of the microscopic one, whatever N."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,9 +10,7 @@ import thermoml as tml
 
 pytestmark = pytest.mark.filterwarnings("ignore::thermoml.perceptron.ScaleSeparationWarning")
 
-DT, T1, M = 0.05, 1.0, 2100
-LEVEL = tml.Reduced(DT)
-KEY = jax.random.key(12)
+DT, M = 0.05, 2100
 K, TEMPERATURE, RATE, BATCH = 1.2, 0.6, 1.2, 3
 TEACHER = np.array([1.0, -0.4, 0.3, 1.1, 0.8, -0.2, 0.1, 2.0, -1.0, 0.5])
 STUDENT = np.array([0.5, 1.0, 0.2, 0.0, 2.0, -0.3, -1.2, 0.4, 0.1, 0.9])
@@ -22,23 +19,6 @@ GIVEN = {"weights": STUDENT, "teacher": TEACHER}
 
 def alpha_tron():
     return tml.AlphaTron(0.5)
-
-
-def problem_of(rule=None, **changes):
-    settings = {"n_inputs": 10, "batch": BATCH, "inputs": "gaussian", "learning_rate": RATE}
-    settings |= {"stiffness": K, "temperature": TEMPERATURE} | changes
-    return tml.LearningProblem(alpha_tron() if rule is None else rule, **settings)
-
-
-def run(problem=None, level=LEVEL, *, t1=T1, key=KEY, **options):
-    """20 steps and 5 saves of 2100 trajectories, two chunks, in the loop that compiles fastest."""
-    settings = {
-        "n_trajectories": M,
-        "save_every": 5,
-        "adjoint": tml.langevin.ForwardMode(),
-    } | options
-    problem = problem_of() if problem is None else problem
-    return tml.learn(problem, level, t1=t1, key=key, **settings)
 
 
 def by_hand(force, n, batch, rate, draw, seed):
@@ -89,16 +69,16 @@ def binary(rng, shape):
 
 
 @pytest.fixture(scope="module", params=CASES)
-def both(request, generator):
+def both(request, generator, reduced_problem, run_reduced):
     """By all weights, in NumPy or by `Microscopic`, and by two components; the first free save."""
     n, batch, build, force = CASES[request.param]
     level = tml.Reduced(DT, generator=generator)
-    problem = problem_of(build(), n_inputs=n, batch=batch)
+    problem = reduced_problem(build(), n_inputs=n, batch=batch)
     if force is not None:
-        return by_hand(force, n, batch, RATE, gaussian, n), run(problem, level), 0
+        return by_hand(force, n, batch, RATE, gaussian, n), run_reduced(problem, level), 0
     start = GIVEN if "given" in request.param else {}
-    full = run(problem, tml.Microscopic(DT), key=jax.random.key(1), **start)
-    return full.quantities(), run(problem, level, **start), 1 if start else 0
+    full = run_reduced(problem, tml.Microscopic(DT), key=jax.random.key(1), **start)
+    return full.quantities(), run_reduced(problem, level, **start), 1 if start else 0
 
 
 @pytest.mark.slow
@@ -128,13 +108,13 @@ def test_it_has_the_covariances_of_all_the_weights(both):
             assert distance < 4.5 * np.hypot(a.std(), b.std()) / M**0.5, (name, other)
 
 
-def test_given_weights_are_where_it_starts():
-    curve = run(**GIVEN)
+def test_given_weights_are_where_it_starts(run_reduced):
+    curve = run_reduced(**GIVEN)
     unit = TEACHER / np.linalg.norm(TEACHER)
     np.testing.assert_allclose(curve.overlap[:, 0], STUDENT @ unit / 10**0.5, rtol=1e-6)
     np.testing.assert_allclose(curve.norm[:, 0], STUDENT @ STUDENT / 10, rtol=1e-6)
     each = jnp.asarray(np.random.default_rng(0).normal(size=(M, 10)), jnp.float32)
-    start = run(weights=each, teacher=tml.Perceptron(TEACHER.astype(np.float32)))
+    start = run_reduced(weights=each, teacher=tml.Perceptron(TEACHER.astype(np.float32)))
     np.testing.assert_allclose(start.overlap[:, 0], each @ unit / 10**0.5, atol=1e-6)
     np.testing.assert_allclose(start.norm[:, 0], (each**2).mean(axis=1), rtol=1e-5)
     assert curve.weights is None
@@ -142,13 +122,13 @@ def test_given_weights_are_where_it_starts():
 
 
 @pytest.mark.parametrize("n_inputs", [4, 10, 1000, 10**9])
-def test_hebbian_moments_are_exact(assert_mean, n_inputs):
+def test_hebbian_moments_are_exact(assert_mean, n_inputs, run_reduced, reduced_problem):
     """E|f|² = ν²[N + (B - 1) 2/π]/B with Gaussian inputs: moments of a step from those before.
 
     Learning at a rate that leaves ν̃²N dt/B = 1/4 for large N.
     """
     n, rate, k, c = n_inputs, RATE * min(1.0, (10 / n_inputs) ** 0.5), K, 1 - K * DT
-    curve = run(problem_of(tml.AlphaTron(0.0), n_inputs=n, learning_rate=rate))
+    curve = run_reduced(reduced_problem(tml.AlphaTron(0.0), n_inputs=n, learning_rate=rate))
     overlap, norm, work = 0.0, TEMPERATURE / K, 0.0
     force_square = rate**2 * (n + (BATCH - 1) * 2 / np.pi) / BATCH
     moments = []
@@ -167,17 +147,17 @@ def test_hebbian_moments_are_exact(assert_mean, n_inputs):
 
 
 @pytest.fixture(scope="module")
-def excess():
+def excess(reduced_problem, run_reduced):
     """N -> by how much, relatively, E|f|² of ±1 inputs exceeds that of the process, and its error.
 
     AdaTrons, whose E[|ξ|²F²] is (N + 2)E[F²] with Gaussian inputs and N E[F²] with ±1.
     """
 
     def measure(n):
-        problem = problem_of(tml.AdaTron(), n_inputs=n, batch=7)
+        problem = reduced_problem(tml.AdaTron(), n_inputs=n, batch=7)
         force = CASES["adatron"][-1]
         others = by_hand(force, n, 7, RATE, binary, n + 1)["scale_separation"][:, 1:].mean(axis=1)
-        found = others, np.asarray(run(problem).scale_separation[:, 1:]).mean(axis=1)
+        found = others, np.asarray(run_reduced(problem).scale_separation[:, 1:]).mean(axis=1)
         means, errors = np.transpose([(x.mean(), x.std() / M**0.5) for x in found])
         ratio = means[0] / means[1]
         return ratio - 1, ratio * np.hypot(*(errors / means))
@@ -193,11 +173,11 @@ def test_binary_inputs_differ_by_the_inverse_of_their_number(excess):
 
 
 @pytest.fixture(scope="module")
-def billion():
+def billion(run_reduced, reduced_problem):
     """N = 10⁹ at ν̃²N dt/B = 1, in float32 and in float64: the quantities as NumPy arrays."""
 
     def learn(dtype):
-        curve = run(problem_of(n_inputs=10**9, learning_rate=2.5e-4))
+        curve = run_reduced(reduced_problem(n_inputs=10**9, learning_rate=2.5e-4))
         assert curve.overlap.dtype == curve.heat.dtype == dtype
         return {name: np.asarray(x, float) for name, x in curve.quantities().items()}
 
@@ -228,187 +208,3 @@ def test_a_billion_inputs_start_as_narrowly_as_they_should(billion):
         for x in (overlap, norm):
             assert abs(x.mean()) < 4 / M**0.5
             assert abs(x.std() - 1) < 4 / (2 * M) ** 0.5
-
-
-def final(problem, **options):
-    curve = run(problem, **options)
-    return jnp.stack([curve.overlap[:, -1], curve.norm[:, -1], curve.heat[:, -1]])
-
-
-def test_the_number_of_inputs_is_a_leaf():
-    """Inside jit it is traced, once for all values; the same run outside, but for rounding."""
-
-    def traced(n_inputs):
-        return final(problem_of(n_inputs=n_inputs), n_trajectories=5)
-
-    inside = eqx.filter_jit(eqx.debug.assert_max_traces(traced, max_traces=1))
-    for n_inputs in (10, 10**9):
-        outside = final(problem_of(n_inputs=n_inputs))[:, :5]
-        found = inside(jnp.asarray(float(n_inputs)))
-        np.testing.assert_allclose(found, outside, rtol=2e-5, atol=2e-6)
-
-
-def test_values_do_not_recompile(traced_rule):
-    make, traces = traced_rule
-
-    def go(value, n_inputs, **options):
-        settings = {"learning_rate": value, "temperature": value, "stiffness": value}
-        run(problem_of(make(value), n_inputs=n_inputs, **settings), n_trajectories=5, **options)
-
-    go(0.3, 5)
-    first = len(traces)
-    assert first > 0
-    for value, n_inputs in (
-        (np.float64(0.4), np.int64(50)),
-        (jnp.asarray(0.5), jnp.asarray(40.0)),
-        (0.6, 10**6),
-    ):
-        go(value, n_inputs)
-    go(0.3, 5, level=tml.Reduced(0.02), t1=0.4)
-    assert len(traces) == first
-
-
-@pytest.fixture(scope="module")
-def whole():
-    return run()
-
-
-def assert_same(a, b, rows=slice(None)):
-    """Every quantity of `a` is that of the trajectories `rows` of `b`, bit for bit."""
-    for name, values in a.quantities().items():
-        np.testing.assert_array_equal(values, b.quantities()[name][rows], name)
-    np.testing.assert_array_equal(a.checkpoint.plane, b.checkpoint.plane[rows])
-
-
-@pytest.mark.parametrize("count", [5, 1])
-def test_a_trajectory_is_the_same_in_any_company(whole, count):
-    """In other parts of the ensemble, and whichever chunk of the whole it is in: bit for bit."""
-    assert len(np.unique(whole.overlap[:, -1])) > 0.99 * M
-    for first in (0, 1500, M - count):
-        part = run(n_trajectories=count, first_trajectory=first)
-        assert_same(part, whole, slice(first, first + count))
-
-
-@pytest.fixture(scope="module")
-def halves(tmp_path_factory):
-    """From 0 to 0.5 and, by way of a file, from there to 1, without a save between."""
-    path = tmp_path_factory.mktemp("reduced") / "half.tml"
-    tml.save(path, run(t1=0.5, save_every=None))
-    first = tml.load(path)
-    return first, run(weights=first, save_every=None)
-
-
-def test_a_continued_run_is_one_long_run_bit_for_bit(whole, halves):
-    """Whatever was saved on the way."""
-    first, second = halves
-    for curve, save in ((first, 2), (second, 4)):
-        for name in ("overlap", "norm", "transverse", "work", "heat", "error", "information"):
-            values = np.asarray(getattr(whole, name))[:, [save - 2, save]]
-            np.testing.assert_array_equal(getattr(curve, name), values, name)
-        np.testing.assert_array_equal(curve.times, whole.times[save - 2 : save + 1 : 2])
-        np.testing.assert_allclose(
-            curve.scale_separation[:, 1],
-            whole.scale_separation[:, save - 1 : save + 1].mean(axis=1),
-            rtol=1e-5,
-        )
-    ends = [jax.tree.leaves(curve.checkpoint) for curve in (whole, second)]
-    for a, b in zip(*ends, strict=True):
-        np.testing.assert_array_equal(a, b)
-    assert whole.checkpoint.step == 20
-
-
-def test_the_ledger_closes(whole, halves):
-    """dU = δW - δQ, from the state at the end and the very start; a new stiffness is work."""
-    first, _ = halves
-    stored = K / 2 * (np.sum(whole.checkpoint.plane**2, axis=1) - whole.norm[:, 0])
-    np.testing.assert_allclose(whole.work[:, -1] - whole.heat[:, -1], stored, atol=2e-6)
-    assert jnp.abs(stored).mean() > 0.05
-    assert (whole.heat[:, 0] == 0).all()
-    stiff = run(problem_of(stiffness=K + 2), weights=first, save_every=None)
-    np.testing.assert_allclose(stiff.work[:, 0] - first.work[:, -1], first.norm[:, -1], atol=2e-6)
-    np.testing.assert_allclose(stiff.heat[:, 0], first.heat[:, -1], atol=2e-6)
-
-
-@pytest.fixture(scope="module")
-def derivatives():
-    """Forward, reverse and difference quotient of final error + heat of AdaTrons in ν̃."""
-
-    def objective(rate, adjoint):
-        problem = problem_of(tml.AdaTron(), n_inputs=20, learning_rate=rate)
-        options = {"n_trajectories": 4, "save_every": None, "t1": 0.5, "adjoint": adjoint}
-        curve = run(problem, **options)
-        return jnp.mean(curve.error[:, -1] + curve.heat[:, -1])
-
-    with jax.enable_x64(True):
-        at, h = jnp.asarray(0.8), 1e-5
-        push = jax.jit(
-            lambda x: jax.jvp(lambda r: objective(r, tml.langevin.ForwardMode()), (x,), (at / at,))
-        )
-        reverse = jax.grad(lambda x: objective(x, tml.langevin.RecursiveCheckpoint()))(at)
-        forward = push(at)[1]
-        return forward, reverse, (push(at + h)[0] - push(at - h)[0]) / (2 * h)
-
-
-@pytest.mark.slow
-def test_derivatives_agree_in_both_modes_and_with_differences(derivatives):
-    forward, reverse, difference = map(float, derivatives)
-    assert abs(forward) > 0.01
-    np.testing.assert_allclose(forward, reverse, rtol=1e-10)
-    np.testing.assert_allclose(forward, difference, rtol=1e-6)
-
-
-def test_cold_perceptrons_run():
-    """T = 0 from given weights: the drive alone moves them."""
-    cold = problem_of(temperature=0.0)
-    curve = run(cold, **GIVEN)
-    for values in (curve.overlap, curve.norm, curve.heat):
-        assert jnp.isfinite(values).all()
-    assert jnp.isnan(curve.entropy_production).all()
-
-
-@pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize(
-    ("options", "error", "message"),
-    [
-        (
-            {"problem": problem_of(n_inputs=3)},
-            ValueError,
-            "n_inputs must be at least 4, got 3; use",
-        ),
-        ({"problem": problem_of(n_inputs=None)}, ValueError, "n_inputs must be given"),
-        ({"key": None}, TypeError, "key is needed"),
-        (
-            {"problem": problem_of(n_inputs=None, inputs=tml.TrainingSet(np.ones((9, 10))))},
-            ValueError,
-            "inputs must be",
-        ),
-        ({"test_inputs": np.ones((2, 10))}, ValueError, "test_inputs must be left out"),
-        ({"weights": lambda key: jnp.ones(10)}, ValueError, "weights must be left out"),
-        ({"weights": STUDENT}, ValueError, "weights must be left out"),
-        (
-            {"weights": STUDENT, "teacher": tml.perceptron.sphere_teacher},
-            ValueError,
-            "weights must be left",
-        ),
-        ({"weights": STUDENT, "teacher": np.ones(9)}, ValueError, "weights and teacher must have"),
-        ({"weights": np.ones((2, 10)), "teacher": TEACHER}, ValueError, "weights and teacher"),
-        ({"weights": STUDENT, "teacher": np.zeros(10)}, ValueError, "teacher must not be zero"),
-        ({"problem": problem_of(stiffness=0.0)}, ValueError, "weights must be given"),
-        ({"t1": 0.51}, ValueError, "dt must divide"),
-        ({"save_every": 3}, ValueError, "save_every must"),
-        (
-            {"level": tml.Reduced(2.0), "t1": 4.0, "save_every": None},
-            ValueError,
-            "dt must be below",
-        ),
-    ],
-)
-def test_impossible_runs_are_refused(options, error, message):
-    with pytest.raises(error, match=f"^{message}"):
-        run(**options)
-
-
-@pytest.mark.parametrize("dt", [0.0, -0.1, np.nan])
-def test_impossible_steps_are_refused(dt):
-    with pytest.raises(ValueError, match="^dt must"):
-        tml.Reduced(dt)

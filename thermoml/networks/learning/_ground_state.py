@@ -140,7 +140,7 @@ class _Surroundings(NamedTuple):
         origin, here, beyond: E at 0, at θ̂, and at 2θ̂.
         above: E(θ̂) less the minimum of the parabola through it (Newton's decrement).
         flattest, steepest: least and largest eigenvalue of the Hessian where XᵀX/n + k is 1.
-        flatness: the ratio of these at 0.
+        flatness: the ratio of these at 0; 1 where a prior holds every direction.
         concave, convex: least and largest curvature of a loss in its outputs, at 0 and at θ̂.
     """
 
@@ -156,14 +156,17 @@ class _Surroundings(NamedTuple):
 
 
 @eqx.filter_jit
-def _surroundings(system: LinearLearning, end: Array) -> _Surroundings:
+def _surroundings(system: LinearLearning, end: Array, free: bool) -> _Surroundings:
     basis = whitened(system.features, system.prior_stiffness)[0]
     unwhiten = lambda z: (z.reshape(-1, basis.shape[0]) @ basis.T).reshape(end.shape)  # noqa: E731
     about = lambda z, x: system.total_energy(x + unwhiten(z))  # noqa: E731
     middle, zero = jnp.zeros((end.size,), end.dtype), jnp.zeros_like(end)
     slope, hessian = jax.grad(about)(middle, end), jax.hessian(about)(middle, end)
     spectrum = jnp.linalg.eigvalsh(hessian)
-    spectrum_at_0 = jnp.linalg.eigvalsh(jax.hessian(about)(middle, zero))
+    flatness = 1.0
+    if free:
+        spectrum_at_0 = jnp.linalg.eigvalsh(jax.hessian(about)(middle, zero))
+        flatness = spectrum_at_0[0] / spectrum_at_0[-1]
     losses = jnp.stack([loss_curvatures(system, x) for x in (zero, end)])
     bends = jnp.linalg.eigvalsh(losses)
     return _Surroundings(
@@ -173,7 +176,7 @@ def _surroundings(system: LinearLearning, end: Array) -> _Surroundings:
         above=slope @ jnp.linalg.solve(hessian, slope) / 2,
         flattest=spectrum[0],
         steepest=spectrum[-1],
-        flatness=spectrum_at_0[0] / spectrum_at_0[-1],
+        flatness=flatness,
         concave=jnp.min(bends),
         convex=jnp.max(bends),
     )
@@ -183,8 +186,8 @@ def _check_minimum(system: LinearLearning, start: Any, lowest: GroundState) -> N
     """ValueError where descent did not end in the one minimum of a convex energy."""
     if not is_concrete((system, lowest)):
         return
-    at = _Surroundings(*(float(x) for x in _surroundings(system, lowest.parameters)))
     name, free = type(system.form).__name__, float(system.prior_stiffness) == 0
+    at = _Surroundings(*(float(x) for x in _surroundings(system, lowest.parameters, free)))
     rounding = float(jnp.finfo(system.features.dtype).eps)
     if start is None and at.concave < -1e-3 * at.convex:
         raise ValueError(
