@@ -1,3 +1,5 @@
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -83,3 +85,22 @@ def test_entropy_flow_and_heat_by_leaf_differentiate(x64, key, trap):
     slopes = jax.jit(jax.jacrev(flows))(at)
     np.testing.assert_allclose(slopes, slopes[0], rtol=1e-11)
     np.testing.assert_allclose(slopes, jax.jit(jax.jacfwd(flows))(at), rtol=1e-12)
+
+
+@pytest.mark.parametrize("integrator", [tml.EulerMaruyama(), tml.Heun(), tml.ExactLinear(1.0)])
+@pytest.mark.parametrize("derivative", [jax.grad, jax.jacfwd])
+def test_the_derivative_in_the_mobility_exists_at_temperature_0(x64, key, integrator, derivative):
+    """A noiseless trap: every integrator's x(t) is a function of μt alone, and close to e^{-μt}."""
+
+    def end(mobility, temperature):
+        system = tml.Langevin(
+            lambda x, control: x**2 / 2, temperature=temperature, mobility=mobility
+        )
+        run = tml.simulate(system, jnp.ones(()), t1=1.0, dt=0.01, key=key, integrator=integrator)
+        return jnp.mean(run.final_state)
+
+    slope = derivative(end)(0.7, 0.0)
+    assert slope == pytest.approx(-math.exp(-0.7), rel=0.01)
+    step = 1e-5
+    difference = (end(0.7 + step, 0.0) - end(0.7 - step, 0.0)) / (2 * step)
+    assert slope == pytest.approx(float(difference), rel=1e-7)

@@ -105,3 +105,48 @@ def test_histogram_bins_hold_their_lower_edge_and_the_last_both():
 def test_edges_that_do_not_ascend_are_refused(bad):
     with pytest.raises(ValueError, match="^edges must be at least two ascending"):
         tml.langevin.Histogram(lambda x, control, t: x, bad)
+
+
+def test_truths_and_whole_numbers_have_means_and_variances(key):
+    observers = {
+        "positive": lambda x, control, t: x[0] > 0,
+        "count": lambda x, control, t: jnp.sum(x > 0),
+    }
+    run = tml.simulate(
+        tml.Langevin(lambda x, control: jnp.sum(x**2) / 2),
+        jnp.zeros(3),
+        t1=0.6,
+        dt=0.1,
+        key=key,
+        n_trajectories=4,
+        save_every=1,
+        observables=observers
+        | {f"mean {name}": tml.langevin.Mean(f) for name, f in observers.items()}
+        | {f"variance {name}": tml.langevin.Variance(f) for name, f in observers.items()}
+        | {"histogram": tml.langevin.Histogram(observers["count"], [-0.5, 0.5, 1.5, 2.5, 3.5])},
+    ).observables
+    for name in observers:
+        values = np.asarray(run[name], float)
+        np.testing.assert_allclose(run[f"mean {name}"][:, -1], values.mean(axis=1), rtol=1e-6)
+        np.testing.assert_allclose(run[f"variance {name}"][:, -1], values.var(axis=1), atol=1e-6)
+    counts = np.stack([np.sum(np.asarray(run["count"]) == k, axis=1) for k in range(4)], axis=1)
+    np.testing.assert_array_equal(run["histogram"][:, -1], counts)
+
+
+@pytest.mark.parametrize("observer", [tml.langevin.Mean, tml.langevin.Variance])
+def test_statistics_in_float32_go_on_beyond_two_to_the_24_steps(observer):
+    """After 2^25 states of value 1, as many of value 3: mean 2, variance 1."""
+    streaming = observer(lambda x, control, t: x)
+    carry = streaming.init(jnp.float32(1.0), None, 0.0)
+    grow = lambda count, *sums: (jnp.int32(2**25), *(jax.tree.map(lambda x: x * 2**25, sums)))
+    count, *sums = grow(*carry)
+
+    @jax.jit
+    def observe_threes(carry):
+        step = lambda carry, _: (streaming.update(carry, jnp.float32(3.0), None, 0.0), None)
+        return jax.lax.scan(step, carry, length=2**20)[0]
+
+    result = streaming.result(observe_threes((count, *sums)))
+    share = 2**20 / (2**20 + 2**25)
+    expected = 1 + 2 * share if observer is tml.langevin.Mean else 4 * share * (1 - share)
+    np.testing.assert_allclose(result, expected, rtol=1e-6)

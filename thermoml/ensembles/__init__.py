@@ -8,7 +8,7 @@ from ._adjoints import (
     RecursiveCheckpoint as RecursiveCheckpoint,
 )
 from ._checkpoints import AbstractCheckpoint as AbstractCheckpoint
-from ._clock import Clock as Clock, Saves as Saves, known_or as known_or
+from ._clock import Clock as Clock, Saves as Saves, with_known_times as with_known_times
 from ._divergence import (
     SimulationDiverged as SimulationDiverged,
     raise_if_diverged as raise_if_diverged,

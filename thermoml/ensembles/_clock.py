@@ -1,5 +1,6 @@
 """The clock of a run: times from whole numbers of steps, and the saves among them."""
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -85,3 +86,17 @@ def known_or(value: Any, traced: Any) -> Any:
     if is_concrete(traced) or not is_concrete(value):
         return traced
     return jax.tree.map(lambda x: constant(x, x.dtype), value)
+
+
+def with_known_times(result: Any, times: Any, step: Any, clock: Clock) -> Any:
+    """A run's result; inside jit, with what is known of its times and of where its clock stands.
+
+    It can then be continued there, which takes a known number of steps.
+    """
+    checkpoint = result.checkpoint
+    if checkpoint is None:
+        return result
+    checkpoint = dataclasses.replace(
+        checkpoint, step=known_or(step, checkpoint.step), clock=known_or(clock, checkpoint.clock)
+    )
+    return dataclasses.replace(result, times=known_or(times, result.times), checkpoint=checkpoint)

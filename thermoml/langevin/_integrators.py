@@ -70,11 +70,16 @@ class AbstractIntegrator(eqx.Module):
         """
 
 
+def _width(time: Array, temperature: Array) -> Array:
+    """√(2Tμdt), as a product so that the derivative in μ and dt exists at T = 0."""
+    return jnp.sqrt(2 * time) * jnp.sqrt(temperature)
+
+
 def _euler_maruyama(context: StepContext, state: StateTree, force: StateTree) -> StateTree:
     baths, dt = context.baths, context.dt
 
     def move(x, f, z, temperature, mobility):
-        return x + mobility * f * dt + jnp.sqrt(2 * mobility * temperature * dt) * z
+        return x + mobility * f * dt + _width(mobility * dt, temperature) * z
 
     return jax.tree.map(move, state, force, context.noise, baths.temperature, baths.mobility)
 
@@ -141,7 +146,7 @@ class ExactLinear(AbstractIntegrator):
 
         def move(x, f, z, temperature, mobility, k):
             decay = mobility * k * dt
-            width = jnp.sqrt(2 * mobility * temperature * dt * _relaxed(2 * decay))
+            width = _width(mobility * dt * _relaxed(2 * decay), temperature)
             return x + _relaxed(decay) * mobility * f * dt + width * z
 
         parameters = baths.temperature, baths.mobility, stiffness

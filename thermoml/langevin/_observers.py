@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from ..numerics.arrays import as_parameter, is_concrete
+from ..numerics.sums import CompensatedSum
 from ._types import StateTree, Time
 
 Observable = Callable[[Any, Any, Array], PyTree[Array]]
@@ -46,57 +47,88 @@ class AbstractObserver(eqx.Module):
         """The value recorded at a save."""
 
 
+def _numbers(tree: PyTree[Any]) -> PyTree[Array]:
+    """Truths and whole numbers as floats, so that they have means; floats stay as they are."""
+
+    def convert(value):
+        value = jnp.asarray(value)
+        return value if jnp.issubdtype(value.dtype, jnp.inexact) else value.astype(float)
+
+    return jax.tree.map(convert, tree)
+
+
+def _zero_sums(values: PyTree[Array]) -> PyTree[CompensatedSum]:
+    return jax.tree.map(lambda v: CompensatedSum.zeros(v.shape, v.dtype), values)
+
+
+def _added(sums: PyTree[CompensatedSum], terms: PyTree[Array]) -> PyTree[CompensatedSum]:
+    return jax.tree.map(lambda s, v: s.add(v), sums, terms, is_leaf=_is_sum)
+
+
+def _divided(sums: PyTree[CompensatedSum], count: Array) -> PyTree[Array]:
+    return jax.tree.map(lambda s: s.value / count.astype(s.total.dtype), sums, is_leaf=_is_sum)
+
+
+def _is_sum(node: Any) -> bool:
+    return isinstance(node, CompensatedSum)
+
+
 class Mean(AbstractObserver):
     r"""The time average $\bar f_n = \frac1{n+1}\sum_{m=0}^n f(x_m, \lambda_m, t_m)$ so far.
 
+    The sum is compensated and the count a whole number, so that float32 serves for 10⁹ steps.
+
     Args:
-        function: `f(x, control, t) -> pytree of arrays`.
+        function: `f(x, control, t) -> pytree of arrays`; the mean of a truth such as `x > 0` is
+            its probability.
     """
 
     function: Observable
 
     def init(self, x, control, t):
-        return jnp.ones(()), self.function(x, control, t)
+        values = _numbers(self.function(x, control, t))
+        return jnp.ones((), jnp.int32), _added(_zero_sums(values), values)
 
     def update(self, carry, x, control, t):
-        count, mean = carry
-        count = count + 1
-        value = self.function(x, control, t)
-        mean = jax.tree.map(lambda m, v: m + (v - m) / count.astype(v.dtype), mean, value)
-        return count, mean
+        count, sums = carry
+        return count + 1, _added(sums, _numbers(self.function(x, control, t)))
 
     def result(self, carry):
-        return carry[1]
+        count, sums = carry
+        return _divided(sums, count)
 
 
 class Variance(AbstractObserver):
-    r"""The variance in time $\frac1{n+1}\sum_m (f_m - \bar f_n)^2$ up to each save (Welford 1962).
+    r"""The variance in time $\frac1{n+1}\sum_m |f_m - \bar f_n|^2$ up to each save.
+
+    By Welford's recurrence (1962), with compensated sums.
 
     Args:
-        function: `f(x, control, t) -> pytree of arrays`.
+        function: `f(x, control, t) -> pytree of arrays`; truths and whole numbers count as floats.
     """
 
     function: Observable
 
     def init(self, x, control, t):
-        value = self.function(x, control, t)
-        return jnp.ones(()), value, jax.tree.map(jnp.zeros_like, value)
+        values = _numbers(self.function(x, control, t))
+        squares = _zero_sums(jax.tree.map(jnp.real, values))
+        return jnp.ones((), jnp.int32), _added(_zero_sums(values), values), squares
 
     def update(self, carry, x, control, t):
-        count, mean, variance = carry
-        value = self.function(x, control, t)
-        count = count + 1
+        count, sums, squares = carry
+        values, means = _numbers(self.function(x, control, t)), _divided(sums, count)
 
-        def merge(m, s, v):
-            weight = 1 / count.astype(v.dtype)
-            return s + weight * ((1 - weight) * (v - m) ** 2 - s)
+        def term(value, mean):
+            distance = value - mean
+            share = 1 - 1 / (count + 1).astype(jnp.real(value).dtype)
+            return share * jnp.real(distance * jnp.conj(distance))
 
-        variance = jax.tree.map(merge, mean, variance, value)
-        mean = jax.tree.map(lambda m, v: m + (v - m) / count.astype(v.dtype), mean, value)
-        return count, mean, variance
+        terms = jax.tree.map(term, values, means)
+        return count + 1, _added(sums, values), _added(squares, terms)
 
     def result(self, carry):
-        return carry[2]
+        count, _, squares = carry
+        return _divided(squares, count)
 
 
 class Histogram(AbstractObserver):
@@ -121,7 +153,7 @@ class Histogram(AbstractObserver):
                 raise ValueError(f"edges must be at least two ascending numbers, got {edges}")
 
     def _count(self, x, control, t):
-        value = jnp.ravel(self.function(x, control, t))
+        value = jnp.ravel(_numbers(self.function(x, control, t)))
         bins = jnp.searchsorted(self.edges, value, side="right") - 1
         n_bins = self.edges.shape[0] - 1
         bins = jnp.where(value == self.edges[-1], n_bins - 1, bins)

@@ -17,10 +17,10 @@ from ..ensembles import (
     Layout,
     RecursiveCheckpoint,
     Saves,
-    known_or,
     progress_meter,
     raise_if_diverged,
     run,
+    with_known_times,
 )
 from ..numerics.arrays import argument, cast_floats, default_int, is_concrete, shared_float
 from ..numerics.checks import check_count, count_matches
@@ -257,7 +257,8 @@ def simulate(
         saves,
         (layout or Layout()).here(),
     )
-    solution = dataclasses.replace(solution, times=known_or(times, solution.times))
+    step = argument(start.step, default_int()) + saves.n_steps
+    solution = with_known_times(solution, times, step, clock)
     if throw and is_concrete(solution.checkpoint.diverged_step):
         raise_if_diverged(
             solution.checkpoint.diverged_step,

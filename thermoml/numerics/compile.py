@@ -6,12 +6,11 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
-
-from .arrays import is_concrete
+from jax.extend.core import get_opaque_trace_state
 
 # LLVM takes vectors of 256 bits where it could take 512. CPUs that have none are not affected.
 _WIDE: dict[str, Any] = {"xla_cpu_prefer_vector_width": 512}
+_OUTSIDE = get_opaque_trace_state()
 
 
 def compiler_options() -> dict[str, Any]:
@@ -19,10 +18,12 @@ def compiler_options() -> dict[str, Any]:
     return _WIDE if jax.default_backend() == "cpu" else {}
 
 
-@jax.jit
-def _zero() -> jax.Array:
-    """A tracer where it is called inside jit; cheaper to ask than an operation outside of it."""
-    return jnp.zeros(())
+def is_traced_now() -> bool:
+    """True inside jit, vmap or grad, whether or not any argument is traced.
+
+    A function may close over what is traced, so arguments alone cannot tell.
+    """
+    return get_opaque_trace_state() != _OUTSIDE
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -32,7 +33,6 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*args, **kwargs):
-        inside = not is_concrete((args, kwargs, _zero()))
-        return (inner if inside or not compiler_options() else alone)(*args, **kwargs)
+        return (inner if is_traced_now() or not compiler_options() else alone)(*args, **kwargs)
 
     return call

@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from ...ensembles import AbstractAdjoint, Clock, Footprint, Saves
+from ...ensembles import AbstractAdjoint, Clock, Footprint, Saves, with_known_times
 from ...numerics.arrays import argument, is_concrete
 from ...numerics.checks import check_bound
 from ...numerics.sums import CompensatedSum
@@ -25,7 +25,6 @@ from ._students import (
     follow,
     students_footprint,
     with_empty_meter,
-    with_known_times,
 )
 
 _MAX_STEPS = 2**16

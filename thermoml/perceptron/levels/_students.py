@@ -12,14 +12,13 @@ from jaxtyping import Array, Float, Int, PyTree
 from ...ensembles import (
     AbstractAdjoint,
     AbstractProcess,
-    Clock,
     Footprint,
     Layout,
     Saves,
     gather,
-    known_or,
     progress_meter,
     run,
+    with_known_times,
 )
 from ...numerics.compile import compiled
 from ...numerics.sums import CompensatedSum
@@ -161,14 +160,3 @@ def follow(
     )
     curve = with_known_times(curve, times, checkpoint.step + saves.n_steps, checkpoint.clock)
     return curve if teacher is None else dataclasses.replace(curve, teacher=teacher)
-
-
-def with_known_times(curve: LearningCurve, times: Any, step: Any, clock: Clock) -> LearningCurve:
-    """The curve; inside jit, with what is known of its times and of where its clock stands."""
-    checkpoint = curve.checkpoint
-    if checkpoint is None:
-        return curve
-    checkpoint = dataclasses.replace(
-        checkpoint, step=known_or(step, checkpoint.step), clock=known_or(clock, checkpoint.clock)
-    )
-    return dataclasses.replace(curve, times=known_or(times, curve.times), checkpoint=checkpoint)
