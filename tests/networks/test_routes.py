@@ -258,3 +258,41 @@ def test_refusals_say_what_is_wrong(x64, case):
     call, message = REFUSED[case]
     with pytest.raises(ValueError, match=message):
         call()
+
+
+class Sum(eqx.Module):
+    """A linear model as a network, so that Laplace takes its Hessian's determinant."""
+
+    weights: jax.Array
+
+    def __call__(self, x):
+        return jnp.sum(self.weights * x)
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+def test_lanczos_takes_hessians_of_low_rank_with_a_prior(dtype, rank):
+    """d - rank eigenvalues are the prior's; entropy and slope are those of the dense Hessian."""
+    features = np.random.default_rng(0).normal(size=(30, 6)).astype(dtype)
+    features[:, rank:] = 0.0
+    system = tml.NetworkLearning(
+        Sum(jnp.zeros(6, dtype)),
+        SQUARED,
+        (features, features.sum(axis=1)),
+        prior_stiffness=0.3,
+        temperature=0.1,
+    )
+    start = Sum(jnp.ones(6, dtype))
+    dense = tml.networks.Laplace(start=start)
+    probed = tml.networks.Laplace(
+        start=start, log_determinant="lanczos", n_probes=200, key=jax.random.key(1)
+    )
+
+    def entropy(prior, route):
+        return tml.Trained(eqx.tree_at(lambda s: s.prior_stiffness, system, prior), route).entropy
+
+    error = tml.Trained(system, probed).entropy_error
+    exact, slope = jax.value_and_grad(entropy)(system.prior_stiffness, dense)
+    estimate, estimated_slope = jax.value_and_grad(entropy)(system.prior_stiffness, probed)
+    assert abs(estimate - exact) < 4 * error + 1e-5
+    assert error < 0.02
+    assert estimated_slope == pytest.approx(float(slope), rel=0.02)
