@@ -1,5 +1,7 @@
 """Tuning: known minima, constraints, noise, and what cannot be done."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -109,3 +111,36 @@ def test_what_cannot_be_done():
         tml.tune(lambda p: p, jnp.ones(2))
     with pytest.raises(ValueError, match="tolerance must be"):
         tml.tune(lambda p: p**2, 1.0, tolerance=0.0)
+
+
+@pytest.mark.parametrize(
+    "falling", [lambda x: -x, lambda x: -(x**2), lambda x: 1e12 - x, lambda x: -jnp.log(x)]
+)
+def test_what_falls_for_ever_does_not_converge(dtype, falling):
+    assert not tml.tune(falling, jnp.ones((), dtype), max_steps=60).converged
+
+
+def test_convergence_does_not_depend_on_units(x64):
+    """A minimum at 3 and -1, in any unit of the parameters and of the objective."""
+    place = jnp.array([3.0, -1.0])
+
+    @jax.jit
+    def tuned(scale, offset, unit):
+        def objective(x):
+            away = x / unit - place
+            return scale * (offset + jnp.sum(jnp.cosh(away)) + away[0] * away[1] / 2)
+
+        return tml.tune(objective, jnp.zeros(2))
+
+    for scale, offset, unit in itertools.product([1e-12, 1.0, 1e12], [0.0, -1e6], [1e-6, 1.0, 1e6]):
+        minimum = tuned(scale, offset, unit)
+        assert minimum.converged
+        np.testing.assert_allclose(minimum.parameters, unit * place, atol=1e-6 * unit)
+
+
+def test_a_start_at_the_minimum_converges_at_once(dtype):
+    tuned = tml.tune(lambda x: 1e6 + (x - 3) ** 2, jnp.asarray(3.0, dtype))
+    assert tuned.converged
+    assert tuned.parameters == 3.0
+    again = tml.tune(lambda x: jnp.cosh(x - 3), tml.tune(lambda x: jnp.cosh(x - 3), 1.0).parameters)
+    assert again.converged

@@ -13,7 +13,8 @@ from .numerics import AbstractResult, Estimate
 from .numerics.arrays import as_parameters, is_concrete
 from .numerics.checks import check_bound, check_count
 from .numerics.compile import compiled
-from .numerics.descent import descend, optax_promotes
+from .numerics.descent import descend
+from .numerics.optimisers import check_optimiser, optax_promotes, transformation
 from .perceptron import AbstractObjective
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Tuned(AbstractResult):
         constraint: its values there, which must be 0; None without.
         values: the objective at each step, shape `(steps,)`; inside jit or vmap `(max_steps + 1,)`
             with NaN beyond the last.
-        converged: True if the gradient fell below the tolerance; for a noisy objective, if every
+        converged: True if the minimum was reached to the tolerance; for a noisy objective, if every
             step was finite.
     """
 
@@ -96,8 +97,9 @@ def tune(
             array from one computation. Not together with noise.
         key: for objectives that draw noise.
         max_steps: total number of gradients.
-        tolerance: largest component of the gradient, relative to max(1, |objective|), and of the
-            constraint, at which to stop; by default 1e-9 in float64 and 1e-5 in float32.
+        tolerance: at which to stop, in no units: of max |∂f/∂θᵢ| sᵢ relative to the range of f on
+            the way, sᵢ the larger of |θᵢ| and its distance from the start; or of L-BFGS's next step
+            relative to sᵢ. Also the largest |c|. By default 1e-9 in float64, 1e-5 in float32.
 
     Returns:
         A `Tuned`.
@@ -124,6 +126,8 @@ def tune(
     if tolerance is None:
         tolerance = 1e-9 if flat.dtype == jnp.float64 else 1e-5
     check_bound("tolerance", tolerance, ">", 0.0)
+    if optimiser is not None:
+        check_optimiser(optimiser)
 
     def rebuild(vector: Array) -> PyTree:
         return eqx.combine(unravel(vector), static)
@@ -163,7 +167,7 @@ def _by_adam(
 ) -> Tuned:
     import optax  # slow to import, and rarely needed
 
-    optimiser = optimiser or optax.adam(optax.cosine_decay_schedule(0.05, steps))
+    method = transformation(optimiser or optax.adam(optax.cosine_decay_schedule(0.05, steps)))
 
     def estimate(vector, step):
         result = objective.value_and_gradient(rebuild(vector), jax.random.fold_in(key, step))
@@ -175,12 +179,19 @@ def _by_adam(
             vector, state = carry
             result, slope = estimate(vector, step)
             with optax_promotes():
-                updates, state = optimiser.update(slope, state, vector)
+                updates, state = method.update(
+                    slope,
+                    state,
+                    vector,
+                    value=result.value,
+                    grad=slope,
+                    value_fn=lambda x: estimate(x, step)[0].value,
+                )
                 vector = jnp.asarray(optax.apply_updates(vector, updates), flat.dtype)
             return (vector, state), (vector, result.value, slope)
 
         numbers = jnp.arange(steps)
-        _, (path, values, slopes) = jax.lax.scan(move, (start, optimiser.init(start)), numbers)
+        _, (path, values, slopes) = jax.lax.scan(move, (start, method.init(start)), numbers)
         end = jnp.mean(path[-max(1, steps // 4) :], axis=0)
         result, slope = estimate(end, steps)
         finite = jnp.isfinite(values) & jnp.all(jnp.isfinite(slopes), axis=1)

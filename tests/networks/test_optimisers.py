@@ -149,3 +149,54 @@ def test_refusals(options, error, message):
     optimiser, start = options.pop("optimiser"), options.pop("start")
     with pytest.raises(error, match=message):
         tml.networks.optimise(mlp(), start, optimiser, key=jax.random.key(0), **options)
+
+
+MORE = {
+    "lbfgs": optax.lbfgs(),
+    "polyak": optax.polyak_sgd(),
+    "plateau": optax.chain(optax.sgd(0.1), optax.contrib.reduce_on_plateau()),
+    "backtracking": optax.chain(
+        optax.sgd(1.0), optax.scale_by_backtracking_linesearch(max_backtracking_steps=10)
+    ),
+    "several steps": optax.MultiSteps(optax.sgd(0.3), every_k_schedule=2),
+    "several steps, converted": optax.MultiSteps(optax.sgd(0.3), 2).gradient_transformation(),
+    "decay": optax.adamw(optax.cosine_decay_schedule(0.1, 30)),
+    "masked": optax.masked(optax.sgd(0.1), True),
+    "finite": optax.apply_if_finite(optax.sgd(0.1), 3),
+}
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_optimisers_that_take_more_than_the_gradient(x64, name):
+    run = tml.networks.optimise(
+        linear(), jnp.zeros(3), MORE[name], steps=30, save_every=10, key=jax.random.key(0)
+    )
+    stiffness = FEATURES.T @ FEATURES / 20 + 0.1 * np.eye(3)
+    lowest = linear().total_energy(np.linalg.solve(stiffness, FEATURES.T @ VALUES / 20))
+    gaps = np.asarray(run.energy[0]) - float(lowest)
+    assert (np.diff(gaps[:2]) < 0).all()
+    assert -1e-12 < gaps[-1] < 0.3 * gaps[0]
+    if name in ("lbfgs", "backtracking"):
+        assert gaps[-1] < 1e-8
+    if name.startswith("several"):
+        plain = tml.networks.optimise(
+            linear(), jnp.zeros(3), optax.sgd(0.3), steps=15, key=jax.random.key(0)
+        )
+        close(run.final_state, plain.final_state, rtol=1e-8)  # optax sums in float32
+
+
+def test_divergence_is_an_error_that_holds_the_run():
+    options = {"steps": 40, "save_every": 10, "key": jax.random.key(0), "n_trajectories": 2}
+    train = lambda **more: tml.networks.optimise(
+        linear(), jnp.ones(3), optax.sgd(1e3), **options, **more
+    )
+    with pytest.raises(tml.SimulationDiverged, match="smaller learning rate") as failure:
+        train()
+    quiet = train(throw=False)
+    for run in (failure.value.solution, quiet):
+        assert (np.asarray(run.diverged_step) > 0).all()
+        energies = np.asarray(run.energy)
+        assert np.isfinite(energies[:, 0]).all()
+        assert np.isnan(energies[:, -1]).all()
+    fine = tml.networks.optimise(linear(), jnp.ones(3), optax.sgd(0.1), **options)
+    assert fine.diverged_step.tolist() == [-1, -1]

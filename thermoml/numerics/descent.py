@@ -1,7 +1,6 @@
 """Descent to a minimum, with or without constraints, as one loop that compiles one gradient."""
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
+
+from .optimisers import optax_promotes, transformation
 
 _ROUNDS = 30  # of the method of multipliers
 _TRIES = 30  # of one line search
@@ -38,13 +39,6 @@ class Descent(eqx.Module):
     converged: Bool[Array, ""]
 
 
-@contextlib.contextmanager
-def optax_promotes() -> Iterator[None]:
-    """optax relies on JAX's promotion of dtypes and ranks, which a user may have made strict."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def descend(
     objective: Objective,
     start: Float[Array, " n"],
@@ -66,7 +60,7 @@ def descend(
         start: n numbers.
         n_constraints: the length of c.
         max_steps: gradients in all.
-        tolerance: of the gradient, relative to max(1, |f|), and of c.
+        tolerance: of the way that remains relative to the way behind, and of c.
         optimiser: another optax transformation, whose steps are taken without a line search.
 
     Source: Nocedal and Wright 2006, chapters 7 and 17; Lewis and Overton 2013, Math. Program. 141,
@@ -75,7 +69,7 @@ def descend(
     import optax  # imported here: slow to load, and rarely used
 
     searching = optimiser is None
-    optimiser = optax.with_extra_args_support(optimiser or optax.scale_by_lbfgs())
+    optimiser = transformation(optax.scale_by_lbfgs() if optimiser is None else optimiser)
     method = _Method(objective, optimiser, n_constraints, tolerance, searching)
     end = lax.while_loop(
         lambda state: ~state.stopped & (state.gradients <= max_steps),
@@ -116,6 +110,29 @@ class _Penalty(NamedTuple):
     rounds: Int[Array, ""]
 
 
+class _Reach(NamedTuple):
+    """What the points so far span: distances from the start, and the extremes of the Lagrangian."""
+
+    start: Float[Array, " n"]
+    distance: Float[Array, " n"]
+    lowest: Float[Array, ""]
+    highest: Float[Array, ""]
+
+    def sizes(self, vector: Float[Array, " n"]) -> Float[Array, " n"]:
+        """The scale of each parameter: its size, or its greatest distance from the start."""
+        sizes = jnp.maximum(jnp.abs(vector), self.distance)
+        largest = jnp.max(sizes)
+        return jnp.where(sizes > 0, sizes, jnp.where(largest > 0, largest, 1))
+
+    def extended(self, point: _Point) -> "_Reach":
+        return _Reach(
+            self.start,
+            jnp.maximum(self.distance, jnp.abs(point.vector - self.start)),
+            jnp.minimum(self.lowest, point.value),
+            jnp.maximum(self.highest, point.value),
+        )
+
+
 class _State(NamedTuple):
     """State of the loop. The first trial of a round is `fresh`, and taken unconditionally.
 
@@ -127,6 +144,7 @@ class _State(NamedTuple):
     direction: Float[Array, " n"]
     search: _Search
     penalty: _Penalty
+    reach: _Reach
     fresh: Bool[Array, ""]
     gradients: Int[Array, ""]
     steps: Int[Array, ""]
@@ -157,6 +175,7 @@ class _Method:
             direction=still,
             search=_Search(zero + 1, zero, zero + jnp.inf, jnp.asarray(0)),
             penalty=_Penalty(nothing, zero + 1, zero + jnp.inf, jnp.asarray(0)),
+            reach=_Reach(start, still, zero + jnp.inf, zero - jnp.inf),
             fresh=jnp.asarray(True),
             gradients=jnp.asarray(0),
             steps=jnp.asarray(0),
@@ -177,24 +196,31 @@ class _Method:
         flatter = jnp.sum(trial.slope * state.direction) >= _FLATTER * steepness
         last = search.tries >= _TRIES
         taken = finite & (state.fresh | (lower & (flatter | last)) | (not self.searching))
+        bent = jnp.sum((trial.slope - point.slope) * (trial.vector - point.vector)) > 0
         point, memory, direction = lax.cond(
             taken,
             lambda: (trial, *self._propose(trial, state)),
             lambda: (point, state.memory, state.direction),
         )
-        calm = taken & self._is_calm(point, state.penalty.rounds)
+        extended = state.reach.extended(point)
+        reach = jax.tree.map(lambda new, old: jnp.where(taken, new, old), extended, state.reach)
+        remaining = self._remaining(point, direction, reach, bent & ~state.fresh)
+        rough = 0.1 ** (state.penalty.rounds.astype(point.value.dtype) + 2)
+        aim = jnp.maximum(self.tolerance, rough) if self.n_constraints else self.tolerance
+        calm = taken & (remaining <= aim)
         failed = ~taken & (last | state.fresh | (not self.searching))
         after = state._replace(
             point=point,
             memory=memory,
             direction=direction,
             search=_next_search(search, taken, lower),
+            reach=reach,
             fresh=jnp.asarray(False),
             gradients=state.gradients + 1,
             steps=state.steps + taken.astype(int),
             values=state.values.at[state.steps].set(jnp.where(taken, point.cost, jnp.nan)),
         )
-        return self._settle(after, calm, calm | failed)
+        return self._settle(after, calm & (remaining <= self.tolerance), calm | failed)
 
     def _lagrangian(
         self, vector: Array, penalty: _Penalty
@@ -231,21 +257,29 @@ class _Method:
         uphill = ~(jnp.sum(direction * point.slope) < 0)
         return memory, jnp.where(uphill, -point.slope, direction)
 
-    def _is_calm(self, point: _Point, rounds: Int[Array, ""]) -> Bool[Array, ""]:
-        """Whether the gradient is small enough to end a round; early rounds are rough."""
-        dtype = point.cost.dtype
-        rough = 0.1 ** (rounds.astype(dtype) + 2) if self.n_constraints else 0.0
-        aim = jnp.maximum(self.tolerance, rough)
-        return jnp.max(jnp.abs(point.slope)) <= aim * jnp.maximum(1, jnp.abs(point.cost))
+    def _remaining(
+        self, point: _Point, direction: Float[Array, " n"], reach: _Reach, curved: Bool[Array, ""]
+    ) -> Float[Array, ""]:
+        """The way to the minimum relative to the way that lies behind, in any units.
+
+        The change of the Lagrangian over each parameter's own size, relative to the range of its
+        values so far; or the quasi-Newton step relative to these sizes, where the last step has
+        shown a curvature.
+        """
+        sizes = reach.sizes(point.vector)
+        span = reach.highest - reach.lowest
+        change = jnp.max(jnp.abs(point.slope) * sizes)
+        change = jnp.where(change > 0, change / span, 0)  # infinite at the start
+        if not self.searching:
+            return change
+        step = jnp.where(curved, jnp.max(jnp.abs(direction) / sizes), jnp.inf)
+        return jnp.minimum(change, step)
 
     def _settle(self, state: _State, calm: Array, settled: Array) -> _State:
         """The state after a trial that may have ended a round: the next round, or the end."""
         point, penalty = state.point, state.penalty
         missed = jnp.max(jnp.abs(point.broken), initial=0)
-        strict = jnp.max(jnp.abs(point.slope)) <= self.tolerance * jnp.maximum(
-            1, jnp.abs(point.cost)
-        )
-        converged = calm & strict & (missed <= self.tolerance)
+        converged = calm & (missed <= self.tolerance)
         again = settled & ~converged & (self.n_constraints > 0) & (penalty.rounds < _ROUNDS)
         stuck = missed > penalty.worst / 4
         tighter = _Penalty(

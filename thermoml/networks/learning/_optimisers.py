@@ -17,11 +17,13 @@ from ...ensembles import (
     Layout,
     Saves,
     progress_meter,
+    raise_if_diverged,
     run,
     widest_array,
 )
+from ...numerics.arrays import is_concrete
 from ...numerics.checks import check_bound, check_count
-from ...numerics.descent import optax_promotes
+from ...numerics.optimisers import check_optimiser, optax_promotes, transformation
 from ...numerics.random import trajectory_key
 from ...numerics.results import AbstractResult
 from ...numerics.statistics import Estimate
@@ -44,6 +46,7 @@ class Optimised(AbstractResult):
         virial: by layer $\langle\theta_l\cdot g_l\rangle$ over the steps that were measured, g the
             gradient that the optimiser saw, `(trajectory,)`.
         squared_gradient: by layer $\langle|g_l|^2\rangle$, `(trajectory,)`.
+        diverged_step: `(trajectory,)`, the step at which a model turned non-finite, or -1.
         sizes: by layer, its number of parameters.
     """
 
@@ -52,6 +55,7 @@ class Optimised(AbstractResult):
     final_state: PyTree[Float[Array, "trajectory ..."]]
     virial: dict[str, Float[Array, " trajectory"]]
     squared_gradient: dict[str, Float[Array, " trajectory"]]
+    diverged_step: Int[Array, " trajectory"]
     sizes: dict[str, int] = eqx.field(static=True)
 
     def virial_temperature(self) -> dict[str, Estimate]:
@@ -90,7 +94,7 @@ class Optimised(AbstractResult):
 def optimise(
     system: AbstractLearning,
     start: Any,
-    optimiser: "optax.GradientTransformation",
+    optimiser: "optax.GradientTransformation | optax.MultiSteps",
     *,
     steps: int,
     key: Key[Array, ""],
@@ -99,6 +103,7 @@ def optimise(
     measure_from: int | None = None,
     by: LayersBy = None,
     progress: bool | diffrax.AbstractProgressMeter = False,
+    throw: bool = True,
     layout: Layout | None = None,
 ) -> Optimised:
     r"""Train copies of a model by an optimiser, each with its own start and minibatches.
@@ -112,8 +117,9 @@ def optimise(
     Args:
         system: a learning system; its `batch` is that of each step. Its temperature is not used.
         start: an `AbstractInitialisation` or its name; or a state, the same for all.
-        optimiser: any of optax, such as `optax.sgd(0.1)`; u is its update for the gradient. Keep
-            it for further calls: a new one consists of new functions, which compile anew.
+        optimiser: any of optax, such as `optax.sgd(0.1)`, those with line searches and
+            `optax.MultiSteps` too; u is its update for the gradient. Keep it for further calls: a
+            new one consists of new functions, which compile anew.
         steps: number of steps.
         key: of starts and minibatches; trajectory i depends on it and i alone.
         n_trajectories: copies.
@@ -122,12 +128,15 @@ def optimise(
             out.
         by: definition of the layers, see `layers`.
         progress: True for a bar, or a diffrax progress meter.
+        throw: raise when a model turns non-finite. Inside jit, vmap or grad, and with False, its
+            energies are NaN from there on, and `diverged_step` tells the step.
         layout: chunks and devices; chosen for this machine where it is None.
 
     Returns:
         An `Optimised`.
 
     Raises:
+        SimulationDiverged: with `.solution`, the `Optimised`.
         TypeError: an optimiser that is not one of optax.
         ValueError: numbers of steps that do not fit; a start that does not.
 
@@ -135,12 +144,7 @@ def optimise(
 
     Source: Yaida 2019, arXiv:1810.00004, for the averages.
     """
-    import optax  # imported here: slow to load, and rarely used
-
-    if not isinstance(optimiser, optax.GradientTransformation):
-        raise TypeError(
-            f"optimiser must be one of optax, such as optax.sgd(0.1), got {optimiser!r}"
-        )
+    check_optimiser(optimiser)
     steps = check_count("steps", steps)
     n_trajectories = check_count("n_trajectories", n_trajectories)
     saves = Saves.of(steps, save_every)
@@ -154,7 +158,12 @@ def optimise(
     )
     sizes = layers(system, by).sizes
     saved = jnp.asarray(saves.steps)
-    return Optimised(saved, energy, trained.state, trained.virial, trained.squared, sizes)
+    optimised = Optimised(
+        saved, energy, trained.state, trained.virial, trained.squared, trained.diverged_step, sizes
+    )
+    if throw and is_concrete(trained.diverged_step):
+        raise_if_diverged(trained.diverged_step, optimised, "use a smaller learning rate")
+    return optimised
 
 
 def _starts(
@@ -181,7 +190,7 @@ class _Trainees(eqx.Module):
         state: their parameters.
         memory: of the optimiser.
         virial, squared: by layer, averages of θ·g and |g|² over the steps that are measured.
-        diverged_step: -1; the energies of a model that diverges are not finite by themselves.
+        diverged_step: the step at which energy or state turned non-finite, or -1.
     """
 
     state: PyTree[Float[Array, "..."]]
@@ -195,7 +204,7 @@ class _Training(AbstractProcess[_Trainees, Key[Array, " trajectory"], _Trainees]
     """Steps of an optimiser."""
 
     system: AbstractLearning
-    optimiser: "optax.GradientTransformation"
+    optimiser: "optax.GradientTransformation | optax.MultiSteps"
     key: Key[Array, ""]
     by: LayersBy = eqx.field(static=True)
     first: int = eqx.field(static=True)
@@ -220,20 +229,26 @@ class _Training(AbstractProcess[_Trainees, Key[Array, " trajectory"], _Trainees]
 
         chosen, state = layers(self.system, self.by), model.state
         sample = self.system.draw(jax.random.fold_in(key, step))
-        slope = jax.grad(self.system.energy)(state, None, sample)
+        energy = lambda state: self.system.energy(state, None, sample)  # noqa: E731
+        value, slope = jax.value_and_grad(energy)(state)
         measured, total = step >= self.first, self.n_steps - self.first
         products = chosen.totals(jax.tree.map(jnp.multiply, state, slope))
         squares = chosen.totals(jax.tree.map(jnp.square, slope))
         add = lambda mean, x: mean + jnp.where(measured, x / total, 0)  # noqa: E731
         with optax_promotes():
-            update, memory = self.optimiser.update(slope, model.memory, state)
-            state = optax.apply_updates(state, update)
+            update, memory = transformation(self.optimiser).update(
+                slope, model.memory, state, value=value, grad=slope, value_fn=energy
+            )
+            moved = optax.apply_updates(state, update)
+        leaves = jax.tree.leaves((value, moved))
+        finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
+        failed = ~finite & (model.diverged_step < 0)
         return _Trainees(
-            state,
-            memory,
+            moved,
+            jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), memory, model.memory),
             jax.tree.map(add, model.virial, products),
             jax.tree.map(add, model.squared, squares),
-            model.diverged_step,
+            jnp.where(failed, step, model.diverged_step),
         )
 
     def step(self, held, moving, step):
@@ -259,7 +274,7 @@ def _run(
     names = layers(process.system, process.by).members
     zeros = {name: jnp.zeros(leaf.shape[0], leaf.dtype) for name in names}
     with optax_promotes():
-        memory = jax.vmap(process.optimiser.init)(states)
+        memory = jax.vmap(transformation(process.optimiser).init)(states)
     outcome = run(
         process,
         _Trainees(states, memory, zeros, zeros, jnp.full(leaf.shape[0], -1)),
