@@ -347,3 +347,55 @@ def test_refusals_say_what_is_wrong(x64, case):
     function, error, message = REFUSED[case]
     with pytest.raises(error, match=message):
         function()
+
+
+UNCONVERGED = {
+    "a jump": (lambda z: jnp.where(z > 0.37, 1.0, 0.1 * z), 1.5, (1e-4, 1e4)),
+    "oscillations": (lambda z: jnp.sin(50 * z), 3.0, (1.0, 2.0)),
+    "a kink": (lambda z: jnp.clip(z, -1, 1), 1.8, (1e-4, 1e4)),
+}
+
+
+@pytest.mark.parametrize("name", UNCONVERGED)
+def test_working_temperatures_of_unnamed_kinks_are_refused(x64, name):
+    activation, weight_variance, between = UNCONVERGED[name]
+    with pytest.raises(ValueError, match="has not converged: name all points"):
+        tml.networks.working_temperatures(
+            activation, weight_variance=weight_variance, between=between
+        )
+
+
+def test_working_temperatures_with_named_kinks(x64):
+    """At T = 0.0339724 the slope is 2.367, at 0.434251 0.338; by adaptive quadrature."""
+    jump = UNCONVERGED["a jump"][0]
+    low, high = tml.networks.working_temperatures(jump, weight_variance=1.5, kinks=(0.37,))
+    close(low.temperature, 0.0339724, rtol=2e-6)
+    close(low.slope, 2.367, atol=1e-3)
+    assert not low.stable
+    close(high.temperature, 0.434251, rtol=2e-6)
+    close(high.slope, 0.338, atol=1e-3)
+    assert high.stable
+    assert low.chi == high.chi == jnp.inf
+    (clipped,) = tml.networks.working_temperatures("hard_tanh", weight_variance=1.8)
+    close(clipped.temperature, 0.884393, rtol=2e-6)
+    close(clipped.slope, 0.4146, atol=1e-4)
+
+
+def test_chains_cool_down_to_zero_without_losing_their_numbers(dtype):
+    """tanh at σ_w² = 0.1: T falls tenfold a layer, beyond what floats hold."""
+    chain = tml.engine_chain(jnp.tanh, depth=1000, weight_variance=jnp.asarray(0.1, dtype))
+    assert np.isfinite(np.asarray(chain.temperature)).all()
+    assert chain.temperature[-1] == 0
+    close(chain.efficiency[-1], 1.0, rtol=1e-5)
+    close(chain.slope[-1], 0.1, rtol=1e-5)
+    close(chain.chi[-1], 0.1, rtol=1e-5)
+
+
+def test_working_temperatures_cannot_be_traced(x64):
+    def lowest(k):
+        return tml.networks.working_temperatures(lambda z: jnp.tanh(k * z), weight_variance=2.0)[
+            0
+        ].temperature
+
+    with pytest.raises(TypeError, match="working_temperatures must not be traced"):
+        jax.grad(lowest)(1.0)

@@ -157,9 +157,11 @@ def engine_balance(
     return jax.tree.map(lambda x: x.reshape(temperature.shape), balance)
 
 
-def balance_at(activation: Activation, temperature: Float[Array, ""]) -> EngineBalance:
-    """The balance at one temperature, without checks."""
-    return _balance(_moments(activation, temperature), temperature)
+def balance_at(
+    activation: Activation, temperature: Float[Array, ""], *, check: bool = False
+) -> EngineBalance:
+    """The balance at one temperature, unchecked; with `check`, by fewer nodes, to compare with."""
+    return _balance(_moments(activation, temperature, check=check), temperature)
 
 
 @eqx.filter_jit

@@ -1,5 +1,6 @@
 """Chains of engines: temperature through the depth of a wide network."""
 
+import dataclasses
 from collections.abc import Callable
 
 import equinox as eqx
@@ -11,11 +12,11 @@ from jaxtyping import Array, Float
 
 from ...numerics.arrays import as_parameter, is_concrete
 from ...numerics.checks import check_bound, check_count
-from ...numerics.normal_mean import normal_mean
+from ...numerics.normal_mean import normal_mean, refuse_unconverged
 from ...numerics.results import AbstractResult
 from ...numerics.types import Numbers
 from ._activations import Activation, Kinks, as_activation
-from ._balance import balance_at, engine_balance
+from ._balance import balance_at
 
 
 class EngineChain(AbstractResult):
@@ -75,16 +76,21 @@ class WorkingTemperature(AbstractResult):
 
 
 class _Step(eqx.Module):
-    """The map from the temperature of one layer to that of the next."""
+    """The map from the temperature of one layer to that of the next.
+
+    With `check`, its means are taken with fewer nodes, to compare with.
+    """
 
     activation: Activation
     weight_variance: Float[Array, ""]
     bias_variance: Float[Array, ""]
     jumps: bool = eqx.field(static=True)
+    check: bool = eqx.field(static=True, default=False)
 
     def next(self, temperature: Float[Array, ""]) -> tuple[Array, Array]:
-        """The next temperature, and the efficiency."""
-        efficiency = balance_at(self.activation, temperature).efficiency
+        """The next temperature, and the efficiency; near T = 0 its limit, where T underflows."""
+        at = _above_underflow(temperature)
+        efficiency = balance_at(self.activation, at, check=self.check).efficiency
         return self.weight_variance * efficiency * temperature + self.bias_variance, efficiency
 
     def chi(self, temperature: Float[Array, ""]) -> Float[Array, ""]:
@@ -94,13 +100,20 @@ class _Step(eqx.Module):
         def squared_slope(z):
             return jax.jvp(self.activation, (z,), (jnp.ones_like(z),))[1] ** 2
 
-        mean = normal_mean(squared_slope, temperature, self.activation.kinks)
+        at = _above_underflow(temperature)
+        mean = normal_mean(squared_slope, at, self.activation.kinks, check=self.check)
         return self.weight_variance * mean
 
     def all(self, temperature: Float[Array, ""]) -> tuple[Array, Array, Array, Array]:
         """Next temperature, efficiency, slope and χ."""
         (after, efficiency), slope = jax.value_and_grad(self.next, has_aux=True)(temperature)
         return after, efficiency, slope, self.chi(temperature)
+
+
+def _above_underflow(temperature: Float[Array, ""]) -> Float[Array, ""]:
+    """T, or a temperature so small that its square still is a number."""
+    least = jnp.asarray(float(jnp.finfo(temperature.dtype).tiny) ** 0.4, temperature.dtype)
+    return jnp.where(temperature > least, temperature, least)
 
 
 def _step(activation: Activation, weight_variance: Numbers, bias_variance: Numbers) -> _Step:
@@ -176,8 +189,18 @@ def engine_chain(
         raise ValueError(f"temperature must be one number, got shape {first.shape}; use jax.vmap")
     chain = _chain(step, first, depth)
     if is_concrete(chain):
-        engine_balance(activation, chain.temperature)  # an error unless it has converged
+        _refuse_unconverged(step, chain.temperature)
     return chain
+
+
+def _refuse_unconverged(step: _Step, temperatures: Float[Array, " n"]) -> None:
+    """ValueError unless efficiency, slope and χ are the same by fewer nodes."""
+    coarse = dataclasses.replace(step, check=True)
+    names = "the activation", "the activation's change with temperature", "its squared slope"
+    pairs = zip(_at(step, temperatures), _at(coarse, temperatures), names, strict=True)
+    for values, again, name in pairs:
+        if name != "its squared slope" or not step.jumps:
+            refuse_unconverged(values[:, None], again[:, None], name)
 
 
 @eqx.filter_jit
@@ -211,7 +234,7 @@ def working_temperatures(
         Each with its slope and χ, ascending.
 
     Raises:
-        TypeError, ValueError: as for `engine_chain`.
+        TypeError, ValueError: as for `engine_chain`; inside jit, vmap or grad.
 
     Cost: O(10⁶) evaluations of the activation.
     """
@@ -225,7 +248,13 @@ def working_temperatures(
 def _fixed_points(step: _Step, low: float, high: float) -> tuple[Array, Array, Array]:
     """Temperatures, slopes and χ at the sign changes of ln T' - ln T, by bisection in ln T."""
     logs = jnp.linspace(jnp.log(jnp.asarray(low)), jnp.log(jnp.asarray(high)), 200)
-    excess = np.asarray(_excess(step, logs))
+    excess = _excess(step, logs)
+    if not is_concrete(excess):
+        raise TypeError(
+            "working_temperatures must not be traced: how many there are depends on the numbers; "
+            "differentiate engine_chain from one of them instead"
+        )
+    excess = np.asarray(excess)
     if not np.isfinite(excess).all():
         raise ValueError("the activation must be finite, its efficiency is not for all T between")
     close = 1e-9 if excess.dtype == np.float64 else 1e-5
@@ -237,7 +266,10 @@ def _fixed_points(step: _Step, low: float, high: float) -> tuple[Array, Array, A
         same = jnp.sign(_excess(step, middle)) == jnp.sign(_excess(step, left))
         left, right = jnp.where(same, middle, left), jnp.where(same, right, middle)
     temperatures = jnp.exp((left + right) / 2)
-    return temperatures, *_slopes(step, temperatures)
+    if temperatures.size:
+        _refuse_unconverged(step, temperatures)
+    _, slope, chi = _at(step, temperatures)
+    return temperatures, slope, chi
 
 
 @eqx.filter_jit
@@ -249,6 +281,7 @@ def _excess(step: _Step, log_temperature: Array) -> Array:
 
 
 @eqx.filter_jit
-def _slopes(step: _Step, temperatures: Array) -> tuple[Array, Array]:
-    _, _, slope, chi = lax.map(step.all, temperatures)
-    return slope, chi
+def _at(step: _Step, temperatures: Array) -> tuple[Array, Array, Array]:
+    """Efficiency, slope and χ at each temperature."""
+    _, efficiency, slope, chi = lax.map(step.all, temperatures)
+    return efficiency, slope, chi
