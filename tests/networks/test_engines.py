@@ -399,3 +399,5 @@ def test_working_temperatures_cannot_be_traced(x64):
 
     with pytest.raises(TypeError, match="working_temperatures must not be traced"):
         jax.grad(lowest)(1.0)
+    with pytest.raises(TypeError, match="classify_engine must not be traced"):
+        jax.jit(lambda k: tml.classify_engine(lambda z: k * z).slope)(1.0)

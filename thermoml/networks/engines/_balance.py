@@ -210,7 +210,8 @@ def classify_engine(
         An `EngineClassification` with type, slope and efficiency at each temperature.
 
     Raises:
-        TypeError, ValueError: as for `work_efficiency`; an activation that is 0 everywhere.
+        TypeError, ValueError: as for `work_efficiency`; an activation that is 0 everywhere; inside
+            jit, vmap or grad.
 
     Cost: O(10⁴) evaluations for each temperature.
 
@@ -228,7 +229,12 @@ def classify_engine(
         return jnp.log(balance_at(activation, jnp.exp(log_temperature)).efficiency)
 
     efficiency = work_efficiency(activation, temperatures)
-    if is_concrete(efficiency) and not (np.asarray(efficiency) > 0).all():
+    if not is_concrete(efficiency):
+        raise TypeError(
+            "classify_engine must not be traced, since a type has no derivative; use "
+            "work_efficiency inside jit, vmap or grad"
+        )
+    if not (np.asarray(efficiency) > 0).all():
         raise ValueError("activation must pass some energy on, got one that is 0 everywhere")
     slope = jax.vmap(jax.grad(log_efficiency))(jnp.log(temperatures))
     if tolerance is None:
