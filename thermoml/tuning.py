@@ -20,7 +20,7 @@ from .perceptron import AbstractObjective
 if TYPE_CHECKING:
     import optax
 
-    Optimiser = optax.GradientTransformation
+    Optimiser = optax.GradientTransformation | optax.MultiSteps
 
 Rebuild = Callable[[Array], PyTree]
 

@@ -102,6 +102,11 @@ def shared_float(name: str, tree: Any) -> Any:
         return jnp.result_type(*(jnp.asarray(leaf).dtype for leaf in arrays or leaves))
 
 
+def held(tree: Tree) -> Tree:
+    """`tree` as a constant of differentiation."""
+    return eqx.combine(jax.lax.stop_gradient(eqx.filter(tree, eqx.is_inexact_array)), tree)
+
+
 def cut(tree: Tree, size: int, shares: int = 1) -> Tree:
     """The leading axis as (parts, size), filled up with copies of the last row.
 

@@ -189,18 +189,20 @@ def engine_chain(
         raise ValueError(f"temperature must be one number, got shape {first.shape}; use jax.vmap")
     chain = _chain(step, first, depth)
     if is_concrete(chain):
-        _refuse_unconverged(step, chain.temperature)
+        _converged(step, chain.temperature)
     return chain
 
 
-def _refuse_unconverged(step: _Step, temperatures: Float[Array, " n"]) -> None:
-    """ValueError unless efficiency, slope and χ are the same by fewer nodes."""
-    coarse = dataclasses.replace(step, check=True)
-    names = "the activation", "the activation's change with temperature", "its squared slope"
-    pairs = zip(_at(step, temperatures), _at(coarse, temperatures), names, strict=True)
-    for values, again, name in pairs:
-        if name != "its squared slope" or not step.jumps:
-            refuse_unconverged(values[:, None], again[:, None], name)
+def _converged(step: _Step, temperatures: Float[Array, " n"]) -> tuple[Array, Array, Array]:
+    """Efficiency, slope and χ at each temperature; ValueError unless fewer nodes give the same."""
+    fine = _at(step, temperatures)
+    coarse = _at(dataclasses.replace(step, check=True), temperatures)
+    names = ["the activation", "the activation's change with temperature"]
+    if not step.jumps:  # with a jump χ is infinite
+        names.append("its squared slope")
+    for name, values, again in zip(names, fine, coarse, strict=False):
+        refuse_unconverged(values[:, None], again[:, None], name)
+    return fine
 
 
 @eqx.filter_jit
@@ -266,9 +268,9 @@ def _fixed_points(step: _Step, low: float, high: float) -> tuple[Array, Array, A
         same = jnp.sign(_excess(step, middle)) == jnp.sign(_excess(step, left))
         left, right = jnp.where(same, middle, left), jnp.where(same, right, middle)
     temperatures = jnp.exp((left + right) / 2)
-    if temperatures.size:
-        _refuse_unconverged(step, temperatures)
-    _, slope, chi = _at(step, temperatures)
+    if not temperatures.size:
+        return temperatures, temperatures, temperatures
+    _, slope, chi = _converged(step, temperatures)
     return temperatures, slope, chi
 
 

@@ -12,7 +12,7 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
-from ...numerics.arrays import is_concrete
+from ...numerics.arrays import held, is_concrete
 from ...numerics.results import AbstractResult
 from ...numerics.roots import newton_root
 from ._curvature import loss_curvatures, whitened
@@ -122,10 +122,9 @@ def _descended(
     def energy(x, system):
         return system.total_energy(unravel(x))
 
-    frozen = lax.stop_gradient(eqx.filter(system, eqx.is_inexact_array))
-    frozen = eqx.combine(frozen, system)
     solver = optx.BFGS(rtol=tolerance, atol=tolerance)
-    end = optx.minimise(energy, solver, vector, frozen, max_steps=max_steps, throw=False).value
+    fixed = held(system)
+    end = optx.minimise(energy, solver, vector, fixed, max_steps=max_steps, throw=False).value
     end = lax.stop_gradient(end)
     if polish:
         end = newton_root(lambda x: jax.grad(energy)(x, system), end)

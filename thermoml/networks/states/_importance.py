@@ -10,7 +10,7 @@ from jax import lax
 from jax.scipy.special import gammaln, logsumexp
 from jaxtyping import Array, Float, Key
 
-from ...numerics.arrays import is_concrete
+from ...numerics.arrays import held, is_concrete
 from ...numerics.checks import check_count, check_key
 from ...numerics.statistics import Estimate
 from ..learning import LinearLearning, bath_temperature, ground_state, has_curvature
@@ -55,8 +55,8 @@ class Importance(AbstractRoute):
                 f"Importance needs a LinearLearning, got {type(system).__name__}; use Switching"
             )
         key = check_key(self.key, "samples")
-        mode = ground_state(_held(system)).parameters
-        proposal = _adapted(_held(system), mode, jax.random.split(key, _ROUNDS + 1)[1:])
+        mode = ground_state(held(system)).parameters
+        proposal = _adapted(held(system), mode, jax.random.split(key, _ROUNDS + 1)[1:])
         state, effective = _sampled(system, proposal, mode.shape, key, self.n_samples)
         if is_concrete(effective) and not float(effective) >= ENOUGH:
             raise ValueError(
@@ -156,11 +156,6 @@ def _sampled(
         None,
         weighted,
     ), effective
-
-
-def _held(system: LinearLearning) -> LinearLearning:
-    """The system as a constant of differentiation."""
-    return eqx.combine(lax.stop_gradient(eqx.filter(system, eqx.is_inexact_array)), system)
 
 
 def _effective(exponents: Array) -> Array:

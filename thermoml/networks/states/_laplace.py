@@ -11,7 +11,7 @@ from jax.flatten_util import ravel_pytree
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Float, Key, PyTree
 
-from ...numerics.arrays import is_concrete
+from ...numerics.arrays import held, is_concrete
 from ...numerics.checks import check_count, check_key
 from ...numerics.lanczos import probe_log_determinants
 from ...numerics.statistics import Estimate
@@ -45,7 +45,7 @@ class Laplace(AbstractRoute):
         log_copies: ln n, such as `log_copies(8)` of a tanh layer of 8 units.
         log_determinant: "dense", "lanczos" (stochastic, with a standard error), or "auto", which
             is dense up to 1500 parameters.
-        n_probes, order: of the stochastic Lanczos quadrature; at least 2 probes.
+        n_probes, order: of the stochastic Lanczos quadrature, at least 2 each.
         key: of its probes; required for them.
         max_steps: of the search.
 
@@ -77,8 +77,8 @@ class Laplace(AbstractRoute):
                 'log_determinant must be "auto", "dense" or "lanczos", got '
                 f"{self.log_determinant!r}"
             )
-        check_count("n_probes", self.n_probes, 2)
-        check_count("order", self.order)
+        for name in ("n_probes", "order"):
+            check_count(name, getattr(self, name), 2)
 
     def find(self, system):
         size, probes = system.n_parameters, None
@@ -180,8 +180,7 @@ def _by_lanczos(
         slope = jax.grad(lambda y: system.total_energy(unravel(y)))
         return jax.jvp(slope, (x,), (v,))[1]
 
-    fixed = eqx.combine(lax.stop_gradient(eqx.filter(system, eqx.is_inexact_array)), system)
-    x = lax.stop_gradient(vector)
+    fixed, x = held((system, vector))
     probed = lax.stop_gradient(
         probe_log_determinants(
             lambda v: times(fixed, x, v),
