@@ -67,13 +67,9 @@ def continued(way, k):
 
 
 def entropy_along(way, k):
-    run = simulate(trap(unscaled, 1.0), observables={"x": tml.langevin.State()})
+    run = simulate(tml.Langevin(half_square), observables={"x": tml.langevin.State()})
     density = way(-k, half_square)
     return tml.thermodynamics.system_entropy(run.observables["x"], density).mean()
-
-
-def unscaled(k, function):
-    return function
 
 
 def chained(way, k):

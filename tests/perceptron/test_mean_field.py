@@ -7,16 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from students import GIVEN, START, STUDENT
 
 import thermoml as tml
 
 pytestmark = pytest.mark.filterwarnings("ignore::thermoml.perceptron.ScaleSeparationWarning")
 
 ROOT = (2 / np.pi) ** 0.5
-TEACHER = np.array([1.0, -0.4, 0.3, 1.1, 0.8, -0.2, 0.1, 2.0, -1.0, 0.5])
-STUDENT = np.array([0.5, 1.0, 0.2, 0.0, 2.0, -0.3, -1.2, 0.4, 0.1, 0.9])
-GIVEN = {"weights": STUDENT, "teacher": TEACHER}
-START = STUDENT @ TEACHER / (10 * TEACHER @ TEACHER) ** 0.5, STUDENT @ STUDENT / 10
 
 
 DT = 0.05

@@ -7,6 +7,7 @@ import pytest
 from jaxtyping import Array, Float
 from scipy import stats
 from scipy.integrate import solve_ivp
+from students import GIVEN, START
 
 import thermoml as tml
 from thermoml.perceptron.theory import jump_loss, plane_moments, stepped_work_rate
@@ -15,10 +16,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::thermoml.perceptron.ScaleSepara
 
 ROOT = (2 / np.pi) ** 0.5
 K, TEMPERATURE, RATE = 1.2, 0.6, 0.8
-TEACHER = np.array([1.0, -0.4, 0.3, 1.1, 0.8, -0.2, 0.1, 2.0, -1.0, 0.5])
-STUDENT = np.array([0.5, 1.0, 0.2, 0.0, 2.0, -0.3, -1.2, 0.4, 0.1, 0.9])
-GIVEN = {"weights": STUDENT, "teacher": TEACHER}
-START = STUDENT @ TEACHER / (10 * TEACHER @ TEACHER) ** 0.5, STUDENT @ STUDENT / 10
 
 
 DT = 0.05

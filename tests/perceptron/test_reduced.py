@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
+from students import GIVEN, STUDENT, TEACHER
 
 import thermoml as tml
 
@@ -12,9 +13,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::thermoml.perceptron.ScaleSepara
 
 DT, M = 0.05, 2100
 K, TEMPERATURE, RATE, BATCH = 1.2, 0.6, 1.2, 3
-TEACHER = np.array([1.0, -0.4, 0.3, 1.1, 0.8, -0.2, 0.1, 2.0, -1.0, 0.5])
-STUDENT = np.array([0.5, 1.0, 0.2, 0.0, 2.0, -0.3, -1.2, 0.4, 0.1, 0.9])
-GIVEN = {"weights": STUDENT, "teacher": TEACHER}
 
 
 def alpha_tron():

@@ -5,15 +5,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from students import GIVEN, STUDENT, TEACHER
 
 import thermoml as tml
 
 pytestmark = pytest.mark.filterwarnings("ignore::thermoml.perceptron.ScaleSeparationWarning")
 
 M, K = 2100, 1.2
-TEACHER = np.array([1.0, -0.4, 0.3, 1.1, 0.8, -0.2, 0.1, 2.0, -1.0, 0.5])
-STUDENT = np.array([0.5, 1.0, 0.2, 0.0, 2.0, -0.3, -1.2, 0.4, 0.1, 0.9])
-GIVEN = {"weights": STUDENT, "teacher": TEACHER}
 
 
 @pytest.fixture

@@ -4,24 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from steady_states import POINTS, SIZES, problem
 
 import thermoml as tml
-
-# ν̃, k, T; and the same with k = T = 1 and ν̃/√(kT), which is w → w√(T/k) where F has no scale.
-POINTS = np.array([[1.5, 2.0, 0.5], [0.3, 0.5, 1.0], [2.5, 1.2, 2.0], [0.9, 0.8, 0.2]])
-POINTS = np.vstack([POINTS, [[x / (k * t) ** 0.5, 1, 1] for x, k, t in POINTS]])
-SIZES = {"n_inputs": 10, "batch": 2}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _float64():
     with jax.enable_x64(True):
         yield
-
-
-def problem(rule, point, **more):
-    rate, k, bath = point
-    return tml.LearningProblem(rule, learning_rate=rate, stiffness=k, temperature=bath, **more)
 
 
 def exact_state(rule, n, point):

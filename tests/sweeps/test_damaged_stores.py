@@ -47,14 +47,24 @@ def test_damaged_statistics_are_combined_again(damage, copy, cut, finished, resu
     resumed(copy, cut, finished, 0)
 
 
+@pytest.fixture
+def assert_mended(finished, sweep_into, files):
+    """(copy, cut): resumed, anew or not, it has the files of the finished store."""
+
+    def check(copy, cut):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", StoreWarning)
+            sweep_into(copy, cut, resume=True)
+        assert files(copy) == files(finished)
+
+    return check
+
+
 @pytest.mark.parametrize("cut", ["points"], indirect=True)
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_coordinate_is_mended(damage, copy, cut, finished, sweep_into, files):
+def test_damaged_coordinate_is_mended(damage, copy, cut, assert_mended):
     damage(copy / "results.zarr" / "drift" / "0")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", StoreWarning)  # anew or not
-        sweep_into(copy, cut, resume=True)
-    assert files(copy) == files(finished)
+    assert_mended(copy, cut)
 
 
 @pytest.mark.parametrize("cut", ["blocks"], indirect=True)
@@ -93,15 +103,12 @@ def test_torn_again_and_again(copy, cut, finished, counted, sweep_into, resumed)
 
 @pytest.mark.parametrize("cut", ["points"], indirect=True)
 @pytest.mark.parametrize("content", [None, "{"])
-def test_torn_consolidated_metadata(content, copy, cut, finished, sweep_into, files):
+def test_torn_consolidated_metadata(content, copy, cut, assert_mended):
     path = copy / "results.zarr" / ".zmetadata"
     path.unlink()
     if content is not None:
         path.write_text(content)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", StoreWarning)  # anew or not
-        sweep_into(copy, cut, resume=True)
-    assert files(copy) == files(finished)
+    assert_mended(copy, cut)
 
 
 @pytest.mark.parametrize("cut", ["points"], indirect=True)
