@@ -74,8 +74,28 @@ def test_jackknife_by_leaving_out(x64):
     without = [product(np.delete(current, i), np.delete(produced, i)) for i in range(7)]
     error = (6 / 7 * np.sum((without - np.mean(without)) ** 2)) ** 0.5
     found = tml.uncertainty_product(current, produced)
-    np.testing.assert_allclose(found.product, product(current, produced), rtol=1e-12)
-    np.testing.assert_allclose(found.standard_error, error, rtol=1e-10)
+    expected = 7 * product(current, produced) - 6 * np.mean(without)
+    np.testing.assert_allclose(found.product, expected, rtol=1e-10)
+    np.testing.assert_allclose(found.standard_error, error * 13 / 7, rtol=1e-10)
+
+
+def test_the_uncertainty_product_of_twenty_trajectories_has_no_bias(x64):
+    """4000 times 20 trajectories, whose interval holds the truth."""
+    current = 1.5 + np.random.default_rng(3).normal(size=(4000, 20))
+    found = jax.vmap(lambda j: tml.uncertainty_product(j, 2 * 1.5 * 1.5))(jnp.asarray(current))
+    error = found.product.std() / 4000**0.5
+    assert abs(found.product.mean() - 2) < 4 * error + 0.02
+    covered = (abs(found.product - 2) < 1.96 * found.standard_error).mean()
+    assert covered > 0.9
+
+
+def test_crooks_of_data_that_are_not_numbers_is_not_a_number_inside_jit(x64):
+    """Nor of ensembles without overlap: not the 1 with which the search begins."""
+    work = jnp.asarray(0.5 + np.random.default_rng(4).normal(size=50))
+    fit = jax.jit(lambda forward, reverse: tml.crooks(forward, reverse, 1.0))
+    for forward, reverse in ((work.at[0].set(jnp.nan), work), (work + 9, work + 9)):
+        assert all(np.isnan(leaf) for leaf in jax.tree.leaves(fit(forward, reverse)))
+    assert np.isfinite(fit(work, work).slope)
 
 
 @pytest.mark.slow

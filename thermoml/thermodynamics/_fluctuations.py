@@ -3,7 +3,6 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from ..numerics.arrays import default_float, is_concrete
@@ -11,8 +10,8 @@ from ..numerics.results import AbstractResult
 from ..numerics.roots import newton_root
 from ..numerics.statistics import Estimate
 from ..numerics.types import Numbers
-from ._free_energy import bennett_root
-from ._samples import check_samples, check_temperature, log_mean_exp, weight_quality
+from ._acceptances import bennett_root, scaled_pair
+from ._samples import check_samples, check_temperature, exponential_average
 
 
 class Crooks(AbstractResult):
@@ -91,16 +90,22 @@ def crooks(
     Biometrika 66, 403, for ensembles of fixed size.
     """
     temperature = check_temperature(temperature)
-    forward = check_samples("work_forward", work_forward) / temperature
-    reverse = check_samples("work_reverse", work_reverse) / temperature
-    if is_concrete((forward, reverse)):
-        ahead, back = np.asarray(forward), -np.asarray(reverse)
-        if ahead.min() > back.max() or ahead.max() < back.min():
-            raise ValueError(
-                "work_forward and -work_reverse must overlap, but their ranges are disjoint; "
-                "use a slower protocol, stages between its ends, or more trajectories"
-            )
+    forward = check_samples("work_forward", work_forward)
+    reverse = check_samples("work_reverse", work_reverse)
+    if is_concrete((forward, reverse)) and not _overlap(forward, reverse):
+        raise ValueError(
+            "work_forward and -work_reverse must overlap, but their ranges are disjoint; "
+            "use a slower protocol, stages between its ends, or more trajectories"
+        )
     return _crooks_fit(forward, reverse, temperature)
+
+
+def _overlap(
+    forward: Float[Array, " forward"], reverse: Float[Array, " reverse"]
+) -> Bool[Array, ""]:
+    """Whether the ranges of W_F and -W_R overlap; False if any is NaN."""
+    back = -reverse
+    return (jnp.min(forward) <= jnp.max(back)) & (jnp.max(forward) >= jnp.min(back))
 
 
 @eqx.filter_jit
@@ -110,27 +115,29 @@ def _crooks_fit(
     temperature: Float[Array, ""],
 ) -> Crooks:
     counts = forward.shape[0], reverse.shape[0]
-    imbalance = float(np.log(counts[0] / counts[1]))
+    pair = scaled_pair(forward, reverse, temperature)
 
     def log_likelihood(fit: Float[Array, " 2"]) -> Float[Array, ""]:
         """Of slope and offset."""
-        of_forward = imbalance + fit[0] * forward - fit[1]
-        of_reverse = imbalance - fit[0] * reverse - fit[1]
+        of_forward = pair.imbalance + fit[0] * pair.forward - fit[1]
+        of_reverse = pair.imbalance - fit[0] * pair.reverse - fit[1]
         sums = jnp.sum(jax.nn.log_sigmoid(of_forward)), jnp.sum(jax.nn.log_sigmoid(-of_reverse))
         return sums[0] + sums[1]
 
-    start = jnp.stack([jnp.ones_like(temperature), bennett_root(forward, reverse)])
+    start = pair.unit * jnp.stack([jnp.ones_like(temperature), bennett_root(pair)])
     total = counts[0] + counts[1]
     fit = newton_root(lambda x: jax.grad(log_likelihood)(x) / total, start)
+    fit = jnp.where(_overlap(forward, reverse), fit, jnp.nan)
     covariance = jnp.linalg.inv(-jax.hessian(log_likelihood)(fit))
     covariance = covariance - jnp.diag(jnp.asarray([0, 1 / counts[0] + 1 / counts[1]], fit.dtype))
     crossing = fit[1] / fit[0]
     lever = jnp.stack([-crossing, jnp.ones_like(crossing)]) / fit[0]
+    scale = temperature * pair.unit
     return Crooks(
-        fit[0],
-        jnp.sqrt(covariance[0, 0]),
-        temperature * crossing,
-        temperature * jnp.sqrt(lever @ covariance @ lever),
+        fit[0] / pair.unit,
+        jnp.sqrt(covariance[0, 0]) / pair.unit,
+        pair.centre + scale * crossing,
+        scale * jnp.sqrt(lever @ covariance @ lever),
     )
 
 
@@ -143,8 +150,10 @@ def integral_fluctuation(
       \Delta s = \ln\frac{p(x_0,0)}{p(x_t,t)} + \sum_l\frac{Q_l}{T_l}$$
 
     for any start, protocol, drive and number of baths (`entropy_flow` of a `Solution` is the sum).
-    An exponential average: see `jarzynski` on when it can be trusted. If the start has less than
-    half the variance of the end, the variance of the average is infinite, and no sample shows it.
+    An exponential average: `jarzynski` says when it is trustworthy, by the spread of Δs (for normal
+    Δs the mean must not exceed ¼ ln(n/15)), and that no sample can show rare values that it lacks.
+    If the start has less than half the variance of the end, the variance of the average is
+    infinite; the skewness of Δs tells this if it is large.
 
     Args:
         entropy_production: Δs of each trajectory in nats, `(trajectory,)`, at least two.
@@ -159,11 +168,11 @@ def integral_fluctuation(
 
     Source: Seifert 2005, Phys. Rev. Lett. 95, 040602.
     """
-    exponents = -check_samples("entropy_production", entropy_production)
-    quality = weight_quality(exponents)
-    average = jnp.exp(log_mean_exp(exponents))
-    error = average * jnp.sqrt(quality.variance)
-    return IntegralFluctuation(average, error, quality.effective, quality.sufficient)
+    logarithmic = exponential_average(-check_samples("entropy_production", entropy_production))
+    average = jnp.exp(logarithmic.logarithm)
+    return IntegralFluctuation(
+        average, average * logarithmic.standard_error, logarithmic.effective, logarithmic.sufficient
+    )
 
 
 def uncertainty_product(current: Numbers, entropy_production: Numbers) -> UncertaintyProduct:
@@ -181,7 +190,10 @@ def uncertainty_product(current: Numbers, entropy_production: Numbers) -> Uncert
             mean, a scalar.
 
     Returns:
-        An `UncertaintyProduct`, with the standard error of the jackknife; differentiable.
+        An `UncertaintyProduct` without the part of the bias that falls like 1/n, and with the
+        jackknife's standard error times 1 + 6/n, since variances of few samples are skewed: 95 %
+        intervals cover 90 % from ten trajectories on, if ⟨J⟩ is at least three of its own standard
+        errors. Differentiable.
 
     Raises:
         ValueError: too few values, values that are not finite, or shapes that differ.
@@ -214,5 +226,7 @@ def uncertainty_product(current: Numbers, entropy_production: Numbers) -> Uncert
         total - (produced - total) / (count - 1),
         count - 1,
     )
-    spread = jnp.sum((without - jnp.mean(without)) ** 2) * (count - 1) / count
-    return UncertaintyProduct(product(mean, square, total, count), jnp.sqrt(spread))
+    rest = jnp.mean(without)
+    spread = jnp.sqrt(jnp.sum((without - rest) ** 2) * (count - 1) / count)
+    value = product(mean, square, total, count)
+    return UncertaintyProduct(value + (count - 1) * (value - rest), spread * (1 + 6 / count))

@@ -3,7 +3,6 @@
 import warnings
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
@@ -11,10 +10,10 @@ from jaxtyping import Array, Bool, Float
 
 from ..numerics.arrays import is_concrete
 from ..numerics.results import AbstractResult
-from ..numerics.roots import newton_root
 from ..numerics.statistics import Estimate
 from ..numerics.types import Numbers
-from ._samples import check_samples, check_temperature, log_mean_exp, weight_quality
+from ._acceptances import SCORE_LIMIT, acceptances, bennett_root, crooks_score, scaled_pair
+from ._samples import FEWEST, check_samples, check_temperature, exponential_average
 
 
 class FreeEnergyWarning(UserWarning):
@@ -25,11 +24,12 @@ class FreeEnergy(AbstractResult):
     """A free energy difference, in units of the work.
 
     Attributes:
-        free_energy_difference, standard_error: ΔF, and its error to first order in 1/n, which is
-            too small if the estimate is not trustworthy.
-        effective_sample_size: (Σw)²/Σw² of the samples' weights w (Kish); of two ensembles the
-            smaller.
-        trustworthy: whether that is at least 50, or at least half of fewer than 100 samples.
+        free_energy_difference, standard_error: ΔF, and its error to first order in 1/n, too small
+            if the estimate is not trustworthy. Of a trustworthy one ΔF ± 1.96 errors is a 95 %
+            interval.
+        effective_sample_size: number of works that count, as the functions define it.
+        trustworthy: whether the works show that they suffice, as the functions define it; never
+            with fewer than 20 works, or with works that are all equal.
     """
 
     free_energy_difference: Float[Array, ""]
@@ -51,8 +51,17 @@ def jarzynski(work: Numbers, temperature: Numbers) -> FreeEnergy:
     $$\langle e^{-W/T}\rangle = e^{-\Delta F/T}$$
 
     for runs that begin in equilibrium of U(·, λ₀) at one temperature T, whatever the protocol. The
-    average is dominated by rare trajectories that dissipate little: if the dissipated work is many
-    T no sample contains them, and `trustworthy` is False; then use `bennett` with reverse runs. At
+    average is dominated by rare trajectories that dissipate little: those that dissipate D =
+    ⟨W⟩ - ΔF on average must be about e^{D/T} before one of these is among them, and more for an
+    error. With R = ⟨w²⟩/⟨w⟩² of the weights w = e^{-W/T} the estimate is trustworthy if n >= 15 R²;
+    for normal works R = e^{2D/T} with D = Var(W)/2T, so the condition reads D <= (T/4) ln(n/15). R
+    is that of the sample or, if larger, of a gamma law with the variance and skewness of the works,
+    and `effective_sample_size` is n/R. As n/R² falls to 15 the error is widened, up to √5 times,
+    since luck decides there which samples pass.
+
+    **No sample in one direction can show what it lacks**: if all trajectories stay behind a
+    barrier (hysteresis), or the rare ones that count are a population of their own, the works look
+    as those of a good protocol. `trustworthy` cannot see this; `bennett` with reverse runs can. At
     a finite dt Euler-Maruyama violates the equality by O(dt); `ExactLinear` in a harmonic trap does
     not.
 
@@ -69,14 +78,19 @@ def jarzynski(work: Numbers, temperature: Numbers) -> FreeEnergy:
 
     Cost: O(trajectories).
 
-    Source: Jarzynski 1997, Phys. Rev. Lett. 78, 2690.
+    Source: Jarzynski 1997, Phys. Rev. Lett. 78, 2690; the number of trajectories: Jarzynski 2006,
+    Phys. Rev. E 73, 046105.
     """
     temperature = check_temperature(temperature)
-    exponents = -check_samples("work", work) / temperature
-    quality = weight_quality(exponents)
-    difference = -temperature * log_mean_exp(exponents)
-    error = temperature * jnp.sqrt(quality.variance)
-    estimate = FreeEnergy(difference, error, quality.effective, quality.sufficient)
+    work = check_samples("work", work)
+    mean = jnp.mean(work)
+    average = exponential_average(-(work - mean) / temperature)
+    estimate = FreeEnergy(
+        mean - temperature * average.logarithm,
+        temperature * average.standard_error,
+        average.effective,
+        average.sufficient,
+    )
     _warn_unless_trustworthy(
         estimate, "use bennett with reverse runs, a slower protocol, or more trajectories"
     )
@@ -92,11 +106,17 @@ def bennett(
 
     It is the solution ΔF of
 
-    $$\sum_{i=1}^{n_F}\frac1{1+e^{M+(W_i-\Delta F)/T}} =
-      \sum_{j=1}^{n_R}\frac1{1+e^{-M+(W_j+\Delta F)/T}}, \qquad M = \ln\frac{n_F}{n_R},$$
+    $$\sum_{i=1}^{n_F}f_i = \sum_{j=1}^{n_R}f_j, \qquad
+      f_i = \frac1{1+e^{M+(W_i-\Delta F)/T}}, \quad f_j = \frac1{1+e^{-M+(W_j+\Delta F)/T}}, \quad
+      M = \ln\frac{n_F}{n_R},$$
 
     the estimate of least variance from both ensembles. Each begins in equilibrium at its own end;
     reverse runs follow the protocol, and any sequence of inputs, backwards.
+
+    Trustworthy if the works overlap, Σf >= 25 expected acceptances (or half of those without any
+    dissipation, if that is less), and agree with Crooks' relation: the score test of its slope 1
+    (99 %) refuses works of a wrong sign or temperature and pairs that violate the second law.
+    `effective_sample_size` is 2Σf, or the smaller (Σf)²/Σf² (Kish) if that is less.
 
     Args:
         work_forward, work_reverse: the work done on the system in each trajectory, `(forward,)` and
@@ -108,18 +128,25 @@ def bennett(
 
     Raises:
         ValueError: too few works, works that are not finite, or T <= 0.
-        FreeEnergyWarning: a warning, if the ensembles hardly overlap.
+        FreeEnergyWarning: a warning, if the estimate cannot be trusted, with the reason.
 
     Cost: O(trajectories) for each of some ten Newton steps.
 
     Source: Bennett 1976, J. Comput. Phys. 22, 245; Shirts et al. 2003, Phys. Rev. Lett. 91, 140601.
     """
     temperature = check_temperature(temperature)
-    forward = check_samples("work_forward", work_forward) / temperature
-    reverse = check_samples("work_reverse", work_reverse) / temperature
-    estimate = _bennett(forward, reverse, temperature)
+    forward = check_samples("work_forward", work_forward)
+    reverse = check_samples("work_reverse", work_reverse)
+    estimate, score = _bennett(forward, reverse, temperature)
+    contradicted = is_concrete(score) and abs(float(score)) > SCORE_LIMIT
     _warn_unless_trustworthy(
-        estimate, "use a slower protocol, stages between its ends, or more trajectories"
+        estimate,
+        "check the signs of the works and that both ensembles begin in equilibrium"
+        if contradicted
+        else "use a slower protocol, stages between its ends, or more trajectories",
+        f"the works contradict Crooks' relation by {abs(float(score)):.2g} standard errors"
+        if contradicted
+        else "",
     )
     return estimate
 
@@ -129,47 +156,34 @@ def _bennett(
     forward: Float[Array, " forward"],
     reverse: Float[Array, " reverse"],
     temperature: Float[Array, ""],
-) -> FreeEnergy:
-    root = bennett_root(forward, reverse)
-    ahead, back = (weight_quality(x) for x in _acceptances(forward, reverse, root))
+) -> tuple[FreeEnergy, Float[Array, ""]]:
+    """The estimate, and the score of Crooks' relation in standard errors."""
+    pair = scaled_pair(forward, reverse, temperature)
+    root = bennett_root(pair)
+    ahead, back = acceptances(pair, root)
+    counts = forward.shape[0], reverse.shape[0]
+    errors = [x.spread / float(np.sqrt(n - 1)) for n, x in zip(counts, (ahead, back), strict=True)]
+    expected = jnp.exp(jnp.minimum(logsumexp(ahead.logarithms), logsumexp(back.logarithms)))
+    score = crooks_score(pair, root)
+    enough = min(25.0, counts[0] * counts[1] / sum(counts) / 2)
+    varies = (jnp.ptp(forward) > 0) & (jnp.ptp(reverse) > 0)
+    trustworthy = (expected >= enough) & (jnp.abs(score) <= SCORE_LIMIT) & varies
+    kish = [n / (1 + x.spread**2) for n, x in zip(counts, (ahead, back), strict=True)]
     return FreeEnergy(
-        temperature * root,
-        temperature * jnp.sqrt(ahead.variance + back.variance),
-        jnp.minimum(ahead.effective, back.effective),
-        ahead.sufficient & back.sufficient,
-    )
+        pair.centre + temperature * pair.unit * root,
+        temperature * jnp.hypot(*errors),
+        jnp.minimum(2 * expected, jnp.minimum(*kish)),
+        trustworthy & (min(counts) >= FEWEST),
+    ), score
 
 
-def bennett_root(
-    forward: Float[Array, " forward"], reverse: Float[Array, " reverse"]
-) -> Float[Array, ""]:
-    """ΔF/T from works in units of T."""
-
-    def mismatch(difference: Array) -> Array:  # its slope lies between 0 and 2 everywhere
-        ahead, back = _acceptances(forward, reverse, difference)
-        return logsumexp(ahead) - logsumexp(back)
-
-    return newton_root(mismatch, (jnp.mean(forward) - jnp.mean(reverse)) / 2)
-
-
-def _acceptances(
-    forward: Float[Array, " forward"],
-    reverse: Float[Array, " reverse"],
-    difference: Float[Array, ""],
-) -> tuple[Float[Array, " forward"], Float[Array, " reverse"]]:
-    """Logarithms of Bennett's weights in both ensembles."""
-    imbalance = float(np.log(forward.shape[0] / reverse.shape[0]))
-    return (
-        -jax.nn.softplus(imbalance + forward - difference),
-        -jax.nn.softplus(-imbalance + reverse + difference),
-    )
-
-
-def _warn_unless_trustworthy(estimate: FreeEnergy, remedy: str) -> None:
+def _warn_unless_trustworthy(estimate: FreeEnergy, remedy: str, reason: str = "") -> None:
     if is_concrete(estimate) and not bool(estimate.trustworthy):
+        reason = reason or (
+            f"the estimate rests on {float(estimate.effective_sample_size):.2g} effective samples"
+        )
         warnings.warn(
-            f"the estimate rests on {float(estimate.effective_sample_size):.2g} effective samples "
-            f"and cannot be trusted, nor can its standard error; {remedy}",
+            f"{reason} and cannot be trusted, nor can its standard error; {remedy}",
             FreeEnergyWarning,
             stacklevel=3,
         )

@@ -1,19 +1,20 @@
-"""Samples of trajectories: validation, exponential averages, and the quality of their weights."""
+"""Samples of trajectories: validation, and averages of exponentials with their quality."""
 
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.flatten_util import ravel_pytree
-from jax.scipy.special import logsumexp
 from jaxtyping import Array, Bool, Float, PyTree
 
 from ..numerics.arrays import cast_floats, default_float, is_concrete, shared_float
 from ..numerics.checks import check_bound
 from ..numerics.types import Numbers
 
-_ENOUGH = 50.0  # effective samples below which an exponential average is not trusted
+FEWEST = 20  # samples below which no average of exponentials is trusted
+_REQUIRED = 15.0  # samples, times the square of ⟨w²⟩/⟨w⟩²
 
 
 def check_samples(name: str, values: Numbers, least: int = 2) -> Float[Array, " trajectory"]:
@@ -31,7 +32,8 @@ def check_samples(name: str, values: Numbers, least: int = 2) -> Float[Array, " 
 
 def check_batch(name: str, samples: PyTree[Any]) -> Float[Array, "sample d"]:
     """Samples of a pytree as rows of numbers; ValueError if not finite or of unequal count."""
-    samples = cast_floats(samples, shared_float(name, samples))
+    dtype = shared_float(name, samples)  # of half precision there is no linear algebra
+    samples = cast_floats(samples, dtype if jnp.finfo(dtype).bits > 16 else jnp.float32)
     sizes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(samples)}
     if len(sizes) != 1 or sizes == {()}:
         raise ValueError(
@@ -48,30 +50,89 @@ def check_temperature(temperature: Numbers) -> Float[Array, ""]:
     """The temperature as a scalar array; ValueError unless it is positive."""
     check_bound("temperature", temperature, ">", 0.0)
     temperature = jnp.asarray(temperature, default_float())
+    check_bound("temperature", temperature, ">", 0.0, "it leaves the range of this precision")
     if temperature.ndim:
         raise ValueError(f"temperature must be a scalar, got shape {temperature.shape}")
     return temperature
 
 
-class WeightQuality(NamedTuple):
-    """Relative variance of a mean weight, effective samples (Kish), and whether they suffice."""
+class ExponentialAverage(NamedTuple):
+    """ln⟨e^x⟩, its standard error, and how far both can be trusted.
 
-    variance: Float[Array, ""]
+    Attributes:
+        logarithm, standard_error: ln⟨e^x⟩ and its error.
+        effective: n⟨w⟩²/⟨w²⟩ of the weights w = e^x.
+        sufficient: whether these are enough, see `exponential_average`.
+    """
+
+    logarithm: Float[Array, ""]
+    standard_error: Float[Array, ""]
     effective: Float[Array, ""]
     sufficient: Bool[Array, ""]
 
 
-def weight_quality(log_weights: Float[Array, " sample"]) -> WeightQuality:
-    """The quality of samples with weights, from the logarithms of these."""
-    count = log_weights.shape[0]
-    weights = jnp.exp(log_weights - jax.lax.stop_gradient(jnp.max(log_weights)))
-    mean, square = jnp.mean(weights), jnp.mean(weights**2)
-    effective = count * mean**2 / square
-    variance = (square / mean**2 - 1) / (count - 1)
-    return WeightQuality(variance, effective, effective >= min(_ENOUGH, count / 2))
+def exponential_average(exponents: Float[Array, " sample"]) -> ExponentialAverage:
+    r"""ln⟨e^x⟩ of samples, $\delta\ln\langle e^x\rangle = \sqrt{(1+4q^2)(R-1)/n}$.
+
+    R = ⟨w²⟩/⟨w⟩² of the weights w = e^x, and effective = n/R. A sample that lacks the rare large
+    weights has a small R of its own, so that of the Pearson law of type III (a shifted gamma law;
+    the normal is its limit) with the samples' variance and skewness counts if it is larger.
+    Skewness, and kurtosis, which bounds it, are taken one standard error up. The mean is nearly
+    normal, and R nearly right, if q = 15 R²/n <= 1; for normal x of variance s², n >= 15 exp(2s²).
+    As q nears 1 luck decides which samples pass, and the error is widened. Fewer than 20 samples,
+    or samples that are all equal, are never sufficient.
+    """
+    count = exponents.shape[0]
+    mean = jnp.mean(exponents)
+    logarithm, relative = log_mean_exp(exponents - mean)
+    spread = relative_spread(relative)
+    effective = lax.stop_gradient(
+        count / jnp.maximum(1 + spread**2, jnp.exp(_pearson_log_ratio(exponents - mean)))
+    )
+    strain = jnp.minimum(_REQUIRED * count / effective**2, 1)
+    error = spread * jnp.sqrt((1 + 4 * strain**2) / (count - 1))
+    enough = effective**2 >= _REQUIRED * count
+    varies = jnp.max(exponents) > jnp.min(exponents)
+    sufficient = enough & varies & (count >= FEWEST)
+    return ExponentialAverage(mean + logarithm, error, effective, sufficient)
 
 
-def log_mean_exp(exponents: Float[Array, " sample"]) -> Float[Array, ""]:
-    """ln⟨e^x⟩."""
-    count = jnp.asarray(exponents.shape[0], exponents.dtype)
-    return logsumexp(exponents) - jnp.log(count)
+def log_mean_exp(
+    exponents: Float[Array, " sample"],
+) -> tuple[Float[Array, ""], Float[Array, " sample"]]:
+    """ln⟨e^x⟩ without cancellation near x = 0, and e^x/⟨e^x⟩ - 1."""
+    top = lax.stop_gradient(jnp.max(exponents))
+    away = jnp.expm1(exponents - top)
+    mean = jnp.mean(away)
+    near = top < 1
+    logarithm = top + jnp.where(
+        near, jnp.log1p(jnp.where(near, mean, 0)), jnp.log(jnp.mean(jnp.exp(exponents - top)))
+    )
+    return logarithm, (away - mean) / jnp.exp(logarithm - top)
+
+
+def relative_spread(away: Float[Array, " sample"]) -> Float[Array, ""]:
+    """The root of the mean square of deviations, however small these are."""
+    largest = lax.stop_gradient(jnp.max(jnp.abs(away)))
+    scale = jnp.where(largest > 0, largest, 1)
+    return scale * jnp.sqrt(jnp.mean((away / scale) ** 2))
+
+
+def _pearson_log_ratio(away: Float[Array, " sample"]) -> Float[Array, ""]:
+    r"""ln ⟨e^{2x}⟩/⟨e^x⟩² of the Pearson law of type III with the samples' moments.
+
+    A gamma law of shape a and scale θ has $a\ln[(1-\theta)^2/(1-2\theta)]$, infinite from θ = ½.
+    """
+    count = away.shape[0]
+    deviation = relative_spread(away)
+    unit = away / jnp.where(deviation > 0, deviation, 1)
+    skewness = jnp.mean(unit**3) + float(np.sqrt(6 / count))
+    # A gamma law has the excess kurtosis 3/2 skewness²; works of two peaks have less.
+    kurtosis = jnp.mean(unit**4) - 3 + float(np.sqrt(24 / count))
+    skewness = jnp.minimum(skewness, jnp.sqrt(jnp.maximum(kurtosis, 1e-12) / 1.5))
+    scale = deviation * skewness / 2
+    small = jnp.abs(scale) < 1e-3
+    theta = jnp.clip(jnp.where(small, 1e-3, scale), None, 0.499)
+    shape_factor = (2 * jnp.log1p(-theta) - jnp.log1p(-2 * theta)) / theta**2
+    ratio = deviation**2 * jnp.where(small, 1, shape_factor)
+    return jnp.where(scale < 0.499, ratio, jnp.inf)
