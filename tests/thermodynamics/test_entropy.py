@@ -145,6 +145,18 @@ SQUARE, TWELVE = np.eye(4)[:, :2], np.arange(24.0).reshape(12, 2) ** 2
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (
+            lambda: tml.thermodynamics.normal_entropy([[1.0, 0.5], [0.0, 1.0]]),
+            "covariance must be finite and symmetric",
+        ),
+        (
+            lambda: tml.thermodynamics.normal_entropy([[1.0, 0.0], [0.0, np.nan]]),
+            "covariance must be finite and symmetric",
+        ),
+        (
+            lambda: tml.thermodynamics.truncated_normal_entropy(1.0, -1.0, 1.0, mean=np.nan),
+            "mean must be finite",
+        ),
         (lambda: tml.thermodynamics.normal_entropy(0.0), "covariance must be finite and > 0"),
         (
             lambda: tml.thermodynamics.normal_entropy([1.0, 2.0]),

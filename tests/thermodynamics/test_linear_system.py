@@ -259,6 +259,7 @@ ONE = np.eye(2)
         (lambda: tml.NormalState([0.0, 0.0], np.eye(3)), r"covariance must be .* \(3, 3\)"),
         (lambda: tml.NormalState(ONE, ONE), "covariance must be a scalar or"),
         (lambda: tml.NormalState([0.0, 0.0], [[1.0, 0.5], [0.0, 1.0]]), "finite and symmetric"),
+        (lambda: tml.NormalState(np.nan, 1.0), "mean must be finite"),
         (lambda: tml.NormalState(0.0, np.inf), "covariance must be finite and symmetric"),
         (lambda: tml.NormalState([0.0, 0.0], [[1.0, 2.0], [2.0, 1.0]]), "must not be negative"),
         (lambda: tml.NormalState(0.0, -1.0), "covariance must not be negative"),

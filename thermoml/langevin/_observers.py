@@ -149,7 +149,7 @@ class Histogram(AbstractObserver):
     def __check_init__(self):
         if is_concrete(self.edges) and isinstance(self.edges, jax.Array):
             edges = np.asarray(self.edges)
-            if edges.ndim != 1 or edges.size < 2 or (np.diff(edges) <= 0).any():
+            if edges.ndim != 1 or edges.size < 2 or not (np.diff(edges) > 0).all():
                 raise ValueError(f"edges must be at least two ascending numbers, got {edges}")
 
     def _count(self, x, control, t):

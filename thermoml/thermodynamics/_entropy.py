@@ -21,7 +21,7 @@ def normal_entropy(covariance: Numbers) -> Float[Array, ""]:
         covariance: Σ: a variance, scalar; or a matrix `(d, d)`, positive definite.
 
     Raises:
-        ValueError: another shape, or a covariance that is not positive.
+        ValueError: another shape, or a covariance that is not finite, symmetric and positive.
 
     Cost: O(d³).
     """
@@ -34,8 +34,13 @@ def normal_entropy(covariance: Numbers) -> Float[Array, ""]:
             f"covariance must be a variance or a matrix (d, d), got shape {covariance.shape}"
         )
     sign, logarithm = jnp.linalg.slogdet(covariance)
-    if is_concrete(covariance) and not (np.linalg.eigvalsh(np.asarray(covariance)) > 0).all():
-        raise ValueError("covariance must be positive definite")
+    if is_concrete(covariance):
+        matrix = np.asarray(covariance)
+        slack = 100 * np.finfo(matrix.dtype).eps * np.abs(matrix).max(initial=0)
+        if not np.isfinite(matrix).all() or not (np.abs(matrix - matrix.T) <= slack).all():
+            raise ValueError(f"covariance must be finite and symmetric, got {covariance}")
+        if not (np.linalg.eigvalsh(matrix) > 0).all():
+            raise ValueError("covariance must be positive definite")
     return (covariance.shape[0] * (1 + LOG_2PI) + jnp.where(sign > 0, logarithm, jnp.nan)) / 2
 
 
@@ -75,6 +80,7 @@ def truncated_normal_entropy(
     parameters = [as_parameter(x) for x in (std, lower, upper, mean)]
     dtype = shared_float("std", parameters)
     std, lower, upper, mean = (x.astype(dtype) for x in parameters)
+    check_bound("mean", mean, ">", -np.inf)
     if is_concrete((lower, upper)) and not np.all(np.asarray(upper) > np.asarray(lower)):
         raise ValueError(f"upper must lie above lower = {lower}, got {upper}")
 

@@ -27,7 +27,8 @@ class NormalState(AbstractResult):
             others. Zero is a point.
 
     Raises:
-        ValueError: shapes that do not fit, or a covariance that is not symmetric or negative.
+        ValueError: shapes that do not fit, numbers that are not finite, or a covariance that is not
+            symmetric or negative.
     """
 
     mean: Float[Array, "..."] = eqx.field(converter=as_parameter)
@@ -46,6 +47,8 @@ class NormalState(AbstractResult):
                 "covariance must be a scalar or (d, d) for a mean of shape (d,), got "
                 f"{self.covariance.shape} and {self.mean.shape}"
             )
+        if is_concrete(self.mean) and not np.isfinite(np.asarray(self.mean)).all():
+            raise ValueError(f"mean must be finite, got {self.mean}")
         if not is_concrete(self.covariance):
             return
         matrix = np.asarray(self.covariance).reshape(self.size, self.size)
