@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from ..langevin import Langevin, Solution
 from ._entropy_production import Density, system_entropy
-from ._moments import Moments, moment_equations
+from ._moments import Moments, integrate
 from ._normal import NormalState
 
 
@@ -81,7 +81,7 @@ def steady_round(
         half = jnp.zeros((size, size), state.dtype).at[upper].set(entries[size:])
         covariance = half + half.T - jnp.diag(jnp.diagonal(half))
         start = NormalState(jnp.reshape(entries[:size], shape), jnp.reshape(covariance, shape * 2))
-        return moment_equations(system, start, t1=times[-1], saves=times)
+        return integrate(system, start, times)
 
     def after_round(carry, i):
         ends, _ = carry
