@@ -1,15 +1,17 @@
 """Validation of a Fokker-Planck equation and its grid."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..langevin import Baths, Time
 from ..numerics.arrays import default_float
 from ..numerics.checks import check_bound
-from ._grid import Axis, on_grid
+from ._grid import Axis, Rates, on_grid
 from ._grid_system import GridSystem
 
 _COARSE = 2.0  # |drift| · cell / diffusion above which a grid is refused
@@ -27,37 +29,97 @@ def check_system(system: GridSystem) -> None:
     energy = np.asarray(system.energy)
     if not np.isfinite(energy).all():
         raise ValueError("the potential must be finite on the grid; take its ends further in")
-    weight = np.exp(-(energy - energy.min()) / np.asarray(system.baths.temperature).max())
     for i, axis in enumerate(system.axes):
         if axis.periodic:
             _check_periodic(system, i)
         elif axis.boundary == "natural":
-            _check_natural(axis, i, weight)
+            temperature = float(system.baths.temperature[i])  # of this axis: others do not push
+            _check_natural(axis, i, np.exp(-(energy - energy.min()) / temperature))
 
 
-def check_density(systems: Iterable[GridSystem], density: Float[Array, "..."]) -> None:
-    """ValueError for a density that reaches a natural end, or for cells too coarse at any time.
+class Extremes(NamedTuple):
+    """Extremes over all steps of an evolution.
 
-    Args:
-        systems: the system at each time.
-        density: of the grid's shape, the largest of all times.
+    Attributes:
+        highest: the density of each cell relative to the largest of its time, `(cells…)`.
+        steepest: |drift| · cell / diffusion where the density matters, of each axis.
+        when: the time of it, of each axis.
+        density: the relative density then, `(axis, cells…)`.
+        coldest: the least temperature or mobility.
     """
-    systems = list(systems)
-    axes = systems[0].axes
+
+    highest: Float[Array, "..."]
+    steepest: Float[Array, " axis"]
+    when: Float[Array, " axis"]
+    density: Float[Array, "axis ..."]
+    coldest: Float[Array, ""]
+
+    @classmethod
+    def at(cls, density: Float[Array, "..."], rates: Rates, baths: Baths, t: Time) -> "Extremes":
+        """Of one density and the rates and baths of its time."""
+        relative = density / jnp.max(density)
+        matters = relative > _NEGLIGIBLE
+        steepest = jnp.stack(
+            [
+                jnp.max(jnp.where(matters & jnp.roll(matters, -1, i), jnp.abs(affinity), 0))
+                for i, affinity in enumerate(rates.affinity)
+            ]
+        )
+        return cls(
+            relative,
+            steepest,
+            jnp.full(steepest.shape, t, density.dtype),
+            jnp.broadcast_to(relative, (*steepest.shape, *relative.shape)),
+            jnp.minimum(jnp.min(baths.temperature), jnp.min(baths.mobility)),
+        )
+
+    def joined(self, later: "Extremes") -> "Extremes":
+        """The extremes of both; a NaN stays."""
+        steeper = later.steepest > self.steepest
+        cells = (...,) + (None,) * self.highest.ndim
+        return Extremes(
+            jnp.maximum(self.highest, later.highest),
+            jnp.maximum(self.steepest, later.steepest),
+            jnp.where(steeper, later.when, self.when),
+            jnp.where(steeper[cells], later.density, self.density),
+            jnp.minimum(self.coldest, later.coldest),
+        )
+
+
+def check_extremes(extremes: Extremes, at: Callable[[Any], GridSystem]) -> None:
+    """ValueError if the density reached a natural end, or cells were too coarse, at any step."""
+    check_bound("temperature and mobility", extremes.coldest, ">", 0.0, "at all times")
+    check_ends(at(extremes.when[0]).axes, extremes.highest)
+    for i, (t, density) in enumerate(zip(extremes.when, extremes.density, strict=True)):
+        check_cells(at(t), i, np.asarray(density, float))
+
+
+def check_density(system: GridSystem, density: Float[Array, "..."]) -> None:
+    """ValueError for a density that reaches a natural end, or for cells too coarse for it."""
     relative = np.asarray(density, float) / float(jnp.max(density))
+    check_ends(system.axes, relative)
+    for i in range(len(system.axes)):
+        check_cells(system, i, relative)
+
+
+def check_ends(axes: tuple[Axis, ...], relative: Any) -> None:
+    """ValueError for a density, relative to the largest, that reaches a natural end."""
     for i, axis in enumerate(axes):
-        rows = np.moveaxis(relative, i, 0)
+        rows = np.moveaxis(np.asarray(relative), i, 0)
         for end, row in ((axis.lower, rows[0]), (axis.upper, rows[-1])):
             if axis.boundary == "natural" and row.max() > _NEGLIGIBLE:
                 raise _too_short(i, end, row)
-    for i, axis in enumerate(axes):
-        needed, push, place = max(_coarseness(system, i, relative) for system in systems)
-        if push > _COARSE:
-            raise ValueError(
-                f"axis {i} is too coarse for the drift: at {place:.4g} the force times the cell is "
-                f"{push:.3g} T, more than {_COARSE:g}; use at least {needed} cells instead of "
-                f"{axis.cells}"
-            )
+
+
+def check_cells(system: GridSystem, i: int, relative: np.ndarray) -> None:
+    """ValueError for cells of axis i too coarse for the drift where the density matters."""
+    needed, push, place = _coarseness(system, i, relative)
+    if push > _COARSE:
+        raise ValueError(
+            f"axis {i} is too coarse for the drift: at {place:.4g} the force times the cell is "
+            f"{push:.3g} T, more than {_COARSE:g}; use at least {needed} cells instead of "
+            f"{system.axes[i].cells}"
+        )
 
 
 def _coarseness(system: GridSystem, i: int, density: np.ndarray) -> tuple[int, float, float]:
