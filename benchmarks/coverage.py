@@ -28,7 +28,7 @@ def normal(key, count, s):
     """Works in both directions with ΔF = 0.4."""
     keys = jax.random.split(key)
     forward, reverse = (s**2 / 2 + s * jax.random.normal(k, (count,)) for k in keys)
-    return forward + 0.4, reverse - 0.4, 0.4
+    return forward + 0.4, reverse - 0.4, jnp.asarray(0.4)
 
 
 def gamma(key, count, shape, scale):
@@ -36,7 +36,7 @@ def gamma(key, count, shape, scale):
     keys = jax.random.split(key)
     forward = scale * jax.random.gamma(keys[0], shape, (count,))
     reverse = -scale / (1 + scale) * jax.random.gamma(keys[1], shape, (count,))
-    return forward, reverse, shape * np.log1p(scale)
+    return forward, reverse, jnp.asarray(shape * np.log1p(scale))
 
 
 def two_peaks(key, count, chance, apart):
@@ -50,7 +50,7 @@ def two_peaks(key, count, chance, apart):
 
     forward = draw(keys[0], keys[1], chance)
     reverse = s**2 - draw(keys[2], keys[3], weights[1] / weights.sum())
-    return forward, reverse, s**2 / -2 - np.log(weights.sum())
+    return forward, reverse, jnp.asarray(s**2 / -2 - np.log(weights.sum()))
 
 
 WORKS = {
@@ -67,110 +67,109 @@ WORKS = {
 }
 
 
-def of_works(estimate):
-    """The cases of a function of works: value, error, trust and truth."""
-    return {name: functools.partial(estimate, draw) for name, draw in WORKS.items()}
-
-
-def jarzynski(draw, key, count):
-    forward, _, truth = draw(key, count)
+def jarzynski(forward, _, truth):
     free = tml.jarzynski(forward, 1.0)
     return free.free_energy_difference, free.standard_error, free.trustworthy, truth
 
 
-def integral(draw, key, count):
-    forward, _, truth = draw(key, count)
+def integral(forward, _, truth):
     theorem = tml.integral_fluctuation(forward - truth)
     return theorem.average, theorem.standard_error, theorem.trustworthy, 1.0
 
 
-def bennett(draw, key, count):
-    forward, reverse, truth = draw(key, count)
+def bennett(forward, reverse, truth):
     free = tml.bennett(forward, reverse, 1.0)
     return free.free_energy_difference, free.standard_error, free.trustworthy, truth
 
 
-def unequal(draw, key, count):
-    """A fifth as many reverse runs."""
-    forward, reverse, truth = draw(key, count)
-    free = tml.bennett(forward, reverse[: max(20, count // 5)], 1.0)
-    return free.free_energy_difference, free.standard_error, free.trustworthy, truth
+def unequal(forward, reverse, truth):
+    return bennett(forward, reverse[: max(20, reverse.shape[0] // 5)], truth)
 
 
-def slope(draw, key, count):
-    forward, reverse, _ = draw(key, count)
+def slope(forward, reverse, truth):
     fit = tml.crooks(forward, reverse, 1.0)
     return fit.slope, fit.slope_error, jnp.isfinite(fit.slope), 1.0
 
 
-def crossing(draw, key, count):
-    forward, reverse, truth = draw(key, count)
+def crossing(forward, reverse, truth):
     fit = tml.crooks(forward, reverse, 1.0)
     return fit.free_energy_difference, fit.standard_error, jnp.isfinite(fit.slope), truth
 
 
-def uncertainty(resolved, key, count):
-    """A drift whose mean is so many standard deviations: the product is 2, Σ known or counted."""
-    current = resolved + jax.random.normal(key, (count,))
-    product = tml.uncertainty_product(current, 2 * resolved * current)
+def drift(key, count, mean):
+    """A current whose mean is so many standard deviations: its product is 2."""
+    return mean + jax.random.normal(key, (count,)), jnp.asarray(mean)
+
+
+def uncertainty(current, mean):
+    product = tml.uncertainty_product(current, 2 * mean * current)
     return product.product, product.standard_error, True, 2.0
 
 
-def gaussian_entropy(size, key, count):
-    samples = jax.random.normal(key, (count, size))
+def normals(key, count, size):
+    return jax.random.normal(key, (count, size)), size * jnp.log(2 * jnp.pi * jnp.e) / 2
+
+
+def gaussian_entropy(samples, truth):
     entropy = tml.thermodynamics.gaussian_entropy(samples)
-    return entropy.entropy, entropy.standard_error, True, size * np.log(2 * np.pi * np.e) / 2
+    return entropy.entropy, entropy.standard_error, True, truth
 
 
-def knn_entropy(size, key, count):
-    samples = jax.random.normal(key, (count, size))
+def knn_entropy(samples, truth):
     entropy = tml.thermodynamics.knn_entropy(samples)
-    return entropy.entropy, entropy.standard_error, True, size * np.log(2 * np.pi * np.e) / 2
+    return entropy.entropy, entropy.standard_error, True, truth
 
 
-def mean(draw, key, count):
-    estimate = tml.Estimate.of(draw(key, (count,)))
+def pairs(key, count, law):
+    """b of mean 1, and a = 2b with noise of its own."""
+    keys = jax.random.split(key)
+    below = law(keys[0], (count,))
+    return 2 * below + 0.5 * jax.random.normal(keys[1], (count,)), below
+
+
+def mean(_, below):
+    estimate = tml.Estimate.of(below)
     return estimate.mean, estimate.standard_error, True, 1.0
 
 
-def ratio(draw, key, count):
-    keys = jax.random.split(key)
-    below = draw(keys[0], (count,))
-    above = 2 * below + 0.5 * jax.random.normal(keys[1], (count,))
+def ratio(above, below):
     estimate = tml.Estimate.ratio(above, below)
     return estimate.mean, estimate.standard_error, True, 2.0
 
 
-DRAWS = {
-    "normal": lambda key, shape: 1 + 0.3 * jax.random.normal(key, shape),
-    "exponential": lambda key, shape: jax.random.exponential(key, shape),
+LAWS = {
+    "normal": functools.partial(pairs, law=lambda key, n: 1 + 0.3 * jax.random.normal(key, n)),
+    "exponential": functools.partial(pairs, law=jax.random.exponential),
 }
 FUNCTIONS = {
-    "jarzynski": of_works(jarzynski),
-    "integral_fluctuation": of_works(integral),
-    "bennett": of_works(bennett),
-    "bennett, n and n/5": of_works(unequal),
-    "crooks, slope": of_works(slope),
-    "crooks, ΔF": of_works(crossing),
-    "uncertainty_product": {
-        f"drift of {x:g} deviations": functools.partial(uncertainty, x) for x in (1.0, 3.0)
-    },
-    "gaussian_entropy": {
-        f"normal, d = {d}": functools.partial(gaussian_entropy, d) for d in (1, 4, 10)
-    },
-    "knn_entropy, bias left": {
-        f"normal, d = {d}": functools.partial(knn_entropy, d) for d in (1, 2, 3)
-    },
-    "Estimate.of": {name: functools.partial(mean, draw) for name, draw in DRAWS.items()},
-    "Estimate.ratio": {name: functools.partial(ratio, draw) for name, draw in DRAWS.items()},
+    "jarzynski": (jarzynski, WORKS),
+    "integral_fluctuation": (integral, WORKS),
+    "bennett": (bennett, WORKS),
+    "bennett, n and n/5": (unequal, WORKS),
+    "crooks, slope": (slope, WORKS),
+    "crooks, ΔF": (crossing, WORKS),
+    "uncertainty_product": (
+        uncertainty,
+        {f"{x:g} deviations": functools.partial(drift, mean=x) for x in (1.0, 3.0)},
+    ),
+    "gaussian_entropy": (
+        gaussian_entropy,
+        {f"normal, d = {d}": functools.partial(normals, size=d) for d in (1, 4, 10)},
+    ),
+    "knn_entropy, no interval": (
+        knn_entropy,
+        {f"normal, d = {d}": functools.partial(normals, size=d) for d in (1, 2, 5)},
+    ),
+    "Estimate.of": (mean, LAWS),
+    "Estimate.ratio": (ratio, LAWS),
 }
 
 
-def coverage(case, count, repeats):
+def coverage(estimate, draw, count, repeats):
     """Share of trusted estimates, coverage of these, and of all."""
     keys = jax.random.split(jax.random.key(count), repeats)
-    run = jax.jit(lambda keys: jax.lax.map(lambda key: case(key, count), keys, batch_size=100))
-    value, error, trusted, truth = (np.asarray(x) for x in run(keys))
+    samples = jax.jit(jax.vmap(lambda key: draw(key, count)))(keys)
+    value, error, trusted, truth = (np.asarray(x) for x in estimate(*samples))
     covered = np.abs(value - truth) < 1.96 * error
     share = trusted.mean()
     return share, covered[trusted].mean() if share >= 0.02 else np.nan, covered.mean()
@@ -186,15 +185,16 @@ def main():
     jax.config.update("jax_enable_x64", True)
     warnings.simplefilter("ignore")
     print("share of trusted estimates, coverage of these (of all)")
-    for name, cases in FUNCTIONS.items():
+    for name, (function, cases) in FUNCTIONS.items():
         if not name.startswith(options.only):
             continue
         print(f"\n{name:<24}" + "".join(f"{f'n = {n}':>20}" for n in SIZES))
-        for case, function in cases.items():
+        estimate = jax.jit(jax.vmap(function))  # one program for all laws
+        for case, draw in cases.items():
             cells = []
             for count in SIZES:
                 repeats = max(200, min(options.repeats, 400_000 // count))
-                share, trusted, every = coverage(function, count, repeats)
+                share, trusted, every = coverage(estimate, draw, count, repeats)
                 text = "-" if np.isnan(trusted) else f"{trusted:.3f}"
                 cells.append(f"{share:>8.2f} {text:>5}{f'({every:.2f})':>6}")
             print(f"{case:<24}" + "".join(cells), flush=True)
