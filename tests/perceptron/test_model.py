@@ -47,8 +47,25 @@ def test_error_is_scale_invariant_and_broadcasts(x64):
     np.testing.assert_allclose(table, np.arccos(cosine) / np.pi, rtol=1e-12)
 
 
-def test_error_of_no_direction_is_nan():
-    assert np.isnan(tml.perceptron.generalization_error(jnp.zeros(3), jnp.ones(3)))
+def test_error_of_zero_weights():
+    """They predict +1 always: wrong for half of the inputs; such a teacher has no direction."""
+    error = tml.perceptron.generalization_error
+    assert error(jnp.zeros(3), jnp.ones(3)) == 0.5
+    assert np.isnan(error(jnp.ones(3), jnp.zeros(3)))
+    assert np.isnan(error(jnp.asarray([jnp.nan, 0, 0]), jnp.ones(3)))
+    assert (jax.grad(error)(jnp.zeros(3), jnp.ones(3)) == 0).all()
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_gradient_of_the_error(scale):
+    """At a right angle -1/(π|w|) along the teacher; at the tips of the cone 0."""
+    slope = jax.grad(tml.perceptron.generalization_error)
+    teacher = jnp.asarray([1.0, 0, 0])
+    across = slope(jnp.asarray([0, scale, 0], jnp.float32), teacher)
+    np.testing.assert_allclose(across * scale, [-1 / np.pi, 0, 0], rtol=1e-6, atol=1e-7)
+    for sign in (1, -1):
+        student = sign * scale * jnp.asarray([1.0, 2.0, 3.0])
+        assert (slope(student, student / scale * sign) == 0).all()
 
 
 def test_test_error_counts(x64, all_inputs):
@@ -72,6 +89,22 @@ def test_label_information(x64):
     np.testing.assert_allclose(
         tml.perceptron.label_information(0.1), tml.perceptron.label_information(0.9)
     )
+
+
+def test_slope_of_the_label_information():
+    """ln ε - ln(1 - ε)."""
+    slopes = jax.vmap(jax.grad(tml.perceptron.label_information))(jnp.asarray([0, 0.1, 0.5, 1]))
+    np.testing.assert_allclose(slopes, [-np.inf, np.log(1 / 9), 0, np.inf], rtol=1e-6)
+
+
+def test_label_information_in_float32():
+    """1e-6 relative at every ε, also at 1/2 where it vanishes."""
+    errors = np.concatenate([[0.0], np.geomspace(1e-9, 0.5, 999), 0.5 + np.geomspace(1e-6, 0.5)])
+    errors = errors.astype(np.float32)
+    single = tml.perceptron.label_information(jnp.asarray(errors))
+    with jax.enable_x64(True):
+        double = tml.perceptron.label_information(errors.astype(float))
+    np.testing.assert_allclose(single, double, rtol=1e-6)
 
 
 @pytest.mark.parametrize("error", [-0.1, 1.1, np.nan])

@@ -23,7 +23,7 @@ from ..ensembles import (
     with_known_times,
 )
 from ..numerics.arrays import argument, cast_floats, default_int, is_concrete, shared_float
-from ..numerics.checks import check_count, count_matches
+from ..numerics.checks import check_count, check_first_trajectory, count_matches
 from ..numerics.compile import compiled
 from ._integrators import AbstractIntegrator, EulerMaruyama
 from ._observers import AbstractObserver, Observable
@@ -203,7 +203,8 @@ def simulate(
         key: `jax.random.key(...)`.
         t0: the start (not used for a `Solution`).
         n_trajectories: their number; left out for a `Batch` or a `Solution`, which have their own.
-        first_trajectory: the number of the first one, so that an ensemble can be run in parts.
+        first_trajectory: the number >= 0 of the first one, so that an ensemble can be run in parts;
+            left out for a `Solution`, whose trajectories keep theirs.
         integrator: `EulerMaruyama()`, `Heun()` or `ExactLinear(stiffness)`.
         save_every: steps between saves, a divisor of the number of steps; None saves start and end.
         observables: `{name: f(x, control, t)}` recorded at saves, and streaming observers
@@ -227,6 +228,7 @@ def simulate(
     """
     _check_types(system, integrator, adjoint)
     n_trajectories = check_count("n_trajectories", n_trajectories)
+    check_first_trajectory(first_trajectory, n_trajectories, isinstance(state, Solution))
     if isinstance(state, Solution):
         begun_at, start = _continued(state.checkpoint, n_trajectories, dt)
     else:

@@ -6,10 +6,11 @@ import operator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from .arrays import is_concrete
+from .arrays import default_int, is_concrete
 
 _RELATIONS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 
@@ -43,6 +44,31 @@ def check_count(name: str, value: Any, least: int = 1, remedy: str = "") -> int:
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}{ending}")
     return int(value)
+
+
+def check_first_trajectory(value: Any, n_trajectories: int, continued: bool = False) -> None:
+    """An error unless it is a number that trajectories can have; traced ones must be integers.
+
+    A run that is continued goes on with the numbers of its trajectories.
+    """
+    if not is_concrete(value):
+        if not jnp.issubdtype(value.dtype, jnp.integer):
+            raise TypeError(f"first_trajectory must be a whole number, got {value.dtype}")
+        return
+    if isinstance(value, jax.Array | np.ndarray) and np.ndim(value) == 0:
+        value = np.asarray(value)[()]
+    first = check_count("first_trajectory", value, 0)
+    if first and continued:
+        raise ValueError(
+            "first_trajectory must be left out where a run is continued: its trajectories keep "
+            f"their numbers, got {first}"
+        )
+    last = np.iinfo(default_int()).max
+    if first > last - n_trajectories:
+        raise ValueError(
+            f"first_trajectory must be at most {last - n_trajectories}, so that the number of the "
+            f"last of {n_trajectories} is an {np.dtype(default_int()).name}, got {first}"
+        )
 
 
 def check_key(key: Any, drawn: str) -> Any:

@@ -27,3 +27,13 @@ def gauss_legendre(n_nodes: int) -> tuple[np.ndarray, np.ndarray]:
     r"""Nodes and weights of $\int_0^1 f(u)\,du$ by Gauss-Legendre, for smooth f."""
     x, weights = np.polynomial.legendre.leggauss(n_nodes)
     return (x + 1) / 2, weights / 2
+
+
+@functools.cache
+def running_integral(n_nodes: int) -> np.ndarray:
+    r"""The matrix that takes f at the nodes of `gauss_legendre` to $\int_0^{u_i}f$ at each."""
+    x, weights = np.polynomial.legendre.leggauss(n_nodes)
+    legendre = np.polynomial.legendre.legvander(x, n_nodes)  # (node, degree)
+    # ∫P_k from -1 on is (P_{k+1} - P_{k-1})/(2k + 1), and f has the coefficients (2k + 1)/2 ΣwP_kf.
+    below = np.concatenate([-np.ones((n_nodes, 1)), legendre[:, : n_nodes - 1]], axis=1)
+    return (legendre[:, 1:] - below) @ (legendre[:, :n_nodes].T * weights) / 4

@@ -64,6 +64,8 @@ from .theory import (
     SteadyState as SteadyState,
     at_dissipation as at_dissipation,
     dissipation_bound as dissipation_bound,
+    metastable_states as metastable_states,
+    spinodals as spinodals,
     steady_state as steady_state,
 )
 

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.scipy.special import ndtr
 from jaxtyping import Array, Float, Int
 
 from ..ensembles import AbstractCheckpoint, Clock
+from ..numerics import Estimate
 from ..numerics.labels import Labelled, to_dataset
 from ..numerics.results import AbstractResult
 from ..numerics.statistics import text_at_end
 from ..numerics.sums import CompensatedSum
 from ..numerics.types import AnyArray
-from .problem import LearningProblem
+from .problem import LearningProblem, safe_root, wrong_fraction
 
 if TYPE_CHECKING:
     import xarray
@@ -34,7 +36,7 @@ QUANTITIES = {
     "environment_entropy": ("nat/weight", "entropy the bath gained, per weight"),
     "entropy_production": ("nat/weight", "entropy of weights and bath gained, per weight"),
     "information": ("nat/weight", "information of the weights about the teacher, per weight"),
-    "efficiency": ("", "information gained per entropy produced"),
+    "efficiency": ("", "information gained per entropy produced, of each trajectory"),
     "scale_separation": ("", "input noise per step over bath noise"),
     "training_error": ("", "fraction of the training set that is wrong"),
     "test_error": ("", "fraction of the test set that is wrong"),
@@ -99,20 +101,26 @@ class LearningCurve(AbstractResult):
         times: `(save,)`.
         overlap: R = T·w/N with |T|² = N. `norm`: Q = |w|²/N.
         transverse: P² = Q - R², kept for itself because the difference cancels.
-        error: ε = arctan2(P, R)/π, the generalization error.
+        error: ε = arctan2(P, R)/π, the generalization error; 1/2 for zero weights, which predict
+            +1 always.
         heat, work, energy: per weight; energy is kQ/2 and dU = δW - δQ.
-        information: I/N = ½ ln(Q/P²), the information of the weights on the teacher (N → ∞).
+        information: I/N = ½ ln(Q/P²), the information of the weights on the teacher (N → ∞); 0 for
+            zero weights.
         system_entropy: ½ ln(Q_t/Q_0), the change of the weights' entropy, averaged over teachers
-            (N → ∞).
+            (N → ∞); infinite from the start on if that is zero weights, which have none.
         environment_entropy: heat/T, the entropy gained by the bath. NaN at T = 0.
         entropy_production: their sum, in nats per weight.
-        efficiency: (I_t - I_0)/entropy_production, at most 1 on average; 0 at the start.
+        efficiency: (I_t - I_0)/entropy_production of each trajectory, 0 at the start. It is not
+            bounded, since one trajectory may produce no entropy or less, and its mean says little.
+            `mean_efficiency`, the ratio of the means, is at most 1.
+        mean_efficiency: `(save,)`, an `Estimate`.
         scale_separation: dt |f|²/(2NT), f the learning force of a step, averaged over the steps
             since the last save (save 0: up to the first): the diffusion caused by the inputs of a
             step, relative to that of the bath. 0 when time scales separate.
-        heat_rate_bias: `(save,)`, the heat per weight and time that a rule with a jump J of F at
-            s = 0 loses to the finite step, -(ν̃²N/B) J² √(2T dt/2π)/√(2π⟨Q⟩), leading order in
-            √dt; ⟨Q⟩ is the mean over trajectories. 0 without a jump, -inf for α < 0.
+        heat_rate_bias: `(save,)`, the heat per weight and time that a rule with jumps J of F at
+            s = κ loses to the finite step, the sum of -(ν̃²N/B) J² √(2T dt/2π) p(κ), leading order
+            in √dt; p is the density of s at the means of R and Q over trajectories,
+            p(0) = 1/√(2π⟨Q⟩). 0 without a jump, -inf for α < 0.
         training_error, test_error: fractions counted on the sets; None without them.
         initial: norm, energy and information at the very start, each `(trajectory,)`: save 0,
             unless the curve continues another.
@@ -128,7 +136,7 @@ class LearningCurve(AbstractResult):
     transverse: Float[Array, "trajectory save"]
     work: Float[Array, "trajectory save"]
     scale_separation: Float[Array, "trajectory save"]
-    jump_loss: Float[Array, ""]  # heat_rate_bias at ⟨Q⟩ = 1
+    jump_loss: Float[Array, "*loss"]  # heat_rate_bias where the density is 1/√(2π)
     stiffness: Float[Array, ""]
     temperature: Float[Array, ""]
     initial: dict[str, Float[Array, " trajectory"]]
@@ -137,6 +145,7 @@ class LearningCurve(AbstractResult):
     checkpoint: AbstractLearningCheckpoint | None
     training_error: Float[Array, "trajectory save"] | None = None
     test_error: Float[Array, "trajectory save"] | None = None
+    jump_places: Float[Array, " jump"] | None = None  # None for 0 alone
 
     @property
     def weights(self) -> Float[Array, "*batch trajectory N"] | None:
@@ -146,12 +155,27 @@ class LearningCurve(AbstractResult):
     @property
     @jax.jit
     def heat_rate_bias(self) -> Float[Array, "*batch save"]:
-        return self.jump_loss / jnp.sqrt(jnp.nanmean(self.norm, axis=0))
+        norm, overlap, square = (
+            jnp.nanmean(x, axis=0) for x in (self.norm, self.overlap, self.transverse)
+        )
+        if self.jump_places is None:
+            return self.jump_loss / jnp.sqrt(norm)
+
+        def lost(loss, place):
+            y = place / jnp.sqrt(norm)
+            density = (
+                2
+                * jnp.exp(-(y**2) / 2)
+                * ndtr(jnp.where(place == 0, 0, y * overlap / jnp.sqrt(square)))
+            )
+            return jnp.where(loss == 0, 0, loss / jnp.sqrt(norm) * density)
+
+        return jnp.sum(jax.vmap(lost)(self.jump_loss, self.jump_places), axis=0)
 
     @property
     @jax.jit
     def error(self) -> Float[Array, "*batch trajectory save"]:
-        return jnp.arctan2(jnp.sqrt(self.transverse), self.overlap) / jnp.pi
+        return wrong_fraction(safe_root(self.transverse), self.overlap)
 
     @property
     @jax.jit
@@ -166,12 +190,15 @@ class LearningCurve(AbstractResult):
     @property
     @jax.jit
     def information(self) -> Float[Array, "*batch trajectory save"]:
-        return jnp.log1p(self.overlap**2 / self.transverse) / 2
+        blank = (self.transverse == 0) & (self.overlap == 0)
+        return jnp.log1p(self.overlap**2 / jnp.where(blank, 1, self.transverse)) / 2
 
     @property
     @jax.jit
     def system_entropy(self) -> Float[Array, "*batch trajectory save"]:
-        return jnp.log(self.norm / self.initial["norm"][:, None]) / 2
+        start = self.initial["norm"][:, None]
+        unchanged = self.norm == start  # 0/0 for zero weights
+        return jnp.log(jnp.where(unchanged, 1, self.norm) / jnp.where(unchanged, 1, start)) / 2
 
     @property
     @jax.jit
@@ -190,6 +217,15 @@ class LearningCurve(AbstractResult):
         produced = self.entropy_production
         gained = self.information - self.initial["information"][:, None]
         return jnp.where(produced == 0, 0, gained / jnp.where(produced == 0, 1, produced))
+
+    @property
+    @jax.jit
+    def mean_efficiency(self) -> Estimate:
+        """Mean information gained over mean entropy produced, with its error; 0 at the start."""
+        gained = self.information - self.initial["information"][..., None]
+        produced = self.entropy_production
+        idle = jnp.mean(produced, axis=0, keepdims=True) == 0
+        return Estimate.ratio(jnp.where(idle, 0, gained), jnp.where(idle, 1, produced))
 
     def at_start(self) -> dict[str, Float[Array, " trajectory"]]:
         """Norm, energy and information at save 0."""
@@ -221,8 +257,16 @@ class LearningCurve(AbstractResult):
         return variables | {"time": Labelled(("time",), self.times, TIME_UNIT, "time")}
 
     def to_xarray(self) -> "xarray.Dataset":
-        """The observables as a Dataset over `trajectory` and `time`."""
-        return to_dataset(self.labelled())
+        """The observables as a Dataset over `trajectory` and `time`, and `mean_efficiency`."""
+        mean, error = self.mean_efficiency
+        words = "mean information gained per mean entropy produced"
+        means = {
+            "mean_efficiency": Labelled(("time",), mean, "", words),
+            "mean_efficiency_standard_error": Labelled(
+                ("time",), error, "", f"standard error of {words}"
+            ),
+        }
+        return to_dataset(self.labelled() | means)
 
 
 def curve_of(
@@ -231,10 +275,11 @@ def curve_of(
     *,
     times: Float[AnyArray, " save"],
     scale_separation: Float[Array, "trajectory save"],
-    jump_loss: Float[Array, ""],
+    jump_loss: Float[Array, "..."],
     diverged_step: Int[AnyArray, " trajectory"],
     initial: dict[str, Float[Array, " trajectory"]] | None = None,
     checkpoint: AbstractLearningCheckpoint | None = None,
+    jump_places: Float[Array, " jump"] | None = None,
 ) -> LearningCurve:
     """A curve from what was recorded: overlap, norm, transverse, work, counted errors.
 
@@ -245,6 +290,7 @@ def curve_of(
         times=times,
         scale_separation=scale_separation,
         jump_loss=jump_loss,
+        jump_places=jump_places,
         stiffness=problem.stiffness,
         temperature=problem.temperature,
         initial={},

@@ -17,7 +17,7 @@ from ..numerics.types import AnyArray
 from ._curve import LearningCurve
 from ._information import check_second_law
 from .levels import AbstractLevel, Request
-from .problem import AbstractRule, LearningProblem, Perceptron, check_finite
+from .problem import AbstractRule, LearningProblem, Perceptron, check_finite, known_kinks
 from .theory import SteadyState
 
 _LARGE_SEPARATION = 0.1
@@ -130,7 +130,8 @@ def learn(
             continued: teacher, step numbers and ledger go on, and with the same key, dt and problem
             the result is that of one long run. If the stiffness has changed, the change of energy
             is work.
-        first_trajectory: the number of the first one, so that an ensemble can be run in parts.
+        first_trajectory: the number >= 0 of the first one, so that an ensemble can be run in parts;
+            left out where a curve is continued, whose trajectories keep theirs.
         test_inputs: `(P, N)`, on which `test_error` is counted at the saves (microscopic level).
         adjoint: `RecursiveCheckpoint()`, `Direct()` or `ForwardMode()`, as in `simulate`. Where F
             jumps, derivatives along the path of a simulation are biased: see `LearningObjective`.
@@ -160,7 +161,7 @@ def learn(
     if not isinstance(adjoint, AbstractAdjoint):
         raise TypeError(f"adjoint must be an instance such as ForwardMode(), got {adjoint!r}")
     dtype = _dtype_of(weights, teacher)
-    problem = cast_floats(problem, dtype)
+    problem = known_kinks(cast_floats(problem, dtype))
     n_trajectories = check_count("n_trajectories", n_trajectories)
     if isinstance(weights, LearningCurve):
         n_trajectories = count_matches("weights", n_trajectories, weights.overlap.shape[0])

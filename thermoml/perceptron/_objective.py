@@ -14,10 +14,17 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 from ..ensembles import AbstractAdjoint, ForwardMode, Layout, RecursiveCheckpoint
 from ..numerics import AbstractResult, Estimate
 from ..numerics.arrays import as_parameters
-from ..numerics.checks import check_bound
+from ..numerics.checks import check_bound, check_first_trajectory
 from ._curve import LearningCurve
 from ._learn import learn
-from .levels import AbstractLevel, MeanField, Microscopic, Reduced, score_of_learning
+from .levels import (
+    AbstractLevel,
+    MeanField,
+    Microscopic,
+    Reduced,
+    check_teachers,
+    score_of_learning,
+)
 from .problem import LearningProblem
 
 _FEW = 8  # parameters up to which forward mode is cheaper
@@ -133,6 +140,7 @@ class LearningObjective(AbstractObjective):
         if self.method not in METHODS:
             raise ValueError(f"method must be one of {', '.join(METHODS)}, got {self.method!r}")
         check_bound("step", self.step, ">", 0.0)
+        check_teachers(self.teachers)
         if self.method == "likelihood_ratio" and not isinstance(self.level, Microscopic):
             raise ValueError(
                 f"method likelihood_ratio needs level=Microscopic(dt), got {self.level!r}"
@@ -191,6 +199,7 @@ class LearningObjective(AbstractObjective):
         parameters) all rows hold the mean gradient. `first_trajectory` is as of `learn`.
         """
         self._check_key(key)
+        check_first_trajectory(first_trajectory, self.n_trajectories)
         parameters = as_parameters(parameters)
         values, slopes = _samples(
             self, parameters, key, self.method_for(parameters), first_trajectory

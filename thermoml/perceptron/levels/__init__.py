@@ -3,6 +3,7 @@
 from ...numerics.public import publish as _publish
 from ._initial import (
     binary_teacher as binary_teacher,
+    check_teachers as check_teachers,
     sphere_teacher as sphere_teacher,
 )
 from ._level import (

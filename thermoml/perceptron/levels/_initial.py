@@ -74,6 +74,12 @@ def _normal_weights(
     return _each(normal, key, indices, WEIGHTS)
 
 
+def check_teachers(teachers: str) -> None:
+    """ValueError unless it is the name of a way to draw them."""
+    if teachers not in ("single", "ensemble"):
+        raise ValueError(f'teachers must be "single" or "ensemble", got {teachers!r}')
+
+
 def teacher_weights(
     teacher: Any,
     teachers: str,
@@ -85,8 +91,6 @@ def teacher_weights(
 ) -> Float[Array, "N _"]:
     """The teacher, normalised to |T|² = N, as `(N, 1)` for all or `(N, M)` for each trajectory."""
     n_trajectories = indices.shape[0]
-    if teachers not in ("single", "ensemble"):
-        raise ValueError(f'teachers must be "single" or "ensemble", got {teachers!r}')
     if teacher is None:
         teacher = sphere_teacher
     if isinstance(teacher, Perceptron):

@@ -13,11 +13,12 @@ from jaxtyping import Array, Float, Int, Key
 from ...ensembles import AbstractAdjoint, Clock, Layout, Saves
 from ...langevin import Time
 from ...numerics.arrays import argument, default_int
-from ...numerics.checks import count_matches
+from ...numerics.checks import check_first_trajectory, count_matches
 from ...numerics.sums import CompensatedSum
 from ...numerics.types import AnyArray
 from .._curve import AbstractLearningCheckpoint, LearningCurve
 from ..problem import LearningProblem
+from ._initial import check_teachers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,12 @@ class Request:
     layout: Layout
     dt: float
     dtype: Any
+
+    def __post_init__(self):
+        check_teachers(self.teachers)
+        check_first_trajectory(
+            self.first_trajectory, self.n_trajectories, self.continued is not None
+        )
 
     @property
     def drawing_key(self) -> Key[Array, ""]:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from ...ensembles import AbstractAdjoint, Clock, Footprint, Saves, with_known_times
 from ...numerics.arrays import argument, is_concrete
@@ -16,8 +16,15 @@ from ...numerics.checks import check_bound
 from ...numerics.sums import CompensatedSum
 from ...numerics.types import AnyArray
 from .._curve import LearningCurve, PlaneCheckpoint, curve_of
-from ..problem import LearningProblem, check_force
-from ..theory import drive_square, fluctuation_square, plane_moments, stepped_work_rate
+from ..problem import AbstractPowerRule, LearningProblem, check_force, safe_root
+from ..theory import (
+    drive_square,
+    fluctuation_square,
+    moments_converged,
+    plane_moments,
+    refuse_unconverged,
+    stepped_work_rate,
+)
 from ._level import AbstractLevel, Request
 from ._order_parameters import PlaneStudents, plane_checkpoint
 from ._students import (
@@ -79,14 +86,53 @@ class MeanField(AbstractLevel):
             n_inputs = jnp.asarray(n_inputs, request.dtype)
         problem = dataclasses.replace(problem, n_inputs=n_inputs)
         if not self.finite_step:
-            return _repeated(_by_time(problem, request, checkpoint), count // alone)
+            curve = _by_time(problem, request, checkpoint)
+            return _repeated(_converged(problem, curve), count // alone)
         if n_inputs is None:
             raise ValueError(
                 "n_inputs must be given in the problem with finite_step: what a step adds goes "
                 "with n_inputs · dt / batch"
             )
-        curve = follow(_MeanStep(problem, checkpoint.clock.dt), checkpoint, request)
-        return _repeated(curve, count // alone)
+        dt = checkpoint.clock.dt
+        curve = follow(_MeanStep(problem, dt), checkpoint, request)
+        return _repeated(_converged(problem, curve, dt), count // alone)
+
+
+def _converged(
+    problem: LearningProblem, curve: LearningCurve, dt: Float[AnyArray, ""] | None = None
+) -> LearningCurve:
+    """The curve; an error, or NaN inside jit, where averages have not converged at its ends."""
+    if isinstance(problem.rule, AbstractPowerRule):
+        return curve
+    good = _all_converged(problem, curve, dt)
+    if is_concrete(good):
+        refuse_unconverged(good, problem.rule)
+        return curve
+    return eqx.tree_at(lambda c: c.overlap, curve, jnp.where(good, curve.overlap, jnp.nan))
+
+
+@eqx.filter_jit
+def _all_converged(
+    problem: LearningProblem, curve: LearningCurve, dt: Float[AnyArray, ""] | None
+) -> Bool[Array, ""]:
+    """True if averages and, with dt, the work of a step have converged at the ends of the curve."""
+
+    def at(overlap: Array, square: Array) -> Bool[Array, ""]:
+        transverse = jnp.sqrt(square)
+        good = moments_converged(problem.rule, overlap, transverse)
+        if dt is not None:
+            averages = plane_moments(problem.rule, overlap, transverse)
+            fine, coarse = (
+                stepped_work_rate(problem, jnp.asarray(dt), overlap, transverse, averages, n)
+                for n in (32, 24)
+            )
+            good &= jnp.abs(fine - coarse) <= 1e-4 * (
+                jnp.abs(fine) + drive_square(problem, averages)
+            )
+        return good | ~jnp.isfinite(overlap + square)
+
+    ends = (x[:, jnp.asarray([0, -1])].ravel() for x in (curve.overlap, curve.transverse))
+    return jnp.all(jax.vmap(at)(*ends))
 
 
 def _repeated(curve: LearningCurve, count: int) -> LearningCurve:
@@ -165,7 +211,7 @@ def _followed(
         diverged_step=diverged,
         checkpoint=dataclasses.replace(
             checkpoint,
-            plane=jnp.stack([overlap[:, -1], jnp.sqrt(square[:, -1])], axis=1),
+            plane=jnp.stack([overlap[:, -1], safe_root(square[:, -1])], axis=1),
             work=CompensatedSum(work[:, -1], jnp.zeros_like(work[:, -1])),
             diverged_step=diverged,
             stiffness=problem.stiffness,
@@ -186,7 +232,8 @@ def _integrate(
     tiny = jnp.finfo(times.dtype).tiny
 
     def averages(overlap, square):
-        return plane_moments(problem.rule, overlap, jnp.sqrt(jnp.maximum(square, tiny)))
+        across = safe_root(jnp.maximum(square, jnp.where(overlap == 0, 0, tiny)))
+        return plane_moments(problem.rule, overlap, across)
 
     def field(t, state, args):
         overlap, square, _ = state

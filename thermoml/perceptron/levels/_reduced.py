@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 from jax import lax
+from jax.scipy.special import ndtr
+from jax.scipy.stats import norm as normal
 from jaxtyping import Array, Float, Int, Key
 
 from ...ensembles import NOISE, Footprint
@@ -16,6 +18,7 @@ from ...numerics.sums import by_blocks, ordered_sum
 from ...numerics.types import AnyArray
 from .._curve import PlaneCheckpoint
 from ..problem import LearningProblem
+from ..theory import Jumps, force_jumps
 from ._level import AbstractLevel
 from ._order_parameters import PlaneStudents, plane_checkpoint
 from ._students import (
@@ -43,10 +46,10 @@ class Reduced(AbstractLevel):
 
     Args:
         dt: time step > 0.
-        jump_corrected: derivatives of a rule with a jump J = F(0+) - F(0-) gain what the jump adds
-            to the mean of a step, $\tilde\nu J(\delta R - R\,\delta Q/2Q)/\sqrt{2\pi Q}$ in
-            $\delta\dot R$ and likewise across; otherwise they lack it. Right for overlap, norm
-            and error as N → ∞; not for the heat.
+        jump_corrected: derivatives of a rule with jumps, at 0 or at its kinks, gain what they add
+            to the mean of a step, at 0 $\tilde\nu J(\delta R - R\,\delta Q/2Q)/\sqrt{2\pi Q}$ in
+            $\delta\dot R$ and likewise across, J = F(0+) - F(0-); otherwise they lack it. Right for
+            overlap, norm and error as N → ∞; not for the heat.
         generator: of random bits, as in `Microscopic`.
 
     Source: derived by rotation invariance of the inputs; thermoml.
@@ -126,19 +129,36 @@ class ReducedLearning(AbstractLearningProcess[PlaneStudents, Streams]):
     def _jump_tangent(self, overlap: Array, transverse: Array) -> tuple[Array, Array, Array]:
         """Numbers that are 0 with the derivatives that jumps of F and F² give the mean drives.
 
-        Where s = σλ passes 0, E[σλ*F], E[σcF] and E[F²] change by the jump times the density of
-        λ at 0 times the means over inputs with λ = 0, where λ* = -cP/R has variance P²/Q.
+        Where s = Ra + Pc passes a jump at κ, a = |λ*|, E[aF], E[cF] and E[F²] change by the jump
+        times the density of s at κ times the means, over inputs with s = κ, of a, c and 1 times
+        ds - dκ. There a = κR/Q + nP/√Q and c = κP/Q - nR/√Q with n normal, but for a < 0.
         """
-        tiny = jnp.asarray(1e-30, overlap.dtype)
-        above, below = self.problem.rule(tiny), self.problem.rule(-tiny)
+        jumps = force_jumps(self.problem.rule, overlap.dtype)
         r, p = lax.stop_gradient((overlap, transverse))
-        jumps = lax.stop_gradient((above - below, above**2 - below**2))
         norm = r**2 + p**2
-        density = self.problem.batch / jnp.sqrt(2 * jnp.pi * norm)
-        # 0, but with the derivative of -P times the angle from the teacher
-        turn = ((overlap - r) * p - (transverse - p) * r) / norm
-        along, across = density * jumps[0] * turn * p, -density * jumps[0] * turn * r
-        return along, across, density * jumps[1] * turn * jnp.sqrt(2 * norm / jnp.pi)
+        root = jnp.sqrt(norm)
+
+        def of_jump(jump: Jumps) -> tuple[Array, Array, Array]:
+            place, above, below = lax.stop_gradient(jump)
+            least = jnp.clip(place * r / (root * p), -40, 40)  # n > -least
+            least = jnp.where(place == 0, 0, least)
+            share, edge = ndtr(least), normal.pdf(least)
+            means = share, edge, share - least * edge  # of 1, n, n²
+            a, c = (place * r / norm, p / root), (place * p / norm, -r / root)
+            d = [x * (overlap - r) + y * (transverse - p) for x, y in zip(a, c, strict=True)]
+            d[0] = d[0] - (jump.places - place)
+            density = self.problem.batch * 2 * normal.pdf(place / root) / root
+
+            def mean(x: Any) -> Array:
+                product = x[0] * d[0], x[0] * d[1] + x[1] * d[0], x[1] * d[1]
+                return density * sum(y * z for y, z in zip(product, means, strict=True))
+
+            height, square = above - below, above**2 - below**2
+            return height * mean(a), height * mean(c), square * mean((1.0, 0.0))
+
+        each = [of_jump(Jumps(*(x[i] for x in jumps))) for i in range(jumps.places.size)]
+        along, across, square = (sum(parts[1:], parts[0]) for parts in zip(*each, strict=True))
+        return along, across, square
 
     def _force(self, signs: Array, fields: Array) -> Array:
         return jnp.vectorize(self.problem.rule)(signs * fields)

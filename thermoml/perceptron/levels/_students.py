@@ -24,7 +24,7 @@ from ...numerics.compile import compiled
 from ...numerics.sums import CompensatedSum
 from .._curve import AbstractLearningCheckpoint, LearningCurve, curve_of
 from ..problem import LearningProblem, check_force
-from ..theory import jump_loss
+from ..theory import force_jumps, jump_loss
 from ._level import Request
 
 _VECTOR = 16  # float32 numbers in the widest vector of a CPU
@@ -115,6 +115,7 @@ def _run(
         # One product: a quotient is rounded differently at the end of a vector.
         scale_separation=clock.dt / (2 * problem.temperature) * drive_square,
         jump_loss=jump_loss(problem, problem.n_inputs, clock.dt, drive_square.dtype),
+        jump_places=force_jumps(problem.rule, drive_square.dtype).places,
         initial=initial,
         diverged_step=students.diverged_step,
         checkpoint=dataclasses.replace(

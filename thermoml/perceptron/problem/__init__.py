@@ -12,11 +12,14 @@ from ._model import (
     Perceptron as Perceptron,
     generalization_error as generalization_error,
     label_information as label_information,
+    safe_root as safe_root,
     test_error as test_error,
+    wrong_fraction as wrong_fraction,
 )
 from ._problem import (
     LearningProblem as LearningProblem,
     PerceptronLearning as PerceptronLearning,
+    known_kinks as known_kinks,
 )
 from ._rules import (
     RULES as RULES,
@@ -33,6 +36,7 @@ from ._rules import (
     check_finite as check_finite,
     check_force as check_force,
     potential_by_quadrature as potential_by_quadrature,
+    rule_kinks as rule_kinks,
 )
 
 _publish(globals())

@@ -17,7 +17,7 @@ from ...numerics.random import trajectory_streams
 from ...numerics.types import AnyArray
 from ._inputs import AbstractInputs, TrainingSet, as_inputs
 from ._model import Perceptron
-from ._rules import AbstractPowerRule, AbstractRule, CustomRule, RuleWarning
+from ._rules import AbstractPowerRule, AbstractRule, CustomRule, RuleWarning, with_kinks
 
 
 def as_rule(rule: AbstractRule | Callable[[Array], Array]) -> AbstractRule:
@@ -91,6 +91,12 @@ class LearningProblem(eqx.Module):
                 )
         if isinstance(self.rule, AbstractPowerRule) and is_concrete(self):
             _warn_of_runaway(self, self.rule)
+
+
+def known_kinks(problem: LearningProblem) -> LearningProblem:
+    """The problem with the kinks of its rule searched once, before they are used in a loop."""
+    rule = with_kinks(problem.rule, problem.learning_rate.dtype)
+    return problem if rule is problem.rule else eqx.tree_at(lambda p: p.rule, problem, rule)
 
 
 def _warn_of_runaway(problem: LearningProblem, rule: AbstractPowerRule) -> None:

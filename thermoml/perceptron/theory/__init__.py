@@ -9,17 +9,26 @@ from ._frontier import (
     dissipation_bound as dissipation_bound,
 )
 from ._jumps import (
-    force_jump as force_jump,
+    Jumps as Jumps,
+    force_jumps as force_jumps,
     jump_loss as jump_loss,
+)
+from ._metastable import (
+    metastable_states as metastable_states,
+    spinodals as spinodals,
+)
+from ._minima import (
+    SteadyState as SteadyState,
+    fluctuation_square as fluctuation_square,
 )
 from ._moments import (
     Moments as Moments,
     moments as moments,
+    moments_converged as moments_converged,
     plane_moments as plane_moments,
+    refuse_unconverged as refuse_unconverged,
 )
 from ._steady_state import (
-    SteadyState as SteadyState,
-    fluctuation_square as fluctuation_square,
     steady_state as steady_state,
 )
 from ._stepped_work import (

@@ -7,13 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from ...numerics.arrays import as_parameter, cast_floats, default_float, is_concrete
 from ...numerics.checks import check_bound
 from ...numerics.roots import newton_root
-from ..problem import LearningProblem
-from ._steady_state import averages_at, mismatch, rates, stiffness_bracket
+from ..problem import LearningProblem, known_kinks
+from ._minima import averages_at, mismatch, rates, stiffness_bracket
+from ._moments import moments_converged, refuse_unconverged
 
 # Trial values of ln ν̃, and how often the interval that holds the crossing is divided by them.
 _PLACES, _DIVISIONS = 9, 6
@@ -31,11 +32,15 @@ def at_dissipation(problem: LearningProblem, dissipation: ArrayLike) -> Learning
         dissipation: D₀ > 0, energy per weight and time.
 
     Returns:
-        The problem with that `learning_rate`; NaN inside jit, vmap or grad if there is none.
+        The problem with that `learning_rate`; NaN inside jit, vmap or grad if there is none. The
+        dissipation of its `steady_state`, the global minimum of the free energy, is D₀ to 1e-6
+        (1e-3 in float32).
 
     Raises:
         TypeError: not a `LearningProblem`.
-        ValueError: no steady state of the rule dissipates D₀.
+        ValueError: no steady state of the rule dissipates D₀, for instance where D jumps over D₀ as
+            one minimum of the free energy takes the place of another; averages of the rule that
+            have not converged.
 
     Cost: some 100 steady states.
     """
@@ -44,12 +49,14 @@ def at_dissipation(problem: LearningProblem, dissipation: ArrayLike) -> Learning
     check_bound("dissipation", dissipation, ">", 0.0)
     problem = cast_floats(problem, default_float())
     target = jnp.asarray(as_parameter(dissipation), default_float())
-    rate = _learning_rate(problem, target)
-    if is_concrete(rate) and not np.isfinite(np.asarray(rate)).all():
-        raise ValueError(
-            f"the rule cannot dissipate {float(target):g} in a steady state: it does so at no "
-            "learning rate; choose less"
-        )
+    rate, converged = _learning_rate(known_kinks(problem), target)
+    if is_concrete(rate):
+        refuse_unconverged(converged, problem.rule)
+        if not np.isfinite(np.asarray(rate)).all():
+            raise ValueError(
+                f"the rule cannot dissipate {float(target):g} in a steady state: it does so at no "
+                "learning rate, or jumps over it from one state to another; choose less or more"
+            )
     return dataclasses.replace(problem, learning_rate=rate)
 
 
@@ -77,7 +84,10 @@ def _residual(logs: Array, problem: LearningProblem, target: Array) -> Float[Arr
 
 
 @eqx.filter_jit
-def _learning_rate(problem: LearningProblem, target: Float[Array, ""]) -> Float[Array, ""]:
+def _learning_rate(
+    problem: LearningProblem, target: Float[Array, ""]
+) -> tuple[Float[Array, ""], Bool[Array, ""]]:
+    """The rate, NaN where there is none, and True if the averages there have converged."""
     arrays, static = eqx.partition((problem, target), eqx.is_array)
     fixed, aim = eqx.combine(jax.lax.stop_gradient(arrays), static)
 
@@ -97,6 +107,14 @@ def _learning_rate(problem: LearningProblem, target: Float[Array, ""]) -> Float[
     exists = jnp.all(crossed)
     start = jnp.where(exists, jnp.stack([low, stiffness[-1]]), 0)
     root = newton_root(lambda logs: _residual(logs, problem, target), start)
-    missed = jnp.max(jnp.abs(_residual(jax.lax.stop_gradient(root), fixed, aim)))
-    exists = exists & (missed < 1e-3)  # else it runs away at a smaller dissipation
-    return jnp.where(exists, jnp.exp(root[0]), jnp.nan)
+    place = jax.lax.stop_gradient(root)
+    missed = jnp.max(jnp.abs(_residual(place, fixed, aim)))
+    close = 1e-6 if target.dtype == jnp.float64 else 1e-3
+    exists = exists & (missed < close)  # else it runs away at a smaller dissipation
+    # The minimum that is met must be the lowest one at that rate.
+    there = dataclasses.replace(fixed, learning_rate=jnp.exp(place[0]))
+    low, high, _ = stiffness_bracket(there)
+    exists &= (place[1] > low - 1e-3) & (place[1] < high + 1e-3)
+    overlap, transverse, _ = averages_at(there, jnp.exp(place[1]))
+    converged = moments_converged(fixed.rule, overlap, transverse)
+    return jnp.where(exists & converged, jnp.exp(root[0]), jnp.nan), converged | ~exists

@@ -1,46 +1,57 @@
 """The frontier of rules: least dissipation at a generalization error, and the optimal rule."""
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
+import numpy as np
+from jax import lax
 from jax.scipy.special import log_ndtr
 from jax.scipy.stats import norm as normal
-from jax.typing import ArrayLike, DTypeLike
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from ...numerics.arrays import as_parameter
 from ...numerics.checks import check_bound
-from ...numerics.quadrature import tanh_sinh
 from ..problem import AbstractRule
 
-_FARTHEST = 13.0  # standard deviations
+# An even grid over a normal density, to rounding for what is analytic within ±2i.
+_PLACES = np.linspace(-9.0, 9.0, 97)
 
 
-def _alignment(y: Array, rho: Array) -> Array:
-    """m_ρ, the mean of |λ*| at stability s = y√Q."""
-    sine = jnp.sqrt(1 - rho**2)
-    x = rho / sine * y
-    return rho * y + sine * jnp.exp(normal.logpdf(x) - log_ndtr(x))
+def _hazard(x: Array) -> Array:
+    """φ(x)/Φ(x) of the standard normal."""
+    return jnp.exp(normal.logpdf(x) - log_ndtr(x))
 
 
-def _alignment_square(rho: Array) -> Array:
-    """g(ρ) = E[m_ρ²]."""
-    nodes, weights = (jnp.asarray(x, rho.dtype) for x in tanh_sinh(121))
-    slope = rho / jnp.sqrt(1 - rho**2)
-    total = jnp.zeros_like(rho)
-    # Where student and teacher nearly agree the density varies over 1/slope as well.
-    near = jnp.minimum(_FARTHEST / 2, 8 / (jnp.abs(slope) + 1e-3))
-    for start, length in ((0.0, near), (near, _FARTHEST - near)):
-        for sign in (-1, 1):
-            y = sign * (start + length * nodes)
-            density = 2 * jnp.exp(normal.logpdf(y) + log_ndtr(slope * y))
-            total = total + length * jnp.sum(weights * density * _alignment(y, rho) ** 2)
-    return total
+class _Frontier(NamedTuple):
+    """Numbers at the least dissipation for an error, k = T = 1; none of them cancels.
+
+    Attributes:
+        rho, sine: cosine and sine of πε.
+        dissipation: D.
+        drive: D/ρ, finite at ε = 1/2.
+    """
+
+    rho: Array
+    sine: Array
+    dissipation: Array
+    drive: Array
 
 
-def _least(error: Array) -> tuple[Array, Array]:
-    """ρ and D_min at k = T = 1."""
-    rho = jnp.cos(jnp.pi * error)
-    vectorised = jnp.vectorize(_alignment_square)
-    return rho, 2 * ((1 - rho**2 / vectorised(rho)) ** -0.5 - 1)
+def _least(error: Float[Array, "..."]) -> _Frontier:
+    r"""With $g - \rho^2 = \sqrt{2/\pi}\sin^3(\pi\varepsilon)E_t[h(\rho t)]$, t normal, h = φ/Φ.
+
+    From the density 2φ(y)Φ(κy) of y = s/√Q: the part of m_ρ² - ρ²y² that is odd in y drops out.
+    """
+    nearer = jnp.where(error < 0.5, error, 1 - error)
+    rho, sine = jnp.sin(jnp.pi * (0.5 - error)), jnp.sin(jnp.pi * nearer)
+    places = jnp.asarray(_PLACES, error.dtype)
+    weights = normal.pdf(places) * (places[1] - places[0])
+    hazards = jnp.vectorize(lambda r: jnp.sum(weights * _hazard(r * places)))(rho)
+    spread = jnp.sqrt(2 / jnp.pi).astype(error.dtype) * sine * hazards  # (g - ρ²)/sin²
+    slope = rho / sine
+    scaled = slope / sine / spread / (jnp.sqrt(1 + slope**2 / spread) + 1)
+    return _Frontier(rho, sine, 2 * rho * scaled, 2 * scaled)
 
 
 def _checked(error: ArrayLike) -> Float[Array, "..."]:
@@ -65,7 +76,8 @@ def dissipation_bound(
         stiffness, temperature: k and T > 0.
 
     Returns:
-        D_min, in units of energy per time, of the shape of `error`. Differentiable.
+        D_min, in units of energy per time, of the shape of `error`. Differentiable. Relative error
+        for ε from 1e-6 to 1/2, of the value and its gradient: 1e-13 in float64, 2e-6 in float32.
 
     Raises:
         ValueError: an argument out of range.
@@ -77,17 +89,17 @@ def dissipation_bound(
     check_bound("stiffness", stiffness, ">", 0.0)
     check_bound("temperature", temperature, ">", 0.0)
     scale = jnp.asarray(stiffness, error.dtype) * jnp.asarray(temperature, error.dtype)
-    return scale * _least(error)[1]
+    return scale * _least(error).dissipation
 
 
 class OptimalRule(AbstractRule):
     r"""The rule of least dissipation with error ε in its steady state, for ν̃ = k = T = 1.
 
     $F(s) = a\,m_\rho(s) - \tfrac D2 s$ with $D = D_{min}(\varepsilon)$, $Q = 1 + D/2$,
-    $R = \rho\sqrt Q$, $a = (D + D^2/4)/R$; see `dissipation_bound`.
+    $R = \rho\sqrt Q$, $a = (D + D^2/4)/R$; see `dissipation_bound`. At ε = 1/2, F = 0.
 
     Args:
-        error: ε in (0, 1) except 1/2, where nothing is learned.
+        error: ε in (0, 1).
 
     Attributes:
         correlation: ρ = cos πε.
@@ -96,32 +108,40 @@ class OptimalRule(AbstractRule):
     Raises:
         ValueError: ε out of range.
 
+    Accuracy: F and Φ to 1e-5 in float32, relative to their largest value within |s| < 5√Q.
+
     Source: thermoml, as `dissipation_bound`.
     """
 
+    kinks = ()
     error: Float[Array, ""]
     correlation: Float[Array, ""]
     dissipation: Float[Array, ""]
 
     def __init__(self, error: ArrayLike):
         self.error = _checked(error)
-        self.correlation, self.dissipation = _least(self.error)
+        self.correlation, _, self.dissipation, _ = _least(self.error)
 
-    def _scales(self, dtype: DTypeLike) -> tuple[Array, Array, Array, Array]:
-        rho, cost = (jnp.asarray(x, dtype) for x in (self.correlation, self.dissipation))
+    def _terms(self, s: Array) -> tuple[Array, ...]:
+        """sin πε, √Q, a, x = s cot(πε)/√Q, and the slope of F where s is large.
+
+        $F = a\\sin(\\pi\\varepsilon)h(x) + \\frac{D/2}{1+D/2}s$, with m_ρ written out.
+        """
+        rho, sine, cost, drive = _least(jnp.asarray(self.error, s.dtype))
         root = jnp.sqrt(1 + cost / 2)
-        return rho, cost, root, (cost + cost**2 / 4) / (rho * root)
+        return sine, root, drive * (1 + cost / 4) / root, rho / sine * s / root, cost / (2 + cost)
 
     def __call__(self, s):
-        rho, cost, root, gain = self._scales(s.dtype)
-        return gain * _alignment(s / root, rho) - cost / 2 * s
+        sine, _, gain, x, slope = self._terms(s)
+        return gain * sine * _hazard(x) + slope * s
 
     def potential(self, s):
-        rho, cost, root, gain = self._scales(s.dtype)
-        sine = jnp.sqrt(1 - rho**2)
-        grown = log_ndtr(rho / sine * s / root) + jnp.log(2.0).astype(s.dtype)
-        aligned = rho * s**2 / (2 * root) + sine**2 * root / rho * grown
-        return gain * aligned - cost / 4 * s**2
+        sine, _, gain, x, slope = self._terms(s)
+        near = jnp.abs(x) < 0.5
+        twice = lax.erf(jnp.where(near, x, 0) / 2**0.5)  # 2Φ(x) - 1
+        grown = jnp.where(near, jnp.log1p(twice), log_ndtr(x) + jnp.log(2.0).astype(x.dtype))
+        per_place = jnp.where(x == 0, _hazard(jnp.zeros_like(x)), grown / jnp.where(x == 0, 1, x))
+        return gain * sine * s * per_place + slope * s**2 / 2
 
     @property
     def smooth(self):
