@@ -66,6 +66,15 @@ def test_observables_from_overlap_norm_and_work(curve):
     assert {v.shape for v in curve.quantities().values()} == {(2, 3)}
 
 
+def test_efficiency_of_the_means(curve):
+    gained = np.asarray(curve.information - curve.information[:, :1]).mean(axis=0)
+    produced = np.asarray(curve.entropy_production).mean(axis=0)
+    mean, error = curve.mean_efficiency
+    np.testing.assert_allclose(mean, [0, *(gained[1:] / produced[1:])], rtol=1e-12)
+    np.testing.assert_array_equal(curve.to_xarray().mean_efficiency, mean)
+    np.testing.assert_array_equal(curve.to_xarray().mean_efficiency_standard_error, error)
+
+
 def test_labelled_results(curve):
     data = curve.to_xarray()
     assert dict(data.sizes) == {"trajectory": 2, "time": 3}

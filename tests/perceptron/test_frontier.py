@@ -38,6 +38,54 @@ def test_bound_against_another_quadrature(error):
     np.testing.assert_allclose(tml.dissipation_bound(error), expected, rtol=1e-8)
 
 
+# By quadrature of another's program in extended precision.
+TINY = {1e-5: 13379620.0, 1e-4: 423098.790, 1e-3: 13377.596}
+
+
+@pytest.mark.parametrize("error", TINY)
+def test_bound_at_tiny_errors(error):
+    np.testing.assert_allclose(tml.dissipation_bound(error), TINY[error], rtol=1e-7)
+
+
+def test_bound_and_its_gradient_in_float32():
+    """2e-6 from ε = 1e-6 to 1/2 and beyond, where D_min vanishes like (ε - 1/2)²."""
+    errors = np.concatenate([np.geomspace(1e-6, 0.4, 40), 0.5 - np.geomspace(1e-3, 0.1, 20)])
+    errors = np.concatenate([errors, 1 - errors]).astype(np.float32)
+    both = jax.vmap(jax.value_and_grad(tml.dissipation_bound))
+    double = both(jnp.asarray(errors, float))
+    with jax.enable_x64(False):
+        single = both(jnp.asarray(errors))
+        assert single[0].dtype == jnp.float32
+    for value, expected in zip(single, double, strict=True):
+        np.testing.assert_allclose(value, expected, rtol=2e-6)
+    np.testing.assert_array_equal(tml.dissipation_bound(0.5), 0)
+    np.testing.assert_array_equal(jax.grad(tml.dissipation_bound)(0.5), 0)
+
+
+@pytest.mark.parametrize("error", [1e-6, 1e-3, 0.2, 0.499, 0.7])
+def test_optimal_rule_in_float32(error):
+    """F and Φ to 1e-5 of their largest, within five standard deviations."""
+    exact = tml.OptimalRule(np.float32(error).astype(float))
+    places = jnp.linspace(-5, 5, 41) * (1 + exact.dissipation / 2) ** 0.5
+    expected = [jax.vmap(f)(places) for f in (exact, exact.potential)]
+    with jax.enable_x64(False):
+        rule = tml.OptimalRule(np.float32(error))
+        s = jnp.asarray(places, jnp.float32)
+        single = [jax.vmap(f)(s) for f in (rule, rule.potential)]
+    for value, other in zip(single, expected, strict=True):
+        np.testing.assert_allclose(value, other, rtol=0, atol=1e-5 * float(jnp.abs(other).max()))
+
+
+def test_optimal_states_in_float32():
+    """Right at 0.001; refused where decay and force cancel to rounding."""
+    with jax.enable_x64(False):
+        problem = tml.LearningProblem(tml.OptimalRule(0.001), learning_rate=1.0)
+        np.testing.assert_allclose(tml.steady_state(problem).error, 0.001, rtol=1e-3)
+        problem = tml.LearningProblem(tml.OptimalRule(1e-4), learning_rate=1.0)
+        with pytest.raises(ValueError, match="cannot be computed in float32.*use float64"):
+            tml.steady_state(problem)
+
+
 def test_bound_scales_with_stiffness_and_temperature_and_is_symmetric():
     errors = jnp.asarray([0.2, 0.8])
     found = tml.dissipation_bound(errors, stiffness=2.0, temperature=3.0)

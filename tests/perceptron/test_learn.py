@@ -233,3 +233,37 @@ def test_cold_and_free_perceptrons_run():
     np.testing.assert_allclose(curve.heat, curve.work)
     assert jnp.isnan(curve.entropy_production).all()
     assert jnp.isfinite(curve.overlap).all()
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("first", "error", "words"),
+    [
+        (-1, ValueError, "at least 0, got -1"),
+        (0.5, TypeError, "whole number, got 0.5"),
+        (2**31, ValueError, "must be at most"),
+    ],
+)
+def test_numbers_that_no_trajectory_has(first, error, words):
+    problem = tml.LearningProblem(tml.Hebbian(), learning_rate=1.0, n_inputs=8, batch=4)
+    options = {"key": jax.random.key(0), "first_trajectory": first}
+    with pytest.raises(error, match=f"first_trajectory must be .*{words}|{words}"):
+        tml.learn(problem, tml.Reduced(0.01), t1=0.02, **options)
+    harmonic = tml.Langevin(lambda x, c: jnp.sum(x**2))
+    with pytest.raises(error, match=f"{words}"):
+        tml.simulate(harmonic, jnp.ones(2), t1=0.02, dt=0.01, **options)
+
+
+def test_a_continued_run_keeps_its_numbers():
+    problem = tml.LearningProblem(tml.Hebbian(), learning_rate=1.0, n_inputs=8, batch=4)
+    options = {"key": jax.random.key(0), "adjoint": tml.langevin.ForwardMode()}
+    curve = tml.learn(problem, tml.Reduced(0.01), t1=0.02, first_trajectory=3, **options)
+    with pytest.raises(ValueError, match="first_trajectory must be left out where a run is contin"):
+        tml.learn(problem, tml.Reduced(0.01), t1=0.04, weights=curve, first_trajectory=3, **options)
+
+
+@pytest.mark.parametrize("level", [tml.Reduced(0.01), tml.MeanField(), tml.Microscopic(0.01)])
+def test_an_unknown_way_to_draw_teachers(level):
+    problem = tml.LearningProblem(tml.Hebbian(), learning_rate=1.0, n_inputs=8, batch=4)
+    with pytest.raises(ValueError, match='teachers must be "single" or "ensemble", got \'both\''):
+        tml.learn(problem, level, t1=0.02, key=jax.random.key(0), teachers="both")

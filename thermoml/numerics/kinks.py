@@ -15,9 +15,7 @@ from jax.extend.core import ClosedJaxpr, Literal
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from .arrays import is_concrete
-
-_MOST = 12  # kinks that are followed where their number must be fixed beforehand
+_MOST = 12  # kinks that are followed
 _HALVINGS = 60
 _TRIALS = np.concatenate([-np.geomspace(1e6, 1e-6, 480), [0.0], np.geomspace(1e-6, 1e6, 480)])
 _COMPARED = {"lt", "le", "gt", "ge", "max", "min"}
@@ -29,8 +27,8 @@ _INLINE = {"jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call", "
 def find_kinks(function: Callable[[Array], Array], dtype: DTypeLike) -> Float[Array, " kink"]:
     """Places between -10⁶ and 10⁶ where a scalar function compares, the twelve nearest to 0.
 
-    Differentiable in what the function closes over; where that is traced, their number is fixed by
-    filling up with 0. Comparisons inside loops and branches of `lax`, and steps such as `floor`,
+    Their number is fixed by filling up with 0. Differentiable in what the function closes over.
+    Comparisons inside loops and branches of `lax`, and steps such as `floor`,
     are not followed.
     """
     program = jax.make_jaxpr(function)(jax.ShapeDtypeStruct((), dtype))
@@ -48,8 +46,7 @@ def find_kinks(function: Callable[[Array], Array], dtype: DTypeLike) -> Float[Ar
     crossing = below[:-1] != below[1:]
     distance = jnp.minimum(jnp.abs(trials[:-1]), jnp.abs(trials[1:]))[:, None]
     order = jnp.argsort(jnp.where(crossing, distance, jnp.inf).ravel())
-    count = int(np.asarray(crossing).sum()) if is_concrete(crossing) else 4 * n_differences
-    row, column = jnp.divmod(order[: min(count, _MOST)], n_differences)
+    row, column = jnp.divmod(order[: min(4 * n_differences, _MOST)], n_differences)
     places = jax.vmap(lambda i, j: _zero(differences, trials[i], trials[i + 1], j))(row, column)
     return jnp.where(crossing[row, column], places, 0)
 

@@ -151,13 +151,16 @@ class ReducedLearning(AbstractLearningProcess[PlaneStudents, Streams]):
 
             def mean(x: Any) -> Array:
                 product = x[0] * d[0], x[0] * d[1] + x[1] * d[0], x[1] * d[1]
-                return density * sum(y * z for y, z in zip(product, means, strict=True))
+                parts = [y * z for y, z in zip(product, means, strict=True)]
+                return density * (parts[0] + parts[1] + parts[2])
 
             height, square = above - below, above**2 - below**2
             return height * mean(a), height * mean(c), square * mean((1.0, 0.0))
 
         each = [of_jump(Jumps(*(x[i] for x in jumps))) for i in range(jumps.places.size)]
-        along, across, square = (sum(parts[1:], parts[0]) for parts in zip(*each, strict=True))
+        along, across, square = (
+            jnp.sum(jnp.stack(parts), axis=0) for parts in zip(*each, strict=True)
+        )
         return along, across, square
 
     def _force(self, signs: Array, fields: Array) -> Array:

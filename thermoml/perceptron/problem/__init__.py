@@ -1,6 +1,11 @@
 """The learning problem: rules, inputs, perceptrons."""
 
 from ...numerics.public import publish as _publish
+from ._custom import (
+    CustomRule as CustomRule,
+    potential_by_quadrature as potential_by_quadrature,
+    rule_kinks as rule_kinks,
+)
 from ._inputs import (
     AbstractInputs as AbstractInputs,
     BinaryInputs as BinaryInputs,
@@ -27,7 +32,6 @@ from ._rules import (
     AbstractRule as AbstractRule,
     AdaTron as AdaTron,
     AlphaTron as AlphaTron,
-    CustomRule as CustomRule,
     Hebbian as Hebbian,
     LinearAlphaTron as LinearAlphaTron,
     PerceptronRule as PerceptronRule,
@@ -35,8 +39,6 @@ from ._rules import (
     RuleWarning as RuleWarning,
     check_finite as check_finite,
     check_force as check_force,
-    potential_by_quadrature as potential_by_quadrature,
-    rule_kinks as rule_kinks,
 )
 
 _publish(globals())

@@ -15,9 +15,10 @@ from ...numerics.arrays import as_parameter, cast_floats, is_concrete
 from ...numerics.checks import check_bound, check_count
 from ...numerics.random import trajectory_streams
 from ...numerics.types import AnyArray
+from ._custom import CustomRule, with_kinks
 from ._inputs import AbstractInputs, TrainingSet, as_inputs
 from ._model import Perceptron
-from ._rules import AbstractPowerRule, AbstractRule, CustomRule, RuleWarning, with_kinks
+from ._rules import AbstractPowerRule, AbstractRule, RuleWarning
 
 
 def as_rule(rule: AbstractRule | Callable[[Array], Array]) -> AbstractRule:

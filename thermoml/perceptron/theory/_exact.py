@@ -63,8 +63,10 @@ def _support(log_density: OnPlane, box: _Box) -> _Box:
     for axis in range(2):
         occupied = jnp.any(kept, axis=1 - axis)
         first, last = jnp.argmax(occupied), _COARSE - jnp.argmax(occupied[::-1])
-        lows.append(box.low[axis] + jnp.maximum(first - 1, 0) * cells[axis])
-        highs.append(box.low[axis] + jnp.minimum(last + 1, _COARSE) * cells[axis])
+        ends = jnp.stack([jnp.maximum(first - 1, 0), jnp.minimum(last + 1, _COARSE)])
+        low, high = box.low[axis] + ends.astype(cells.dtype) * cells[axis]
+        lows.append(low)
+        highs.append(high)
     return _Box(jnp.stack(lows), jnp.stack(highs))
 
 
@@ -110,14 +112,15 @@ def _box(problem: LearningProblem, place: Array, log_density: OnPlane) -> _Box:
 def _nodes(dtype: DTypeLike) -> tuple[Array, Array]:
     """Nodes and weights on [0, 1], dense at the ends, where the density of few weights stops."""
     u, weights = gauss_legendre(_NODES)
-    nodes = u**2 * (3 - 2 * u), 6 * u * (1 - u) * weights
-    return tuple(jnp.asarray(x, dtype) for x in nodes)
+    places, shares = u**2 * (3 - 2 * u), 6 * u * (1 - u) * weights
+    return jnp.asarray(places, dtype), jnp.asarray(shares, dtype)
 
 
 def _quantities(problem: LearningProblem, centre: Array, root: Array, angle: Array) -> Array:
     """1, R, Q, P² + (R - centre)², ε, dissipation and excess rate."""
     overlap, transverse = root * jnp.cos(angle), root * jnp.sin(angle)
     dissipation, excess = rates(problem, plane_moments(problem.rule, overlap, transverse))
+    assert excess is not None  # N is given
     spread = transverse**2 + (overlap - centre) ** 2
     one = jnp.ones_like(root)
     return jnp.stack([one, overlap, root**2, spread, angle / jnp.pi, dissipation, excess])

@@ -24,7 +24,7 @@ from ..problem import AbstractPowerRule, AbstractRule, rule_kinks
 
 # Standard deviations that hold a normal distribution to the last bit of float64.
 _FARTHEST = 13.0
-_NODES, _FEWER = 20, 14  # of each panel; the latter to compare with
+_NODES, _FEWER = 20, 16  # of each panel; the latter to compare with
 _GRADED = 4.0 ** -np.arange(1, 16)
 _DENSE = 16
 _SQRT2 = 2**0.5
@@ -95,7 +95,7 @@ def plane_moments(rule: AbstractRule, overlap: ArrayLike, transverse: ArrayLike)
         1e-9 in float64 for |ρ| up to 0.999999. Where R = P = 0, s = 0 for all inputs, and F(0)
         pushes, as in a simulation.
 
-    Cost: O(1); without a closed form about 3000 evaluations of F, and 1200 for each kink.
+    Cost: O(1); without a closed form about 5000 evaluations of F, and 2500 for each kink.
 
     Source: derived from the bivariate normal distribution; Goldt and Seifert 2017,
     arXiv:1706.09713, for the Hebbian, Perceptron and AdaTron rules.
@@ -186,7 +186,7 @@ def _sine_integral(p: float | Array, phi: Array) -> Array:
 @functools.cache
 def _edges() -> np.ndarray:
     """Edges of panels between 0 and the farthest, narrow enough for waves, and finer towards 0."""
-    return np.unique(np.concatenate([np.arange(0, _FARTHEST + 0.1, 0.5), 0.5 * _GRADED]))
+    return np.unique(np.concatenate([np.arange(0, _FARTHEST + 0.1, 0.25), 0.5 * _GRADED]))
 
 
 class _Panels(NamedTuple):
