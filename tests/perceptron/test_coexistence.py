@@ -1,6 +1,7 @@
 """Several minima of the free energy: exact states, metastable states, spinodals, budgets."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -90,3 +91,36 @@ def test_the_plane_of_a_steady_state_in_float32(quiet_alpha_tron, alpha):
                 )
                 np.testing.assert_allclose(curve.error[0, 0], state.error, rtol=1e-6)
     np.testing.assert_allclose(single, exact, rtol=1e-4)
+
+
+STATES = {
+    "perceptron": tml.PerceptronRule,
+    "adatron": tml.AdaTron,
+    "alpha": lambda: tml.AlphaTron(0.5),
+    "margin": lambda: tml.perceptron.CustomRule(lambda s: jnp.where(s < 0.5, 1.0, 0.0)),
+}
+
+
+@pytest.mark.parametrize(("name", "exact"), [(x, False) for x in STATES] + [("alpha", True)])
+def test_steady_states_in_float32(name, exact):
+    """1e-4 for ν̃ from 1e-3 to 1e3; an exact state that rounding would change is refused."""
+
+    def states():
+        def at(rate):
+            learning = tml.LearningProblem(
+                STATES[name](), learning_rate=rate, n_inputs=10 if exact else None
+            )
+            state = tml.steady_state(learning, exact=exact)
+            return state.overlap, state.norm, state.transverse, state.error, state.dissipation
+
+        rates = jnp.asarray(np.geomspace(1e-3, 1e3, 13).astype(np.float32), float)
+        return np.asarray(jax.jit(jax.vmap(at))(rates))
+
+    double = states()
+    with jax.enable_x64(False):
+        single = states()
+    assert np.isfinite(double).all()
+    refused = np.isnan(single).any(axis=0)
+    assert not refused[: 9 if exact else 13].any()
+    kept = ~refused
+    np.testing.assert_allclose(single[:, kept], double[:, kept], rtol=2e-3 if exact else 1e-4)

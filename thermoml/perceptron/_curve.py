@@ -136,7 +136,7 @@ class LearningCurve(AbstractResult):
     transverse: Float[Array, "trajectory save"]
     work: Float[Array, "trajectory save"]
     scale_separation: Float[Array, "trajectory save"]
-    jump_loss: Float[Array, "*loss"]  # heat_rate_bias where the density is 1/√(2π)
+    jump_loss: Float[Array, ""]  # heat_rate_bias of the jump at 0, at ⟨Q⟩ = 1
     stiffness: Float[Array, ""]
     temperature: Float[Array, ""]
     initial: dict[str, Float[Array, " trajectory"]]
@@ -145,7 +145,8 @@ class LearningCurve(AbstractResult):
     checkpoint: AbstractLearningCheckpoint | None
     training_error: Float[Array, "trajectory save"] | None = None
     test_error: Float[Array, "trajectory save"] | None = None
-    jump_places: Float[Array, " jump"] | None = None  # None for 0 alone
+    kinks: Float[Array, " kink"] | None = None  # of the rule, besides 0
+    kink_losses: Float[Array, " kink"] | None = None  # heat_rate_bias where p(κ) = 1/√(2π)
 
     @property
     def weights(self) -> Float[Array, "*batch trajectory N"] | None:
@@ -158,19 +159,16 @@ class LearningCurve(AbstractResult):
         norm, overlap, square = (
             jnp.nanmean(x, axis=0) for x in (self.norm, self.overlap, self.transverse)
         )
-        if self.jump_places is None:
-            return self.jump_loss / jnp.sqrt(norm)
+        bias = self.jump_loss / jnp.sqrt(norm)
+        if self.kinks is None or self.kink_losses is None:
+            return bias
 
-        def lost(loss, place):
+        def lost(place, loss):
             y = place / jnp.sqrt(norm)
-            density = (
-                2
-                * jnp.exp(-(y**2) / 2)
-                * ndtr(jnp.where(place == 0, 0, y * overlap / jnp.sqrt(square)))
-            )
+            density = 2 * jnp.exp(-(y**2) / 2) * ndtr(y * overlap / jnp.sqrt(square))
             return jnp.where(loss == 0, 0, loss / jnp.sqrt(norm) * density)
 
-        return jnp.sum(jax.vmap(lost)(self.jump_loss, self.jump_places), axis=0)
+        return bias + jnp.sum(jax.vmap(lost)(self.kinks, self.kink_losses), axis=0)
 
     @property
     @jax.jit
@@ -275,11 +273,12 @@ def curve_of(
     *,
     times: Float[AnyArray, " save"],
     scale_separation: Float[Array, "trajectory save"],
-    jump_loss: Float[Array, "..."],
+    jump_loss: Float[Array, ""],
     diverged_step: Int[AnyArray, " trajectory"],
     initial: dict[str, Float[Array, " trajectory"]] | None = None,
     checkpoint: AbstractLearningCheckpoint | None = None,
-    jump_places: Float[Array, " jump"] | None = None,
+    kinks: Float[Array, " kink"] | None = None,
+    kink_losses: Float[Array, " kink"] | None = None,
 ) -> LearningCurve:
     """A curve from what was recorded: overlap, norm, transverse, work, counted errors.
 
@@ -290,7 +289,8 @@ def curve_of(
         times=times,
         scale_separation=scale_separation,
         jump_loss=jump_loss,
-        jump_places=jump_places,
+        kinks=kinks,
+        kink_losses=kink_losses,
         stiffness=problem.stiffness,
         temperature=problem.temperature,
         initial={},

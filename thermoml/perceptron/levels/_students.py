@@ -24,7 +24,7 @@ from ...numerics.compile import compiled
 from ...numerics.sums import CompensatedSum
 from .._curve import AbstractLearningCheckpoint, LearningCurve, curve_of
 from ..problem import LearningProblem, check_force
-from ..theory import force_jumps, jump_loss
+from ..theory import force_jumps, jump_losses
 from ._level import Request
 
 _VECTOR = 16  # float32 numbers in the widest vector of a CPU
@@ -108,14 +108,17 @@ def _run(
     drive_square = records.pop("drive_square")
     # No step has led to the start: it shares its drive with the first interval.
     drive_square = drive_square.at[:, 0].set(drive_square[:, 1])
+    losses = jump_losses(problem, problem.n_inputs, clock.dt, times.dtype)
+    places = force_jumps(problem.rule, times.dtype).places
     return curve_of(
         problem,
         records,
         times=times,
         # One product: a quotient is rounded differently at the end of a vector.
         scale_separation=clock.dt / (2 * problem.temperature) * drive_square,
-        jump_loss=jump_loss(problem, problem.n_inputs, clock.dt, drive_square.dtype),
-        jump_places=force_jumps(problem.rule, drive_square.dtype).places,
+        jump_loss=losses[0],
+        kinks=places[1:] if places.size > 1 else None,
+        kink_losses=losses[1:] if places.size > 1 else None,
         initial=initial,
         diverged_step=students.diverged_step,
         checkpoint=dataclasses.replace(

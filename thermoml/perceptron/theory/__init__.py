@@ -10,8 +10,10 @@ from ._frontier import (
 )
 from ._jumps import (
     Jumps as Jumps,
+    force_jump as force_jump,
     force_jumps as force_jumps,
     jump_loss as jump_loss,
+    jump_losses as jump_losses,
 )
 from ._metastable import (
     metastable_states as metastable_states,

@@ -20,6 +20,7 @@ OnPlane = Callable[[Array, Array], Array]  # (√Q, θ) -> value
 
 _COARSE = 41  # points along each axis, to see where the distribution lies
 _NODES = 96  # along each axis
+_RESOLVED = 1e-2  # the relative error that rounding may make in the density
 _NEGLIGIBLE = 42.0  # of the logarithm of a density, below its largest
 
 
@@ -128,7 +129,7 @@ def _quantities(problem: LearningProblem, centre: Array, root: Array, angle: Arr
 
 @eqx.filter_jit
 def exact_state(problem: LearningProblem) -> tuple[SteadyState, Bool[Array, ""], Bool[Array, ""]]:
-    """The exact state by Gauss-Legendre quadrature of each well; True if averages converged."""
+    """The exact state by quadrature of each well; whether averages converged; if it is resolved."""
     arrays, static = eqx.partition(problem, eqx.is_array)
     fixed = eqx.combine(lax.stop_gradient(arrays), static)
     wells = _Wells.of(fixed)
@@ -169,4 +170,9 @@ def exact_state(problem: LearningProblem) -> tuple[SteadyState, Bool[Array, ""],
         free_energy=-problem.temperature * (jnp.log(total) + peak) / jnp.asarray(problem.n_inputs),
     )
     state = jax.tree.map(lambda x: jnp.where(jnp.any(exists), x, jnp.nan), state)
-    return state, moments_converged(fixed.rule, centre, across), jnp.asarray(True)
+    # Rounding of the exponent, which multiplies the density.
+    potential = plane_moments(fixed.rule, centre, across).potential
+    energy = fixed.stiffness * state.norm / 2 + jnp.abs(fixed.learning_rate * potential)
+    exponent = jnp.asarray(problem.n_inputs) * energy / fixed.temperature
+    resolved = jnp.finfo(centre.dtype).eps * exponent <= _RESOLVED
+    return state, moments_converged(fixed.rule, centre, across), resolved

@@ -36,7 +36,12 @@ def force_jumps(rule: AbstractRule, dtype: DTypeLike) -> Jumps:
     return Jumps(places, above, jnp.where(flat, above, below))
 
 
-def jump_loss(
+def force_jump(rule: AbstractRule, dtype: DTypeLike) -> Float[Array, ""]:
+    """F(0+) - F(0-)."""
+    return force_jumps(rule, dtype).heights[0]
+
+
+def jump_losses(
     problem: LearningProblem, n_inputs: ArrayLike | None, dt: ArrayLike, dtype: DTypeLike
 ) -> Float[Array, " jump"]:
     r"""$-\frac{\tilde\nu^2N}{B} J^2 \frac{\sqrt{2T dt}}{2\pi}$: `heat_rate_bias` of each jump.
@@ -49,3 +54,10 @@ def jump_loss(
     loss = problem.learning_rate**2 * jnp.asarray(n_inputs, dtype) / problem.batch * square
     loss = loss * jnp.sqrt(2 * problem.temperature * jnp.asarray(dt, dtype)) / (2 * jnp.pi)
     return jnp.where(heights == 0, 0, -loss)
+
+
+def jump_loss(
+    problem: LearningProblem, n_inputs: ArrayLike | None, dt: ArrayLike, dtype: DTypeLike
+) -> Float[Array, ""]:
+    """The loss of the jump at s = 0."""
+    return jump_losses(problem, n_inputs, dt, dtype)[0]

@@ -41,17 +41,18 @@ class SteadyState(AbstractResult):
 
     overlap: Float[Array, ""]
     norm: Float[Array, ""]
-    transverse: Float[Array, ""]
     error: Float[Array, ""]
     dissipation: Float[Array, ""]
     excess_rate: Float[Array, ""] | None
     housekeeping: Float[Array, ""]
     free_energy: Float[Array, ""]
+    transverse: Float[Array, ""] | None = None  # None only in files of earlier versions
 
     @property
     def plane(self) -> Float[Array, " 2"]:
         """R and P = √(Q - R²)."""
-        return jnp.stack([self.overlap, jnp.sqrt(self.transverse)])
+        square = self.norm - self.overlap**2 if self.transverse is None else self.transverse
+        return jnp.stack([self.overlap, jnp.sqrt(square)])
 
     def _summary(self):
         return "SteadyState", {name: x for name, x in vars(self).items() if x is not None}

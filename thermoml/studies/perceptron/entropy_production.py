@@ -13,7 +13,7 @@ from ...config import Positive, Strict, check_different
 from ...numerics.statistics import Estimate
 from ...numerics.tables import table_text
 from ...perceptron import AbstractRule, LearningProblem, SteadyState, steady_state
-from ...perceptron.theory import force_jumps
+from ...perceptron.theory import force_jump
 from ...plots import MARKERS, caption, error_bars, legend_beside, new_figure
 from ...sweeps import Grid
 from .._table import column, error_text, measured, per_trajectory, sample_text
@@ -123,7 +123,7 @@ class EntropyProductionStudy(RestStudy):
         """
         rows = []
         for rule in self.config.rules:
-            jumps = bool((force_jumps(rule.build(), float).heights != 0).any())
+            jumps = float(force_jump(rule.build(), float)) != 0
             for setting in self.config.settings:
                 problem = self._problem(rule.build(), setting)
                 state = steady_state(problem, exact=True)
