@@ -8,12 +8,13 @@ from typing import Any, Literal, get_args
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from ..ensembles import AbstractAdjoint, ForwardMode, Layout, RecursiveCheckpoint
 from ..numerics import AbstractResult, Estimate
-from ..numerics.arrays import as_parameters
+from ..numerics.arrays import as_parameters, default_float, is_concrete
 from ..numerics.checks import check_bound, check_first_trajectory
 from ._curve import LearningCurve
 from ._learn import learn
@@ -25,7 +26,8 @@ from .levels import (
     check_teachers,
     score_of_learning,
 )
-from .problem import LearningProblem
+from .problem import AbstractRule, LearningProblem
+from .theory import force_jumps
 
 _FEW = 8  # parameters up to which forward mode is cheaper
 Method = Literal["auto", "pathwise", "finite_difference", "likelihood_ratio", "jump_corrected"]
@@ -91,7 +93,7 @@ def final_error(curve: LearningCurve) -> Float[Array, " trajectory"]:
 class LearningObjective(AbstractObjective):
     r"""The mean of a measurement at the end of learning, and its gradient in any parameters.
 
-    Where F jumps at s = 0 (Perceptron, α-tron), noise carries students across the jump, and the
+    Where F jumps (Perceptron, α-tron, a rule with a margin), noise carries students across the jump, and the
     derivative along each path lacks the jump's contribution to the mean: 11 % in one measured case.
     Methods:
 
@@ -156,8 +158,10 @@ class LearningObjective(AbstractObjective):
         """The method used at these parameters: that of "auto", or the one chosen."""
         if self.method != "auto":
             return self.method
-        smooth = isinstance(self.level, MeanField) or self.build(parameters).rule.smooth
-        return "pathwise" if smooth else "finite_difference"
+        if isinstance(self.level, MeanField):
+            return "pathwise"
+        rule = self.build(parameters).rule
+        return "pathwise" if rule.smooth and not _jumps(rule) else "finite_difference"
 
     def measured(self, curve: LearningCurve) -> Float[Array, " trajectory"]:
         """The measurement of each trajectory.
@@ -209,6 +213,12 @@ class LearningObjective(AbstractObjective):
     def _check_key(self, key: Key[Array, ""] | None) -> None:
         if self.stochastic and key is None:
             raise TypeError("key is needed to draw inputs and noise: pass key=jax.random.key(0)")
+
+
+def _jumps(rule: AbstractRule) -> bool:
+    """True if F is seen to jump, at 0 or at a kink."""
+    heights = force_jumps(rule, default_float()).heights
+    return is_concrete(heights) and bool((np.asarray(heights) != 0).any())
 
 
 @eqx.filter_jit
