@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import sys
+import zlib
 
 import equinox as eqx
 import jax
@@ -29,16 +30,20 @@ def path(tmp_path):
     return tmp_path / "kept.thermoml"
 
 
+def signed(content):
+    return content + b"crc32 %08x\n" % zlib.crc32(content)
+
+
 @pytest.fixture
 def tamper(path):
-    """Save a value, then change its header."""
+    """Save a value, then change its header, and the checksum with it."""
 
     def run(value, change):
         save(path, value)
-        line, rest = path.read_bytes().split(b"\n", 1)
+        line, rest = path.read_bytes()[:-15].split(b"\n", 1)
         header = json.loads(line)
         change(header)
-        path.write_bytes(json.dumps(header).encode() + b"\n" + rest)
+        path.write_bytes(signed(json.dumps(header).encode() + b"\n" + rest))
 
     return run
 
@@ -122,6 +127,30 @@ def test_a_torn_file_is_refused_wherever_it_ends(path):
         path.write_bytes(whole[:end])
         with pytest.raises(ValueError, match="kept.thermoml is torn"):
             load(path, like=value if end % 2 else None)
+
+
+def test_a_flipped_bit_is_seen_wherever_it_is(path):
+    value = {"w": jnp.ones(3), "k": KEY, "n": 0.5}
+    save(path, value)
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(ValueError, match="kept.thermoml"):
+            load(path, like=value if place % 2 else None)
+
+
+@pytest.mark.parametrize("surplus", [b"\n", b"\0\0\0\0", b"crc32 00000000\n"])
+@pytest.mark.parametrize("old", [False, True])
+def test_bytes_behind_the_end_are_refused(surplus, old, path):
+    save(path, jnp.ones(3))
+    whole = path.read_bytes()
+    if old:  # as earlier versions wrote it
+        whole = whole[:-15].replace(b'"checksum": "crc32", ', b"")
+        path.write_bytes(whole)
+        assert load(path).tolist() == [1, 1, 1]
+    path.write_bytes(whole + surplus)
+    with pytest.raises(ValueError, match="torn or damaged: its content|bytes are behind its end"):
+        load(path)
 
 
 def test_a_newer_file_is_refused_with_both_versions(tamper, path):
@@ -210,9 +239,9 @@ def test_a_damaged_leaf_is_refused(change, says, tamper, path):
 
 def test_a_damaged_record_is_refused(path):
     save(path, jnp.ones(3))
-    content = path.read_bytes()
+    content = path.read_bytes()[:-15]
     for changed in (b"((((((((: '<f4'", b"{'descr': '<i4'", b"{'descr': <<<<<"):
-        path.write_bytes(content.replace(b"{'descr': '<f4'", changed))
+        path.write_bytes(signed(content.replace(b"{'descr': '<f4'", changed)))
         with pytest.raises(ValueError, match="torn or damaged at the root: "):
             load(path)
 
@@ -228,5 +257,6 @@ def test_a_pickle_in_place_of_an_array_is_not_run(path):
     with path.open("wb") as file:
         file.write(line + b"\n")
         np.save(file, np.array([Bomb()], object), allow_pickle=True)
+    path.write_bytes(signed(path.read_bytes()))
     with pytest.raises(ValueError, match="torn or damaged at the root: Object arrays"):
         load(path)

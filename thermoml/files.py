@@ -6,7 +6,9 @@ The first line of a file is a JSON object in UTF-8,
 
 After it comes what `equinox.tree_serialise_leaves` writes for the array leaves, in the order of
 `jax.tree.leaves`: NumPy .npy records. `leaves` lists them, and the Python numbers among them, by
-path, kind, dtype and shape; `structure` is the tree around them. Nothing is pickled, and nothing
+path, kind, dtype and shape; `structure` is the tree around them. The last line is `crc32 ` and the
+checksum of all that is before it (files without `checksum` in the header, of older versions, end
+with their arrays). Nothing is pickled, and nothing
 that a file names is called or imported: the class of a module is looked up among what is loaded of
 thermoml and equinox, by its public name. Version 0.1 wrote private names, which are translated.
 """
@@ -19,6 +21,7 @@ import json
 import os
 import sys
 import uuid
+import zlib
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -36,6 +39,8 @@ from .numerics import Estimate
 _VERSION = 1
 _START = b'{"format": "thermoml"'
 _PACKAGES = ("thermoml", "equinox")
+_ENDING = "crc32 {:08x}\n"
+_LENGTH = len(_ENDING.format(0))
 
 
 class _Leaf(NamedTuple):
@@ -202,18 +207,20 @@ def save(path: str | os.PathLike[str], value: Any) -> None:
         "format": "thermoml",
         "version": _VERSION,
         "thermoml_version": version("thermoml"),
+        "checksum": "crc32",
         "structure": _describe(value, (), {at: i for i, (at, _, _) in enumerate(saved)}),
         "leaves": [leaf._asdict() for _, _, leaf in saved],
     }
     target = os.path.realpath(path)  # a link stays a link
     part = os.path.join(os.path.dirname(target), f".{uuid.uuid4().hex}.part")
     try:
-        with open(part, "xb") as file:
+        with open(part, "x+b") as file:
             file.write(json.dumps(header).encode() + b"\n")
             for _, x, leaf in saved:
                 if leaf.kind != "python":
                     data = jax.random.key_data(x) if leaf.kind == "key" else x
                     eqx.default_serialise_filter_spec(file, data)
+            file.write(_ENDING.format(_checksum(file, file.tell())).encode())
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, target)
@@ -224,8 +231,30 @@ def save(path: str | os.PathLike[str], value: Any) -> None:
             os.unlink(part)
 
 
-def _read_header(file: Any, path: Any) -> tuple[Any, list[_Leaf]]:
-    """`structure` and `leaves`; ValueError where this is not, or not all of, a file of ours."""
+def _checksum(file: Any, size: int) -> int:
+    """The CRC-32 of the first `size` bytes of a file; it is left behind them."""
+    file.seek(0)
+    total = 0
+    while size > 0 and (block := file.read(min(size, 2**20))):
+        total, size = zlib.crc32(block, total), size - len(block)
+    return total
+
+
+def _check_content(file: Any, path: Any) -> None:
+    """ValueError unless the file ends with its checksum; its position is kept."""
+    place, size = file.tell(), os.fstat(file.fileno()).st_size - _LENGTH
+    total = _checksum(file, size)
+    if size < place or file.read() != _ENDING.format(total).encode():
+        raise ValueError(f"{path} is torn or damaged: its content does not have its checksum")
+    file.seek(place)
+
+
+def _read_header(file: Any, path: Any) -> tuple[Any, list[_Leaf], int]:
+    """`structure`, `leaves` and the number of bytes behind the arrays.
+
+    Raises:
+        ValueError: this is not, or not all of, a file of ours, or it is damaged.
+    """
     line = file.readline()
     if line and not line.endswith(b"\n") and line[: len(_START)] == _START[: len(line)]:
         raise ValueError(f"{path} is torn: it ends within its header")
@@ -240,12 +269,14 @@ def _read_header(file: Any, path: Any) -> tuple[Any, list[_Leaf]]:
                 f"{path} was written by a newer thermoml, {writer}; this is {version('thermoml')}"
             )
         case {"format": "thermoml", "version": 1, "structure": structure, "leaves": list(entries)}:
+            if "checksum" in header:
+                _check_content(file, path)
             with contextlib.suppress(TypeError, ValueError, SyntaxError):  # np.dtype's
                 leaves = [_Leaf(**entry) for entry in entries]
                 leaves = [x._replace(dtype=str(x.dtype), shape=tuple(x.shape)) for x in leaves]
                 arrays = [leaf for leaf in leaves if leaf.kind not in ("python", "key")]
                 if all(_is_number(np.dtype(leaf.dtype)) for leaf in arrays):
-                    return structure, leaves
+                    return structure, leaves, _LENGTH * ("checksum" in header)
             raise ValueError(f"{path} is damaged: its header describes no leaves")
     raise ValueError(f"{path} is not a thermoml file")
 
@@ -298,7 +329,8 @@ def _read(file: Any, leaf: _Leaf, path: Any) -> Any:
     return value
 
 
-def _read_all(file: Any, leaves: list[_Leaf], path: Any) -> list[Any]:
+def _read_all(file: Any, leaves: list[_Leaf], ending: int, path: Any) -> list[Any]:
+    """The values of the leaves; ValueError if more than `ending` bytes are behind them."""
     values = []
     for leaf in leaves:
         try:
@@ -307,6 +339,9 @@ def _read_all(file: Any, leaves: list[_Leaf], path: Any) -> list[Any]:
             raise
         except Exception as error:  # NumPy raises many kinds for a damaged record
             raise ValueError(f"{path} is torn or damaged at {leaf.path}: {error}") from None
+    surplus = os.fstat(file.fileno()).st_size - file.tell() - ending
+    if surplus:
+        raise ValueError(f"{path} is damaged: {surplus} bytes are behind its end")
     return values
 
 
@@ -326,21 +361,22 @@ def load(path: str | os.PathLike[str], *, like: Any = None) -> Any:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: not a thermoml file, torn, or of a newer thermoml; 64-bit jax arrays without
-            `jax_enable_x64`; a module that is not here; something that needs `like`; leaves of
-            another number, shape or dtype than those of `like`.
+        ValueError: not a thermoml file, torn, damaged, or of a newer thermoml; 64-bit jax arrays
+            without `jax_enable_x64`; a module that is not here; something that needs `like`; leaves
+            of another number, shape or dtype than those of `like`.
 
-    Cost: O(bytes). All but the arrays is checked before one is read.
+    Cost: O(bytes), read twice. All but the arrays is checked before one is read.
     """
     with open(path, "rb") as file:
-        structure, leaves = _read_header(file, path)
+        structure, leaves, ending = _read_header(file, path)
         if like is None:
             for leaf in leaves:
                 _check_x64(leaf, path)
             _rebuild(structure, leaves, path)  # refuses what cannot be made, before reading
-            return _rebuild(structure, _read_all(file, leaves, path), path)
+            return _rebuild(structure, _read_all(file, leaves, ending, path), path)
         flat, treedef = tree_flatten_with_path(like)
         ours = [_leaf(at, x) for at, x in flat]
-        values = iter(_read_all(file, _match(leaves, [x for x in ours if x], path), path))
+        matched = _match(leaves, [x for x in ours if x], path)
+        values = iter(_read_all(file, matched, ending, path))
         pairs = zip(ours, flat, strict=True)
         return treedef.unflatten([next(values) if leaf else x for leaf, (_, x) in pairs])
