@@ -1,5 +1,7 @@
 """Layouts of an ensemble: chunks as wide as caches like, and the same trajectories in each."""
 
+import pickle
+
 import diffrax
 import equinox as eqx
 import jax
@@ -9,6 +11,7 @@ import pytest
 
 import thermoml as tml
 from thermoml.ensembles import Footprint, Layout, widest_array
+from thermoml.langevin import SimulationDiverged
 
 M = 70
 
@@ -147,3 +150,10 @@ def test_chunks_have_derivatives():
 
     plain, cut = (jax.grad(mean_heat)(0.5, layout) for layout in (None, Layout(chunk=6)))
     np.testing.assert_allclose(cut, plain, rtol=1e-4)
+
+
+@pytest.mark.parametrize("solution", [{"heat": 1.0}, lambda: 1])
+def test_a_divergence_crosses_to_another_process(solution):
+    error = pickle.loads(pickle.dumps(SimulationDiverged("at step 3; use a smaller dt", solution)))
+    assert str(error) == "at step 3; use a smaller dt"
+    assert error.solution == (None if callable(solution) else solution)

@@ -1,5 +1,6 @@
 """Divergence of trajectories: the error, and NaN in place of what follows."""
 
+import pickle
 from typing import Any
 
 import jax
@@ -9,11 +10,21 @@ from jaxtyping import Array, Bool, Int, PyTree
 
 
 class SimulationDiverged(RuntimeError):
-    """A trajectory turned non-finite. `solution` holds the run, NaN from the failure on."""
+    """A trajectory turned non-finite. `solution` holds the run, NaN from the failure on.
+
+    In another process it is None if it cannot be pickled, for it holds a lambda.
+    """
 
     def __init__(self, message: str, solution: Any):
         super().__init__(message)
         self.solution = solution
+
+    def __reduce__(self):
+        try:
+            pickle.dumps(self.solution)
+        except Exception:  # it holds a lambda: the message alone crosses to another process
+            return type(self), (str(self), None)
+        return type(self), (str(self), self.solution)
 
 
 def raise_if_diverged(diverged_step: Int[Array, " trajectory"], solution: Any, remedy: str) -> None:
