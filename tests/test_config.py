@@ -78,10 +78,10 @@ def test_ranges_and_numbers():
 
 BAD = [
     ("alpha_sweep", {"alpha": [-1.5]}, "alpha must be > -1"),
-    ("alpha_sweep", {"alpha": []}, "alpha: it must have at least one value"),
-    ("alpha_sweep", {"alpha": [0.1, 0.1]}, "alpha: it must have different values"),
+    ("alpha_sweep", {"alpha": []}, "alpha: must have at least one value"),
+    ("alpha_sweep", {"alpha": [0.1, 0.1]}, "alpha: must have different values"),
     ("alpha_sweep", {"alpha": {"linear": [0, 1]}}, "alpha: a range is"),
-    ("alpha_sweep", {"alpha": ["half"]}, "alpha: could not convert"),
+    ("alpha_sweep", {"alpha": ["half"]}, "alpha: must be numbers, got ['half']"),
     ("alpha_sweep", {"alpha": ...}, "alpha is missing"),
     ("alpha_sweep", {"rule": "hebbian"}, "hebbian takes no alpha"),
     ("alpha_sweep", {"rule": "alpha"}, "there is no rule 'alpha'; did you mean \"alpha_tron\"?"),

@@ -180,7 +180,7 @@ REAL = {
         ({"vary": {"label_nois": [1]}}, 'did you mean "label_noise"'),
         ({"vary": {}}, "must be a mapping from settings"),
         ({"vary": [1]}, "must be a mapping from settings"),
-        ({"vary": {"label_noise": [1, 1]}}, "vary.label_noise: it must have different values"),
+        ({"vary": {"label_noise": [1, 1]}}, "vary.label_noise: must have different values"),
         ({"vary": {"label_noise": [-1]}}, "vary.label_noise: label_noise must be greater than or"),
         ({"vary": {"anisotropy": [0.5]}}, "vary.anisotropy: anisotropy must be greater than or"),
         ({"vary": {"aspect_ratio": [1.0]}}, "vary.aspect_ratio: aspect_ratio must be less than 1"),

@@ -14,13 +14,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from ..numerics.choices import nearest
+from ._yaml import load_yaml
 from .errors import ConfigError, first_mistake
 
 _Schema = TypeVar("_Schema", bound=BaseModel)
+_REFERENCE = re.compile(r".+\.py:\w+|[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _IN_FILE = re.compile(r"(?P<path>.+\.py):(?P<name>\w+)")
 
 
@@ -54,9 +55,13 @@ def read_config(
             or an override that does not fit.
     """
     path, shipped = Path(source), shipped_configs()
-    if path.is_dir() and source not in shipped:
-        raise ConfigError(f"config {source} is a directory; name a YAML file inside it")
-    file = path if path.is_file() else shipped.get(source)
+    try:
+        if path.is_dir() and source not in shipped:
+            raise ConfigError(f"config {source} is a directory; name a YAML file inside it")
+        file = path if path.is_file() else shipped.get(source)
+    except (OSError, ValueError) as error:  # a name that no file can have
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"config {source:.60} cannot be read: {reason}") from None
     if file is None:
         raise ConfigError(f"there is no config {source}{nearest(source, shipped)}")
     content = _mapping(file, source)
@@ -73,13 +78,11 @@ def read_config(
 def _mapping(file: Path | Traversable, source: str) -> dict[str, Any]:
     """The mapping in a YAML file, which messages call `source`."""
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        raise ConfigError(f"config {source} is not YAML{place}; check its syntax") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
+        content = load_yaml(file.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
         raise ConfigError(f"config {source} is not YAML; check its syntax") from None
+    except ValueError as error:
+        raise ConfigError(f"config {source} {error}") from None
     except OSError as error:
         raise ConfigError(f"config {source} cannot be read: {error.strerror}") from None
     if content is None:
@@ -109,9 +112,9 @@ def apply_override(content: dict[str, Any], assignment: str) -> None:
     if not separator or not key:
         raise ConfigError(f"--set takes key=value, got {assignment!r}; try --set n_inputs=1000")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {key} got {text!r}, which is not YAML; quote it") from None
+        value = load_yaml(text)
+    except ValueError as error:
+        raise ConfigError(f"--set {key} got {text!r:.60}, which {error}, or quote it") from None
     *parents, last = key.split(".")
     place: Any = content
     try:
@@ -135,6 +138,19 @@ def checked(content: Mapping[str, Any], schema: type[_Schema]) -> _Schema:
         return schema.model_validate(content)
     except ValidationError as error:
         raise ConfigError(first_mistake(error, schema)) from None
+
+
+def named_objects(content: Any) -> dict[str, Any]:
+    """The objects that settings name by `path/to/file.py:Name` or `module:Name`, by these words."""
+    if isinstance(content, dict | list | tuple):
+        entries = content.values() if isinstance(content, dict) else content
+        return {name: x for entry in entries for name, x in named_objects(entry).items()}
+    if not isinstance(content, str) or not _REFERENCE.fullmatch(content):
+        return {}
+    try:
+        return {content.rpartition(":")[2]: object_named(content)}
+    except Exception:  # other words with a colon
+        return {}
 
 
 def config_json(config: BaseModel) -> str:

@@ -1,16 +1,39 @@
 """Settings that every study takes, and types of settings: lists of numbers, ensembles."""
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from ..sweeps import Grid, parse_size
 
 
 class Strict(BaseModel):
-    """Base of all schemas: unknown keys are mistakes, and checked settings cannot change."""
+    """Base of all schemas: unknown keys are mistakes, and checked settings cannot change.
+
+    True and false are no numbers: only fields that may be `bool` take them.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_truths(cls, value: Any, info: Any) -> Any:
+        field = cls.model_fields[str(info.field_name)]
+        if "bool" not in str(field.annotation):
+            entries = value if isinstance(value, list) else [value]
+            truths = [entry for entry in entries if isinstance(entry, bool)]
+            if truths:
+                word = str(truths[0]).lower()
+                raise ValueError(f"must not be a truth value, got {word}; write a number or a word")
+        return value
 
 
 class Ensemble(Strict):
@@ -29,7 +52,7 @@ class Ensemble(Strict):
 
     study: str
     title: str = ""
-    n_trajectories: int = Field(default=1000, ge=1)
+    n_trajectories: int = Field(default=1000, ge=1, lt=2**31)
     seed: int = Field(default=0, ge=0, lt=2**32)
     precision: Literal["float32", "float64"] = "float32"
     trajectories: bool = False
@@ -60,9 +83,13 @@ def _expanded(numbers: Any) -> list[float]:
     if isinstance(numbers, int | float):
         return [numbers]
     try:
-        return [float(x) for x in Grid(it=numbers).axes[0]["it"]]
+        values = Grid(it=numbers).axes[0]["it"]
     except (TypeError, ValueError) as error:
-        raise ValueError(str(error).removeprefix("it: ")) from None
+        raise ValueError(re.sub("^it:? ", "", str(error))) from None
+    try:
+        return [float(x) for x in values]
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"must be numbers, got {values!r:.60}") from None
 
 
 # Lists of finite numbers: written out, as one number, or as {linear: [start, stop, count]}

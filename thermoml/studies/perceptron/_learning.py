@@ -76,6 +76,12 @@ def rule_parameters(name: str) -> dict[str, bool]:
     }
 
 
+def _takes_truths(name: str, key: str) -> bool:
+    """Whether a parameter of the rule that a config names may be true or false."""
+    fields = dataclasses.fields(rule_maker(name))  # pyright: ignore[reportArgumentType]
+    return any(field.name == key and "bool" in str(field.type).lower() for field in fields)
+
+
 class Rule(BaseModel):
     """A rule by name, alone or in a mapping with its parameters: the fields of its class."""
 
@@ -99,7 +105,8 @@ class Rule(BaseModel):
             if key not in parameters:
                 remedy = nearest(key, parameters) if parameters else "; remove it"
                 raise ValueError(f"{self.name} takes no {key}{remedy}")
-            if isinstance(value, list | dict):
+            truth = isinstance(value, bool) and not _takes_truths(self.name, key)
+            if truth or isinstance(value, list | dict):
                 raise ValueError(f"{key} must be a number, got {value!r:.60}")
         for key, needed in parameters.items():
             if needed and key not in self.parameters:
