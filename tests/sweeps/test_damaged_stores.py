@@ -4,7 +4,6 @@ import os
 import warnings
 
 import pytest
-import zarr
 
 from thermoml.sweeps import Store, StoreError, StoreWarning
 from thermoml.sweeps._task import UnitRunner
@@ -47,68 +46,62 @@ def test_damaged_statistics_are_combined_again(damage, copy, cut, finished, resu
     resumed(copy, cut, finished, 0)
 
 
-@pytest.fixture
-def assert_mended(finished, sweep_into, files):
-    """(copy, cut): resumed, anew or not, it has the files of the finished store."""
-
-    def check(copy, cut):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", StoreWarning)
-            sweep_into(copy, cut, resume=True)
-        assert files(copy) == files(finished)
-
-    return check
-
-
 @pytest.mark.parametrize("cut", ["points"], indirect=True)
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_coordinate_is_mended(damage, copy, cut, assert_mended):
+def test_damaged_coordinate_is_mended(damage, copy, cut, finished, sweep_into, files):
     damage(copy / "results.zarr" / "drift" / "0")
-    assert_mended(copy, cut)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", StoreWarning)  # anew or not
+        sweep_into(copy, cut, resume=True)
+    assert files(copy) == files(finished)
+
+
+METADATA = [
+    *[(".zattrs", content) for content in (None, "", "{", "5", '{"a": 1}', '{"store_version": 2}')],
+    *[(".zgroup", content) for content in (None, "{}")],
+    *[(".zmetadata", content) for content in (None, "", "{", "{}", '{"metadata": {}}')],
+    *[("place/.zarray", content) for content in (None, "{")],
+    *[("place/.zattrs", content) for content in (None, "{", "{}")],
+    ("place_block_mean/.zarray", None),
+    ("drift/.zarray", None),
+    ("drift/.zattrs", "{"),
+    ("drift/0", None),
+    ("drift/0", ""),
+]
 
 
 @pytest.mark.parametrize("cut", ["blocks"], indirect=True)
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        *[(".zattrs", content) for content in (None, "", "{", "5", '{"a": 1}')],
-        *[(".zgroup", content) for content in (None, "{}")],
-        *[("place/.zarray", content) for content in (None, "{")],
-        *[("place/.zattrs", content) for content in (None, "{", "{}")],
-        ("place_block_mean/.zarray", None),
-        ("drift/.zarray", None),
-        ("drift/.zattrs", "{"),
-    ],
-)
-def test_torn_labels_begin_anew(name, content, copy, cut, finished, files, resumed):
+@pytest.mark.parametrize(("name", "content"), METADATA)
+def test_metadata_are_derived_anew(name, content, copy, cut, finished, resumed):
     path = copy / "results.zarr" / name
     path.unlink()
     if content is not None:
         path.write_text(content)
-    torn = files(copy)
-    with pytest.warns(StoreWarning, match=r"was torn; the run begins anew, .*results.torn"):
-        resumed(copy, cut, finished, N_UNITS[cut])
-    (copy / "results.torn").rename(copy.parent / "results.zarr")
-    assert files(copy.parent) == torn
+    resumed(copy, cut, finished, 0)
 
 
-def test_torn_again_and_again(copy, cut, finished, counted, sweep_into, resumed):
-    for _ in range(2):
-        (copy / "results.zarr" / ".zgroup").unlink()
-        stop = counted(zarr, "consolidate_metadata", stop_at=0)
-        with pytest.warns(StoreWarning), stop, pytest.raises(KeyboardInterrupt):
-            sweep_into(copy, cut, resume=True)
-        resumed(copy, cut, finished, N_UNITS[cut])
+@pytest.mark.parametrize("cut", ["blocks"], indirect=True)
+def test_all_metadata_but_one_copy_of_the_attributes(copy, cut, finished, resumed):
+    for path in (copy / "results.zarr").rglob(".z*"):
+        if path.parent.name != "results.zarr" or path.name != ".zattrs":
+            path.unlink()
+    resumed(copy, cut, finished, 0)
 
 
-@pytest.mark.parametrize("cut", ["points"], indirect=True)
-@pytest.mark.parametrize("content", [None, "{"])
-def test_torn_consolidated_metadata(content, copy, cut, assert_mended):
-    path = copy / "results.zarr" / ".zmetadata"
-    path.unlink()
-    if content is not None:
-        path.write_text(content)
-    assert_mended(copy, cut)
+@pytest.mark.parametrize("cut", ["blocks"], indirect=True)
+def test_both_copies_of_the_attributes_torn_begin_anew(copy, cut, finished, files, resumed):
+    torn = []
+    for _ in range(3):
+        for name in (".zattrs", ".zmetadata"):
+            (copy / "results.zarr" / name).write_text("{")
+        torn.append(files(copy))
+        with pytest.warns(StoreWarning, match=r"was torn; the run begins anew, .*results.*torn"):
+            resumed(copy, cut, finished, N_UNITS[cut])
+    names = ("results.torn", "results_1.torn", "results_2.torn")
+    for i, (name, before) in enumerate(zip(names, torn, strict=True)):
+        (copy.parent / str(i)).mkdir()
+        (copy / name).rename(copy.parent / str(i) / "results.zarr")
+        assert files(copy.parent / str(i)) == before
 
 
 @pytest.mark.parametrize("cut", ["points"], indirect=True)

@@ -51,7 +51,7 @@ def test_interrupted_in_creation_leaves_nothing(finished, cut, tmp_path, counted
 def test_killed_in_creation(finished, cut, tmp_path, resumed):
     part = tmp_path / "run" / "results.part"
     part.mkdir(parents=True)
-    (part / ".zgroup").write_text('{"zarr')
+    (part / ".zattrs").write_text('{"store')
     (tmp_path / "run" / "lock").touch()
     resumed(tmp_path / "run", cut, finished, N_UNITS[cut])
 

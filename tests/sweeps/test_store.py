@@ -50,7 +50,7 @@ def test_a_store_made_by_hand(tmp_path):
             plan=plan,
             variables={"heat": heat},
             coordinates={"rule": rules, "time": times},
-            attributes={"config": "{}"},
+            attributes={"config": '{"n_trajectories": 1}'},
         )
         store.write(plan.unit(1), plan, {"heat": np.array([[0.0, 1.0, 2.0]])}, "α-tron", 0.5)
         with xr.open_zarr(store.results) as results:
@@ -63,7 +63,11 @@ def test_a_store_made_by_hand(tmp_path):
         assert (line["unit"], line["label"], line["seconds"]) == (1, "α-tron", 0.5)
         with pytest.raises(StoreError, match="did not finish; go on with --resume"):
             store.open()
-        store.finish({"heat": np.nan, "inner": {"values": [1.0, np.inf]}})
+        store.finish()
+        with pytest.raises(StoreError, match="1 of 2 units do not agree with the journal"):
+            Store(store.folder).open()
+        store.write(plan.unit(0), plan, {"heat": np.zeros((1, 3))}, "Hebbian", 0.5)
+        store.write_summary({"heat": np.nan, "inner": {"values": [1.0, np.inf]}})
         assert store.open().attrs["complete"]
         summary = json.loads((store.folder / "summary.json").read_text())
         assert summary == {"heat": None, "inner": {"values": [1.0, None]}}

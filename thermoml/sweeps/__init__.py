@@ -9,6 +9,10 @@ from ._cluster import (
     connected as connected,
     local_workers as local_workers,
 )
+from ._errors import (
+    StoreError as StoreError,
+    StoreWarning as StoreWarning,
+)
 from ._executors import (
     SchedulerLost as SchedulerLost,
 )
@@ -21,10 +25,11 @@ from ._outcome import (
 from ._plan import (
     parse_size as parse_size,
 )
+from ._program import (
+    program_of_study as program_of_study,
+)
 from ._store import (
     Store as Store,
-    StoreError as StoreError,
-    StoreWarning as StoreWarning,
 )
 from ._sweep import (
     Sweep as Sweep,

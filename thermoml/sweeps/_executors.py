@@ -4,12 +4,13 @@ import concurrent.futures
 import functools
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from ._cluster import ClusterError
+from ._environment import environment
 from ._plan import Plan
 from ._provenance import versions
 from ._task import Task, UnitRunner
@@ -61,8 +62,28 @@ def _run(runner: UnitRunner, plan: Plan, number: int, kept: Kept) -> dict[str, n
     return unit_values(results, runner.quantities(unit), unit, plan, kept)
 
 
+def environment_of(client: "Client | None") -> dict[str, Any]:
+    """The environment of the workers, or of this process.
+
+    Raises:
+        SchedulerLost: the scheduler went away.
+    """
+    if client is None:
+        return environment()
+    future = client.submit(environment, pure=False)
+    try:
+        return future.result()
+    except concurrent.futures.CancelledError:
+        raise SchedulerLost from None
+
+
 def run_on_dask(
-    client: "Client", task: Task, plan: Plan, numbers: Sequence[int], kept: Kept
+    client: "Client",
+    task: Task,
+    plan: Plan,
+    numbers: Sequence[int],
+    kept: Kept,
+    expected: Mapping[str, Any],
 ) -> Iterator[Finished]:
     """Units as tasks of a `dask.distributed.Client`, in the order in which they finish.
 
@@ -70,15 +91,15 @@ def run_on_dask(
 
     Raises:
         SchedulerLost: the scheduler went away.
-        ClusterError: a worker computes with other versions than this process, or workers die of a
-            unit again and again.
+        ClusterError: a worker computes with other versions than this process or in another
+            environment than `expected`, or workers die of a unit again and again.
     """
     import cloudpickle
     import distributed
     from distributed.comm.core import CommClosedError
 
     payload = cloudpickle.dumps((task, plan, kept))
-    ours = versions()
+    ours = {**versions(), **expected}
     futures = {
         client.submit(_run_remotely, payload, number, pure=False): number for number in numbers
     }
@@ -90,8 +111,9 @@ def run_on_dask(
             if theirs != ours:
                 differ = {k: v for k, v in theirs.items() if v != ours[k]}
                 raise ClusterError(
-                    f"a worker computes with other versions than this process: {differ}, here "
-                    f"{ {k: ours[k] for k in differ} }; install the same everywhere"
+                    "a worker computes with other versions, settings or vectors than the rest: "
+                    f"{differ}, elsewhere { {k: ours[k] for k in differ} }; install and set the "
+                    "same everywhere"
                 )
             future.release()
             yield futures.pop(future), values, seconds
@@ -126,9 +148,9 @@ _one_at_a_time = threading.Lock()  # the threads of a worker share its devices
 
 def _run_remotely(
     payload: bytes, number: int
-) -> tuple[dict[str, np.ndarray], float, dict[str, str]]:
+) -> tuple[dict[str, np.ndarray], float, dict[str, Any]]:
     with _one_at_a_time:
         began = time.perf_counter()
         runner, plan, kept = _runner(payload)
         values = _run(runner, plan, number, kept)
-        return values, time.perf_counter() - began, versions()
+        return values, time.perf_counter() - began, versions() | environment()

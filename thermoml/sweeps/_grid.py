@@ -13,6 +13,23 @@ from ..numerics.labels import Labelled
 
 _RANGES = {"linear": np.linspace, "log": np.geomspace}
 
+_MOST_POINTS = 10**6
+
+
+def check_name(what: str, name: Any) -> None:
+    """An error unless `name` can be that of an array: it becomes the name of a folder.
+
+    Raises:
+        TypeError, ValueError: it is no string, empty, begins with a dot or holds a slash.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"the name of {what} must be a string, got {name!r}; use a word")
+    if not name or name.startswith((".", "__")) or not name.isprintable() or set(name) & set("/\\"):
+        raise ValueError(
+            f"the name of {what} must be a word without slashes that does not begin with a dot or "
+            f"two underscores, got {name!r}"
+        )
+
 
 class Grid:
     """A product of axes, one for each parameter: `Grid(alpha=[0.0, 0.5], learning_rate=[1, 2])`.
@@ -35,6 +52,12 @@ class Grid:
     def __init__(self, **parameters: Any):
         labelled = {name: _values(name, values) for name, values in parameters.items()}
         self._axes = tuple({name: entry} for name, entry in labelled.items())
+        self._check_size()
+
+    def _check_size(self) -> None:
+        if self.size > _MOST_POINTS:
+            sizes = " x ".join(map(str, self.shape))
+            raise ValueError(f"a grid must have at most {_MOST_POINTS} points, got {sizes}")
 
     @classmethod
     def zip(cls, **parameters: Any) -> "Grid":
@@ -56,6 +79,7 @@ class Grid:
             raise ValueError(f"{' and '.join(sorted(twice))} must be set by one grid, not by two")
         grid = Grid()
         grid._axes = self._axes + other._axes
+        grid._check_size()
         return grid
 
     def labels(self, name: str) -> list[str]:
@@ -131,6 +155,7 @@ def _is_number(value: Any) -> bool:
 
 def _values(name: str, source: Any) -> dict[str, Any]:
     """The values of one parameter by their labels."""
+    check_name("a parameter", name)
     if isinstance(source, Mapping):
         entry = dict(_range(name, source)) if set(source) & set(_RANGES) else dict(source)
     elif not _is_list(source):
@@ -171,6 +196,8 @@ def _range(name: str, source: Mapping[str, Any]) -> dict[str, float]:
             f"{list(numbers_)}"
         )
     start, stop, count = numbers_
+    if count > _MOST_POINTS:
+        raise ValueError(f"{name}: a range has at most {_MOST_POINTS} values, got {count:g}")
     if not (math.isfinite(start) and math.isfinite(stop)) or start == stop:
         raise ValueError(f"{name}: a range needs two different finite ends, got {list(numbers_)}")
     if kind == "log" and not (start > 0 and stop > 0):

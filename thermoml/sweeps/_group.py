@@ -45,14 +45,19 @@ def write_group(
             shape=variable.shape,
             chunks=variable.chunks,
             dtype=variable.dtype,
-            fill_value=float("nan"),
+            fill_value=_nothing(variable.dtype),
         )
         array.attrs.update(_labels(variable.dims, variable.units, variable.long_name))
     zarr.consolidate_metadata(store, zarr_format=2)
-    for key, content in files.items():
-        path = place / key
+    for key in sorted(files, key=lambda key: key != ".zattrs"):  # first what tells that it is ours
+        path, content = place / key, files[key]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.to_bytes())
+
+
+def _nothing(dtype: str) -> Any:
+    """The value of what is not there: NaN, or the least integer."""
+    return np.iinfo(dtype).min if np.dtype(dtype).kind in "iu" else np.dtype(dtype).type("nan")
 
 
 def coordinates_checksum(coordinates: Mapping[str, Any]) -> int:

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from ..numerics.arrays import is_concrete
+from ..numerics.arrays import default_float, is_concrete
 from ..numerics.labels import Labelled
+from ._grid import check_name
 
 # Suffixes of the arrays that the store derives from a variable, besides the replicates' own.
 _DERIVED = ("_standard_error", "_block_mean", "_block_square", "_block_value")
@@ -69,6 +70,8 @@ def describe(result: Any, n_replicates: int, replicates: str) -> dict[str, Label
     if isinstance(result, SelfLabelled):
         labelled = dict(result.labelled())
     elif isinstance(result, Mapping) and result:
+        for name in result:
+            check_name("a result", name)
         labelled = {name: _labelled(name, value, replicates) for name, value in result.items()}
     else:
         raise (ValueError if isinstance(result, Mapping) else TypeError)(
@@ -125,12 +128,28 @@ def _diverged(
     return ~functools.reduce(jnp.logical_and, finite) if finite else None
 
 
+def _kept_dtype(values: Any) -> np.dtype:
+    """The dtype in which results are kept: integers and complex numbers as they are, else floats.
+
+    Raises:
+        TypeError: they are no numbers.
+    """
+    numpy = isinstance(values, np.ndarray | np.generic)
+    dtype = values.dtype if numpy else jnp.result_type(values)
+    if jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.complexfloating):
+        return np.dtype(dtype)
+    if jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.bool_):
+        return np.dtype(default_float())
+    raise TypeError(f"results of a sweep must be numbers, got {dtype}; return arrays of numbers")
+
+
 @dataclasses.dataclass(frozen=True)
 class Quantity:
     """A variable that the function returns: dims and shape without the replicates.
 
     Attributes:
         exact: whether it is the same for all replicates, and so has no such dimension.
+        dtype: its NumPy name.
     """
 
     dims: tuple[str, ...]
@@ -138,6 +157,17 @@ class Quantity:
     units: str
     long_name: str
     exact: bool
+    dtype: str
+
+    @property
+    def kind(self) -> str:
+        """NumPy's letter for the kind of number: f, c, i, u or b."""
+        return np.dtype(self.dtype).kind
+
+    def joined(self, other: "Quantity | None") -> "Quantity":
+        """The same with a dtype that holds also the other's, or NaN where there is none."""
+        dtype = np.result_type(self.dtype, "float32" if other is None else other.dtype)
+        return dataclasses.replace(self, dtype=str(dtype)) if self.kind in "ciuf" else self
 
     @classmethod
     def of(cls, labelled: Labelled, replicates: str) -> "Quantity":
@@ -145,7 +175,9 @@ class Quantity:
         exact = replicates not in labelled.dims
         start = 0 if exact else 1
         shape = np.shape(labelled.values)[start:]
-        return cls(labelled.dims[start:], shape, labelled.units, labelled.long_name, exact)
+        dtype = str(_kept_dtype(labelled.values))
+        words = labelled.units, labelled.long_name
+        return cls(labelled.dims[start:], shape, *words, exact, dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,6 +201,12 @@ class Outcome:
             coordinate = entry.dims == (name,)
             inner = [dim for dim in entry.dims if dim != replicates]
             derived = [f"{name}{suffix}" for suffix in _DERIVED] + [each_name(name, replicates)]
+            if len(inner) < len(set(entry.dims)) - (replicates in entry.dims) or (
+                name in entry.dims and not coordinate
+            ):
+                raise ValueError(f"{name} must not be a dim of itself, got dims {entry.dims}")
+            for dim in inner:
+                check_name("a dim", dim)
             for used in (name, *inner, *derived):
                 if used in taken:
                     raise ValueError(f"a result must not be called {used}: a grid parameter is")
@@ -183,6 +221,9 @@ class Outcome:
                 variables[name] = Quantity.of(entry, replicates)
             elif is_concrete(entry.values):
                 coordinates[name] = entry._replace(values=np.asarray(entry.values))
+        both = sizes.keys() & variables.keys()
+        if both:
+            raise ValueError(f"{both.pop()} is a result and a dim of another; rename one of them")
         return cls(variables, coordinates)
 
     def difference(self, other: "Outcome") -> str:
@@ -209,4 +250,7 @@ class Outcome:
 
     def union(self, other: "Outcome") -> "Outcome":
         """The variables and coordinates of both."""
-        return Outcome(self.variables | other.variables, self.coordinates | other.coordinates)
+        mine, theirs = self.variables, other.variables
+        variables = {name: mine[name].joined(theirs.get(name)) for name in mine}
+        variables |= {name: theirs[name].joined(mine.get(name)) for name in theirs}
+        return Outcome(variables, self.coordinates | other.coordinates)

@@ -8,6 +8,9 @@ from typing import SupportsIndex
 
 import numpy as np
 
+_TRIAL = 2**16  # trajectories of a unit that is always small enough to be compiled
+_MOST_UNITS = 10**6
+
 
 @dataclasses.dataclass(frozen=True)
 class Unit:
@@ -68,6 +71,11 @@ class Plan:
         return math.prod(self.points)
 
     @property
+    def size(self) -> int:
+        """Trajectories of a unit, of all its points together."""
+        return self.n_points * self.trajectories
+
+    @property
     def _parts(self) -> tuple[int, ...]:
         return tuple(-(-n // k) for n, k in zip(self.grid_shape, self.points, strict=True))
 
@@ -116,15 +124,27 @@ def make_plan(
 
     Raises:
         MemoryError: one trajectory of one point needs more.
+        ValueError: there would be more than a million units.
     """
+    firsts = [np.unravel_index(i, groups.shape) for i in np.unique(groups, return_index=True)[1]]
+
+    def cut(most: int) -> Plan:
+        points = _fill(groups, max(1, most // n_trajectories))
+        block = _balanced(n_trajectories, most)
+        return Plan(groups.shape, n_trajectories, points, block, replicates)
+
+    if cut(per_unit).size > _TRIAL:  # compiling what is far too large takes memory itself
+        trial = cut(_TRIAL)
+        needed = max(estimate(trial, point) for point in firsts)
+        if needed:
+            per_unit = min(per_unit, max(1, trial.size * memory // needed))
     block = _balanced(n_trajectories, per_unit)
     capacity = max(1, per_unit // n_trajectories)
-    firsts = [np.unravel_index(i, groups.shape) for i in np.unique(groups, return_index=True)[1]]
     while True:
         plan = Plan(groups.shape, n_trajectories, _fill(groups, capacity), block, replicates)
         needed = max(estimate(plan, point) for point in firsts)
         if needed <= memory:
-            return plan
+            return _checked(plan)
         if plan.n_points == block == 1:
             raise MemoryError(
                 f"one trajectory of one point needs {size_text(needed)}, more than the memory of "
@@ -134,6 +154,16 @@ def make_plan(
         # Memory scales at least in proportion to the block: sizes that are known to be too large
         # are skipped, not compiled.
         block = _balanced(n_trajectories, max(1, block // -(-needed // (memory * plan.n_points))))
+
+
+def _checked(plan: Plan) -> Plan:
+    """The plan; ValueError if it has so many units that nobody could store them."""
+    if len(plan) > _MOST_UNITS:
+        raise ValueError(
+            f"the sweep is cut into {len(plan)} units, and at most {_MOST_UNITS} can be kept; "
+            "raise per_unit or memory, or take fewer trajectories"
+        )
+    return plan
 
 
 def _balanced(total: int, largest: int) -> int:

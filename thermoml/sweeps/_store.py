@@ -6,16 +6,28 @@ import os
 import shutil
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from ..numerics.labels import Labelled
-from ._group import coordinates_checksum, finite_json, write_group
+from ._errors import StoreError, StoreWarning, writable
+from ._folder import (
+    JOURNAL,
+    LOCK,
+    PARTIAL,
+    RESULTS,
+    check_place,
+    clear,
+    set_torn_aside,
+    write_file,
+)
+from ._group import finite_json, write_group
 from ._journal import Journal
 from ._lock import LockedError, locked
+from ._metadata import intact, is_store, mend, plan_of, result_names, stored_attributes
 from ._outcome import BLOCK
 from ._plan import Plan, Unit
 from ._provenance import STORE_VERSION, differences, provenance
@@ -33,28 +45,7 @@ if TYPE_CHECKING:
     import xarray
     import zarr
 
-_OURS = (
-    *("results.zarr", "results.part", "results.torn", "journal.jsonl", "lock"),
-    *("figures", "summary.json", "summary.json.part"),
-)
-
-
-class StoreError(RuntimeError):
-    """A results directory that cannot be used; the message gives the reason and a remedy."""
-
-
-class StoreWarning(UserWarning):
-    """A results directory that had to be repaired."""
-
-
-@contextlib.contextmanager
-def _writable(folder: Path, remedy: str = "choose another folder") -> Iterator[None]:
-    """A context that turns an OSError into a StoreError of one line."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or error
-        raise StoreError(f"cannot write to {folder}: {reason}; {remedy}") from None
+_KEPT = "what had finished is kept; make room and go on with --resume"
 
 
 class Store:
@@ -67,7 +58,7 @@ class Store:
 
     def __init__(self, folder: str | os.PathLike[str]):
         self.folder = Path(folder)
-        self.journal = Journal(self.folder / "journal.jsonl")
+        self.journal = Journal(self.folder / JOURNAL)
         self.done: set[int] = set()
         self._group: zarr.Group | None = None
         self._opened: dict[str, tuple[zarr.Array, tuple[str, ...]]] = {}
@@ -76,7 +67,7 @@ class Store:
     @property
     def results(self) -> Path:
         """The path of the Zarr group."""
-        return self.folder / "results.zarr"
+        return self.folder / RESULTS
 
     @property
     def begun(self) -> bool:
@@ -91,59 +82,35 @@ class Store:
         """A store locked against other processes; it leaves no trace if no group is created.
 
         Raises:
-            StoreError: the folder is in use, a file, not writable, or not empty (without `resume`
-                or `overwrite`).
+            StoreError: the folder is in use, a file, not writable, not empty (without `resume` or
+                `overwrite`), or holds things of others under the names of a store.
         """
         store = cls(folder)
-        store._check_place(resume, overwrite)
+        with writable(store.folder):
+            check_place(store.folder, resume, overwrite)
         places = (store.folder, *store.folder.parents)
         created = [place for place in places if not place.exists()]
         with contextlib.ExitStack() as stack:
-            with _writable(store.folder):
+            with writable(store.folder):
                 store.folder.mkdir(parents=True, exist_ok=True)
                 try:
-                    stack.enter_context(locked(store.folder / "lock"))
+                    stack.enter_context(locked(store.folder / LOCK))
                 except LockedError as error:
                     raise StoreError(
                         f"{folder} is being written by {error}; wait for it or choose another "
                         "folder"
                     ) from None
                 stack.callback(store._leave, created)
-                store._check_place(resume, overwrite)
-                if overwrite:
-                    store._clear()
-                shutil.rmtree(store.folder / "results.part", ignore_errors=True)
+                check_place(store.folder, resume, overwrite)
+                shutil.rmtree(store.folder / PARTIAL, ignore_errors=True)
             yield store
-
-    def _check_place(self, resume: bool, overwrite: bool) -> None:
-        folder = self.folder
-        with _writable(folder):
-            if folder.exists() and not folder.is_dir():
-                raise StoreError(f"{folder} is a file; choose another folder")
-            names = {path.name for path in folder.iterdir()} if folder.exists() else set()
-        if names - {"lock"} and not (resume or overwrite):
-            raise StoreError(
-                f"{folder} is not empty; choose another folder, or --resume or --overwrite it"
-            )
-        if resume and not self.begun and names - set(_OURS):
-            raise StoreError(
-                f"{folder} holds other things and no results to resume; choose another folder"
-            )
-
-    def _clear(self) -> None:
-        for name in set(_OURS) - {"lock"}:
-            path = self.folder / name
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
 
     def _leave(self, created: list[Path]) -> None:
         self._close()
         if not self.begun:
-            shutil.rmtree(self.folder / "results.part", ignore_errors=True)
+            shutil.rmtree(self.folder / PARTIAL, ignore_errors=True)
             with contextlib.suppress(OSError):
-                (self.folder / "lock").unlink()
+                (self.folder / LOCK).unlink()
                 for place in created:
                     place.rmdir()
 
@@ -155,45 +122,68 @@ class Store:
         coordinates: Mapping[str, Labelled],
         attributes: Mapping[str, Any],
     ) -> None:
-        """An empty Zarr group with its labels.
+        """An empty Zarr group with its labels, in the place of an earlier one.
 
         Raises:
             StoreError: it cannot be written.
         """
-        partial = self.folder / "results.part"
+        partial = self.folder / PARTIAL
         cut = {"points": list(plan.points), "trajectories": plan.trajectories}
         labels = {**provenance(), **attributes, "units": cut}
-        with _writable(self.folder):
-            self.journal.path.unlink(missing_ok=True)
+        with writable(self.folder):
             write_group(partial, variables=variables, coordinates=coordinates, attributes=labels)
+            if self.begun:
+                clear(self.folder)
+            self.journal.restart()
             partial.rename(self.results)
         self._names = list(variables)
 
     def resume(
-        self, grid_shape: tuple[int, ...], n_trajectories: int, wanted: Mapping[str, Any]
+        self,
+        grid_shape: tuple[int, ...],
+        n_trajectories: int,
+        wanted: Mapping[str, Any],
+        labels: Callable[[Plan], tuple[Mapping[str, Variable], Mapping[str, Labelled]]],
     ) -> Plan | None:
         """The plan of the existing store, its verified units in `done`; None to start anew.
 
         Args:
             grid_shape, n_trajectories: of the run.
             wanted: the attributes that the store must have, `replicates` among them.
+            labels: derives the variables and coordinates of a plan, to mend metadata.
 
         Raises:
-            StoreError: it is of another config or version; the message has the difference.
+            StoreError: it is of another config, program, environment or version; the message has
+                the difference.
         """
         if not self.begun:
             return None
-        try:
-            attributes: dict[str, Any] = dict(self._open().attrs)
-            made_by = attributes["store_version"]
-            cut = attributes["units"]
-        except Exception as error:  # zarr raises many kinds for a torn store
-            self._set_aside(error)
+        with writable(self.results, "make it readable, or choose another folder"):
+            attributes = stored_attributes(self.results)
+        if attributes is None:
+            self._set_aside()
             return None
+        self._check_same(attributes, wanted)
+        cut = attributes["units"]
+        points, block = tuple(cut["points"]), cut["trajectories"]
+        plan = Plan(grid_shape, n_trajectories, points, block, wanted["replicates"])
+        with writable(self.folder, _KEPT):
+            if not intact(self.results, attributes):
+                mend(self.folder / PARTIAL, self.results, attributes, *labels(plan))
+            self._names = result_names(self.results)
+            self._verify(plan)
+            for start in range(0, len(plan), plan.n_blocks):
+                self._combine(plan.unit(start), plan)
+            if attributes["complete"] and len(self.done) < len(plan):
+                self._mark(complete=False)
+        return plan
+
+    def _check_same(self, attributes: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+        made_by = attributes["store_version"]
         if made_by > STORE_VERSION:
             raise StoreError(
                 f"{self.folder} was written by a newer thermoml "
-                f"({attributes['thermoml_version']}, store format {made_by}; this one knows "
+                f"({attributes.get('thermoml_version')}, store format {made_by}; this one knows "
                 f"{STORE_VERSION}); upgrade thermoml"
             )
         changes = differences(attributes, wanted)
@@ -202,28 +192,10 @@ class Store:
                 f"{self.folder} is not of this run: {'; '.join(changes)}; choose another folder, "
                 "or --overwrite it"
             )
-        points, block = tuple(cut["points"]), cut["trajectories"]
-        plan = Plan(grid_shape, n_trajectories, points, block, wanted["replicates"])
-        try:
-            self._names = self._result_names(attributes["coordinates_checksum"])
-        except Exception as error:  # an array without readable metadata, a torn coordinate
-            self._set_aside(error)
-            return None
-        with _writable(self.folder, "what had finished is kept; make room and go on with --resume"):
-            self._verify(plan)
-            if attributes["complete"] and len(self.done) < len(plan):
-                self._mark(complete=False)
-        return plan
 
-    def _set_aside(self, error: Exception) -> None:
-        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
-            reason = error.strerror or error
-            raise StoreError(f"{self.results} cannot be read: {reason}") from None
-        remains = self.folder / "results.torn"
-        with _writable(self.folder):
-            shutil.rmtree(remains, ignore_errors=True)
-            self.results.rename(remains)
-            self.journal.path.unlink(missing_ok=True)
+    def _set_aside(self) -> None:
+        with writable(self.folder):
+            remains = set_torn_aside(self.folder)
         self._close()
         warnings.warn(
             f"{self.results} was torn; the run begins anew, and what was there is in {remains}",
@@ -254,26 +226,6 @@ class Store:
             self._opened[name] = array, tuple(cast("list[str]", array.attrs["_ARRAY_DIMENSIONS"]))
         return self._opened[name]
 
-    def _result_names(self, checksum: int) -> list[str]:
-        """The arrays that hold results, each opened from its own metadata.
-
-        Raises:
-            Exception: metadata is torn, or coordinates do not have this checksum.
-        """
-        import zarr
-
-        listed = zarr.open_consolidated(self.results, zarr_format=2)
-        names, coordinates = [], {}
-        for name in sorted(listed.array_keys()):
-            array, dims = self._array(name)
-            if dims != (name,) and array.fill_value is not None:
-                names.append(name)
-            else:
-                coordinates[name] = array[...]
-        if coordinates_checksum(coordinates) != checksum:
-            raise ValueError("coordinates are torn")
-        return names
-
     def _verify(self, plan: Plan) -> None:
         """Put the units into `done` whose chunks agree with the journal."""
         for number, entry in self.journal.read().items():
@@ -287,8 +239,6 @@ class Store:
                     values[name] = np.asarray(array[region(dims, unit, plan)])
                 if _checksum(values) == entry["checksum"]:
                     self.done.add(number)
-        for start in range(0, len(plan), plan.n_blocks):
-            self._combine(plan.unit(start), plan)
 
     def _written(self, plan: Plan) -> list[str]:
         """The arrays that units write; those that are combined from others are left out."""
@@ -306,15 +256,25 @@ class Store:
             StoreError: they cannot be written; what was written before is kept.
             ValueError: blocks of one point differ in a value that is exact.
         """
-        with _writable(self.folder, "what had finished is kept; make room and go on with --resume"):
+        self._check_there()
+        with writable(self.folder, _KEPT):
             absent = [name for name in self._written(plan) if name not in values]
             values = {**values, **{name: self._nothing(name, unit, plan) for name in absent}}
+            values = {name: x.astype(self._array(name)[0].dtype) for name, x in values.items()}
             for name, value in values.items():
                 array, dims = self._array(name)
                 array[region(dims, unit, plan)] = value
             self.done.add(unit.number)
             self._combine(unit, plan)
             self.journal.add(unit.number, label, seconds, _checksum(values))
+
+    def _check_there(self) -> None:
+        """StoreError if the store has vanished since it was opened."""
+        if not (self.results / ".zgroup").is_file():
+            raise StoreError(
+                f"{self.results} has vanished while it was written; nothing more is written, run "
+                "it again and leave the folder in its place"
+            )
 
     def _nothing(self, name: str, unit: Unit, plan: Plan) -> np.ndarray:
         """NaN in the shape of a unit's part of an array."""
@@ -325,7 +285,23 @@ class Store:
 
     def _combine(self, unit: Unit, plan: Plan) -> None:
         """Combine the blocks of replicates of a unit's points, once all blocks are there."""
-        if plan.n_blocks == 1 or not self.done.issuperset(plan.siblings(unit.number)):
+        if self.done.issuperset(plan.siblings(unit.number)):
+            for name, values in self._combinations(unit, plan):
+                self._array(name)[0][unit.region] = values
+
+    def _combined(self, plan: Plan) -> bool:
+        """Whether what is combined from blocks is as it should be."""
+        with contextlib.suppress(Exception):  # a chunk that does not decode
+            return all(
+                np.array_equal(np.asarray(self._array(name)[0][unit.region]), x, equal_nan=True)
+                for unit in map(plan.unit, range(0, len(plan), plan.n_blocks))
+                for name, x in self._combinations(unit, plan)
+            )
+        return False
+
+    def _combinations(self, unit: Unit, plan: Plan) -> Iterator[tuple[str, np.ndarray]]:
+        """The arrays of a unit's points that follow from their blocks."""
+        if plan.n_blocks == 1:
             return
 
         def blocks(name: str) -> np.ndarray:
@@ -333,26 +309,35 @@ class Store:
 
         for name in self._names:
             if name + BLOCK_VALUE in self._names:
-                self._array(name)[0][unit.region] = agreed(name, blocks(name + BLOCK_VALUE), plan)
+                yield name, agreed(name, blocks(name + BLOCK_VALUE), plan)
             if name + BLOCK_MEAN in self._names:
                 error, square = f"{name}_standard_error", name + BLOCK_SQUARE
                 squares = blocks(square) if square in self._names else None
                 estimate = combine(blocks(name + BLOCK_MEAN), squares, plan)
-                self._array(name)[0][unit.region] = estimate.mean
+                yield name, estimate.mean
                 if squares is not None:
-                    self._array(error)[0][unit.region] = estimate.standard_error
+                    yield error, estimate.standard_error
 
-    def finish(self, summary: Mapping[str, Any] | None = None) -> None:
-        """Mark the store complete and write the headline numbers, if any."""
-        with _writable(self.folder, "make room and go on with --resume"):
-            if summary is not None:
-                text = json.dumps(
-                    finite_json(summary), indent=2, ensure_ascii=False, allow_nan=False
-                )
-                partial = self.folder / "summary.json.part"
-                partial.write_text(text + "\n", encoding="utf-8")
-                partial.replace(self.folder / "summary.json")
+    def finish(self) -> None:
+        """Mark the store complete."""
+        self._check_there()
+        with writable(self.folder, "make room and go on with --resume"):
             self._mark(complete=True)
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Write the headline numbers."""
+        content = finite_json(summary)
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        self.write_file("summary.json", text.encode())
+
+    def write_file(self, name: str, content: bytes) -> Path:
+        """Write another file of the run; one of others in its place is set aside.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        with writable(self.folder, "make room and go on with --resume"):
+            return write_file(self.folder, name, content)
 
     def _mark(self, complete: bool) -> None:
         import zarr
@@ -370,20 +355,40 @@ class Store:
 
         if not self.begun:
             raise StoreError(f"{self.folder} holds no results.zarr; run a config into it first")
-        try:
-            return xarray.open_zarr(self.results, chunks=None)
+        whole = (self.results / ".zmetadata").is_file()
+        try:  # nothing is masked, for that would turn integers into floats
+            options = {"chunks": None, "consolidated": whole, "mask_and_scale": False}
+            dataset = xarray.open_zarr(self.results, **options)
+            for variable in dataset.variables.values():
+                variable.attrs.pop("_FillValue", None)
+            return dataset
         except Exception as error:  # zarr raises many kinds for a torn store
             raise StoreError(f"{self.results} cannot be read: {error}") from None
 
     def open(self) -> "xarray.Dataset":
-        """The results of a finished run.
+        """The results of a finished run, compared with the checksums in the journal.
 
         Raises:
-            StoreError: there are none, or the run that wrote them did not finish.
+            StoreError: there are none, the run that wrote them did not finish, or they are damaged.
         """
         dataset = self.load()
-        if not dataset.attrs.get("complete"):
+        attributes = stored_attributes(self.results)
+        if attributes is None:
+            torn = is_store(self.results) is not False
+            words = "is torn; --resume mends it" if torn else "was not written by thermoml"
+            raise StoreError(f"{self.results} {words}")
+        if not attributes.get("complete"):
             raise StoreError(f"the run in {self.folder} did not finish; go on with --resume")
+        plan = plan_of(dataset, attributes)
+        self._names = [name for name in result_names(self.results) if name in dataset]
+        self._verify(plan)
+        damaged = len(plan) - len(self.done)
+        if damaged or not self._combined(plan):
+            units = f"{damaged} of {len(plan)} units" if damaged else "means over units"
+            raise StoreError(
+                f"{self.results} is damaged: {units} do not agree with the journal; --resume "
+                "computes them again"
+            )
         return dataset
 
 

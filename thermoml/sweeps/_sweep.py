@@ -1,25 +1,25 @@
 """`sweep`: a function at every point of a grid, with its results in a resumable store."""
 
-import inspect
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Array, Key
 
 from ..numerics.arrays import default_float
 from ..numerics.checks import check_count
-from ._executors import Finished, SchedulerLost, interruptible, run_here, run_on_dask
+from ..numerics.labels import Labelled
+from ._executors import SchedulerLost, environment_of, interruptible, run_here, run_on_dask
 from ._grid import Grid
 from ._plan import Plan, make_plan, parse_size
+from ._program import program_of, without_program
 from ._progress import ProgressBar
 from ._store import Store
 from ._task import Task, UnitRunner
-from ._variables import Kept, store_variables
+from ._variables import Kept, Variable, store_variables
 
 if TYPE_CHECKING:
     import xarray
@@ -44,6 +44,7 @@ def sweep(
     per_unit: int | None = None,
     executor: "Client | None" = None,
     resume: bool = False,
+    same_program: bool = False,
     overwrite: bool = False,
     progress: bool | None = None,
 ) -> "xarray.Dataset":
@@ -60,7 +61,10 @@ def sweep(
     The grid is cut into units, blocks of points that differ in numbers only times blocks of
     trajectories. A unit is one compiled call, `vmap`ped over its points; its results are one chunk
     of each array, followed by a line in the journal. A sweep that was stopped, by whatever means,
-    continues with `resume=True` and ends with the same bits (on the same kind of device).
+    continues with `resume=True` and ends with the same bits. It is refused, with the difference,
+    where these could not be the same: another grid, key or function (with its closure, defaults,
+    partial arguments, globals, and helpers in modules of your own), other versions, settings of JAX
+    and XLA that change numbers, another kind of device or CPU vectors.
 
     Args:
         grid: a `Grid`, or a mapping from parameters to values for `Grid(**mapping)`.
@@ -85,6 +89,9 @@ def sweep(
         per_unit: trajectories of a unit, all points together; by default 1024 on CPUs, else 65536.
         executor: None for this process and its local devices, or a `dask.distributed.Client`.
         resume: continue the store; start one if there is none or a torn one.
+        same_program: with `resume`, your word that function and values of the grid are those of the
+            store, where this cannot be told (a closure over a lock or a generator; a store of an
+            earlier thermoml or Python). They are not compared then.
         overwrite: replace the store.
         progress: a bar on stderr; None shows it on a terminal only.
 
@@ -104,6 +111,11 @@ def sweep(
     """
     grid = grid if isinstance(grid, Grid) else Grid(**grid)
     n_trajectories = check_count("n_trajectories", n_trajectories)
+    if n_trajectories >= 2**31:
+        raise ValueError(
+            f"n_trajectories must be below 2**31, for trajectories are numbered in 32 bits, got "
+            f"{n_trajectories}; give several sweeps different keys"
+        )
     x64 = default_float() == np.float64
     task = Task.of(
         function,
@@ -117,31 +129,29 @@ def sweep(
     sweep_of = Sweep(
         task,
         identity=_identity(task, trajectories),
+        program=program_of(function, grid),
         keep=trajectories,
         standard_errors=standard_errors,
         memory=parse_size(memory),
         per_unit=per_unit,
     )
     with Store.claim(store, resume=resume, overwrite=overwrite) as place:
-        sweep_of.run(place, executor=executor, resume=resume, progress=progress)
+        sweep_of.run(
+            place,
+            executor=executor,
+            resume=resume,
+            same_program=same_program,
+            progress=progress,
+        )
         place.finish()
         return place.load()
 
 
 def _identity(task: Task, trajectories: bool) -> str:
     """The part of a sweep that its store must agree with to be continued, as JSON."""
-    function, grid = task.function, task.grid
-    try:
-        source = inspect.getsource(function)
-    except (OSError, TypeError):  # typed at a prompt, or not a plain function
-        source = getattr(function, "__qualname__", type(function).__qualname__)
-    axes = {name: c.values.tolist() for name, c in grid.coordinates().items()}
-    modules = {name: _fingerprint(values) for axis in grid.axes for name, values in axis.items()}
     identity = {
-        "grid": axes,
-        "modules": {name: texts for name, texts in modules.items() if texts},
-        "dims": list(grid.dims),
-        "function": source,
+        "grid": {name: c.values.tolist() for name, c in task.grid.coordinates().items()},
+        "dims": list(task.grid.dims),
         "static": sorted(task.static),
         "n_trajectories": task.n_trajectories,
         "trajectories": trajectories,
@@ -150,25 +160,13 @@ def _identity(task: Task, trajectories: bool) -> str:
     return json.dumps(identity, sort_keys=True, ensure_ascii=False)
 
 
-def _fingerprint(values: list[Any]) -> list[str]:
-    """Texts of modules in full; their labels may say less."""
-    texts = []
-    for value in values:
-        if isinstance(value, eqx.Module):
-            leaves = [
-                np.asarray(x).tolist() if eqx.is_array_like(x) else getattr(x, "__qualname__", "")
-                for x in jax.tree.leaves(value)
-            ]
-            texts.append(f"{type(value).__qualname__} {leaves}")
-    return texts
-
-
 class Sweep:
     """A task with the settings of its store, ready to run into one.
 
     Args:
         task: the function over its grid.
         identity: JSON that a store must agree with to be continued.
+        program: the same for code, with digests; see `program_of`.
         keep: whether single replicates are kept.
         standard_errors: whether they are stored; None: if the replicates are trajectories.
         memory: bytes that a unit may need.
@@ -180,11 +178,14 @@ class Sweep:
         task: Task,
         *,
         identity: str,
+        program: Mapping[str, str],
         keep: bool,
         memory: int,
         per_unit: int | None,
         standard_errors: bool | None = None,
     ):
+        if jax.config.values["jax_disable_jit"]:
+            raise ValueError("a sweep compiles its units; unset JAX_DISABLE_JIT (jax_disable_jit)")
         if task.grid.size == 0:
             raise ValueError("the grid must have at least one point")
         unknown = set(task.static) - set(task.grid.names)
@@ -203,6 +204,7 @@ class Sweep:
         self.per_unit = check_count("per_unit", per_unit)
         self.attributes = {
             "config": identity,
+            "program": dict(program),
             "key_data": task.key_data.tolist(),
             "key_implementation": task.key_implementation,
             "replicates": task.replicates,
@@ -215,26 +217,41 @@ class Sweep:
         *,
         executor: "Client | None" = None,
         resume: bool = False,
+        same_program: bool = False,
         progress: bool | None = None,
     ) -> None:
-        """Run the units that the store does not hold yet.
+        """Run the units that the store does not hold yet; see `sweep` for the arguments.
 
         Raises:
             StoreError, SchedulerLost: as in `sweep`.
         """
         task = self.task
-        plan = None
-        if resume:
-            plan = store.resume(task.grid.shape, task.n_trajectories, self.attributes)
         bar = ProgressBar(progress)
         runner = UnitRunner(task, bar.meter if executor is None else False)
         try:
+            plan, around = None, environment_of(executor)
+            attributes = self.attributes | {"environment": around}
+            if resume:
+                wanted = without_program(attributes) if same_program else attributes
+                shape, count = task.grid.shape, task.n_trajectories
+                plan = store.resume(shape, count, wanted, lambda cut: self._labels(cut, runner))
             if plan is None:
                 plan = interruptible(lambda: self._plan(runner))
-                self._create(store, plan, runner)
+                variables, coordinates = self._labels(plan, runner)
+                store.create(
+                    plan=plan,
+                    variables=variables,
+                    coordinates=coordinates,
+                    attributes=attributes,
+                )
             left = [number for number in range(len(plan)) if number not in store.done]
             bar.begin(len(plan), len(store.done))
-            for number, values, seconds in self._finished(executor, runner, plan, left):
+            units = (
+                run_here(runner, plan, left, self.kept)
+                if executor is None
+                else run_on_dask(executor, task, plan, left, self.kept, around)
+            )
+            for number, values, seconds in units:
                 label = self._label(plan, number)
                 store.write(plan.unit(number), plan, values, label, seconds)
                 bar.advance(label)
@@ -245,13 +262,6 @@ class Sweep:
             ) from None
         finally:
             bar.close()
-
-    def _finished(
-        self, executor: "Client | None", runner: UnitRunner, plan: Plan, left: list[int]
-    ) -> Iterator[Finished]:
-        if executor is None:
-            return run_here(runner, plan, left, self.kept)
-        return run_on_dask(executor, self.task, plan, left, self.kept)
 
     def _plan(self, runner: UnitRunner) -> Plan:
         """Cut the grid; this compiles."""
@@ -264,18 +274,14 @@ class Sweep:
             replicates=self.task.replicates,
         )
 
-    def _create(self, store: Store, plan: Plan, runner: UnitRunner) -> None:
-        task, outcome = self.task, runner.outcome()
-        with jax.enable_x64(task.x64):
-            dtype = str(np.dtype(default_float()))
-        variables = store_variables(outcome, plan, task.grid.dims, self.kept, dtype)
-        coordinates = {**task.grid.coordinates(), **outcome.coordinates}
-        store.create(
-            plan=plan,
-            variables=variables,
-            coordinates=coordinates,
-            attributes=self.attributes,
-        )
+    def _labels(
+        self, plan: Plan, runner: UnitRunner
+    ) -> tuple[dict[str, Variable], dict[str, Labelled]]:
+        """The arrays and coordinates of a plan's store; this compiles what is not yet compiled."""
+        interruptible(lambda: runner.trace(plan))
+        outcome, grid = runner.outcome(), self.task.grid
+        variables = store_variables(outcome, plan, grid.dims, self.kept)
+        return variables, {**grid.coordinates(), **outcome.coordinates}
 
     def _label(self, plan: Plan, number: int) -> str:
         unit = plan.unit(number)

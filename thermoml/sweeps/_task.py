@@ -199,6 +199,13 @@ class UnitRunner:
         n_devices = len(compiled.runtime_executable().local_devices())  # sizes are of one of them
         return n_devices * (size + analysis.output_size_in_bytes)
 
+    def trace(self, plan: Plan) -> None:
+        """Make the outcomes of all codes known, by compiling those that are not."""
+        for group in np.unique(self.groups):
+            if group not in self.outcomes:
+                first = np.argwhere(self.groups == group)[0]
+                self._compile(plan.unit_at(first), plan)
+
     def outcome(self) -> Outcome:
         """The variables and coordinates of all points; some points may lack a variable.
 
@@ -228,10 +235,9 @@ class UnitRunner:
             # Labelled values are derived from the arrays point by point, outside of the compiled
             # code: its rounding would depend on the number of devices.
             points = [self._derive(group, plan, arrays, i) for i in range(unit.n_points)]
-            dtype = np.dtype(default_float())
         results = {}
         for name, quantity in self.quantities(unit).items():
-            values = np.stack([point[name] for point in points]).astype(dtype)
+            values = np.stack([point[name] for point in points]).astype(quantity.dtype)
             results[name] = values if quantity.exact else values[:, : unit.n_trajectories]
         return results
 

@@ -16,6 +16,7 @@ _MEANINGS = {
     BLOCK_SQUARE: "squared deviations in the block",
     BLOCK_VALUE: "value in the block",
 }
+_REAL = ("_standard_error", BLOCK_SQUARE)  # arrays of real numbers, also of complex results
 _ROUNDING = 1e-5  # relative to the largest element: above rounding, below any sampling error
 
 
@@ -49,17 +50,24 @@ class Kept:
 
 
 def store_variables(
-    outcome: Outcome, plan: Plan, dims: tuple[str, ...], kept: Kept, dtype: str
+    outcome: Outcome, plan: Plan, dims: tuple[str, ...], kept: Kept
 ) -> dict[str, Variable]:
-    """All arrays of the store by name, for a grid along `dims`; single replicates have `dtype`."""
+    """All arrays of the store by name, for a grid along `dims`.
+
+    Single replicates and exact integers have the dtype of the results; all else is in double
+    precision, complex where the results are.
+    """
     variables = {}
 
     def add(name: str, inner: Quantity, along: Mapping[str, tuple[int, int]], words: str) -> None:
+        dtype = "complex128" if inner.kind == "c" and not name.endswith(_REAL) else "float64"
+        if plan.replicates in along or (inner.exact and inner.kind in "iu"):
+            dtype = inner.dtype
         variables[name] = Variable(
             (*dims, *along, *inner.dims),
             (*plan.grid_shape, *(size for size, _ in along.values()), *inner.shape),
             (*plan.points, *(chunk for _, chunk in along.values()), *inner.shape),
-            dtype if plan.replicates in along else "float64",
+            dtype,
             inner.units,
             words,
         )
@@ -101,16 +109,16 @@ def unit_values(
             written |= _exact_values(name, values, plan, axis)
             continue
         if plan.n_blocks == 1:
-            estimate = Estimate.of(values, axis)
+            estimate = _estimate(wide(values), axis)
             written[name] = estimate.mean
             if kept.standard_errors:
                 written[f"{name}_standard_error"] = estimate.standard_error
         else:
-            wide = values.astype(float)
-            mean = written[name + BLOCK_MEAN] = wide.mean(axis, keepdims=True)
+            numbers = wide(values)
+            mean = written[name + BLOCK_MEAN] = numbers.mean(axis, keepdims=True)
             if kept.standard_errors:
                 with np.errstate(invalid="ignore"):  # infinite values have no error
-                    square = ((wide - mean) ** 2).sum(axis, keepdims=True)
+                    square = (np.abs(numbers - mean) ** 2).sum(axis, keepdims=True)
                 written[name + BLOCK_SQUARE] = square
         if kept.single:
             written[each_name(name, plan.replicates)] = values
@@ -118,9 +126,24 @@ def unit_values(
 
 
 def _exact_values(name: str, values: np.ndarray, plan: Plan, axis: int) -> dict[str, np.ndarray]:
+    kept = values if values.dtype.kind in "iu" else wide(values)
     if plan.n_blocks == 1:
-        return {name: values.astype(float)}
-    return {name + BLOCK_VALUE: np.expand_dims(values.astype(float), axis)}
+        return {name: kept}
+    return {name + BLOCK_VALUE: np.expand_dims(kept, axis)}
+
+
+def wide(values: np.ndarray) -> np.ndarray:
+    """The values in double precision."""
+    return values.astype(complex if values.dtype.kind == "c" else float)
+
+
+def _estimate(values: np.ndarray, axis: int) -> Estimate:
+    r"""The mean and its standard error; of complex numbers that of $|x - \bar x|$."""
+    if values.dtype.kind != "c":
+        return Estimate.of(values, axis)
+    parts = [Estimate.of(part, axis) for part in (np.real(values), np.imag(values))]
+    errors = np.hypot(*(part.standard_error for part in parts))
+    return Estimate(parts[0].mean + 1j * parts[1].mean, errors)
 
 
 def region(dims: tuple[str, ...], unit: Unit, plan: Plan) -> tuple[slice, ...]:
@@ -149,9 +172,9 @@ def combine(means: np.ndarray, squares: np.ndarray | None, plan: Plan) -> Estima
     total = counts.sum()
     mean = (weights * means).sum(axis) / total
     if squares is None:
-        return Estimate(mean, np.full_like(mean, np.nan))
+        return Estimate(mean, np.full(mean.shape, np.nan))
     with np.errstate(invalid="ignore"):
-        between = (weights * (means - np.expand_dims(mean, axis)) ** 2).sum(axis)
+        between = (weights * np.abs(means - np.expand_dims(mean, axis)) ** 2).sum(axis)
     variance = (squares.sum(axis) + between) / (total - 1)
     return Estimate(mean, np.sqrt(variance / total))
 
