@@ -6,6 +6,8 @@ import os
 import platform
 import signal
 import sys
+import tempfile
+import traceback
 import warnings
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -30,15 +32,29 @@ app = typer.Typer(
 )
 
 
+# Errors whose message is meant for a user; any other is named with its type.
+_MENDABLE = (
+    ClusterError,
+    ConfigError,
+    MemoryError,
+    SchedulerLost,
+    SimulationDiverged,
+    StoreError,
+)
+
+
 @contextlib.contextmanager
 def _plain_errors() -> Iterator[None]:
-    """One line on stderr and exit code 2 for errors that a user can mend; warnings as lines too."""
+    """One line on stderr for every error, with exit code 2; warnings as lines, too.
+
+    The traceback of an error that is not meant for a user goes to a file, which the line names.
+    """
     printed = set()
 
     def show(message, category, filename, lineno, file=None, line=None):
         if str(message) not in printed:
             printed.add(str(message))
-            typer.echo(f"warning: {message}", err=True)
+            _say(f"warning: {_one_line(message)}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("default")
@@ -47,18 +63,69 @@ def _plain_errors() -> Iterator[None]:
         try:
             yield
         except _MENDABLE as error:
-            typer.echo(f"error: {error}", err=True)
+            _say(f"error: {_one_line(error) or type(error).__name__}")
+            raise typer.Exit(2) from None
+        except typer.Exit:
+            raise
+        except Exception as error:
+            _say(f"error: {_unexpected(error)}")
             raise typer.Exit(2) from None
 
 
-_MENDABLE = (
-    ConfigError,
-    ClusterError,
-    MemoryError,
-    SchedulerLost,
-    SimulationDiverged,
-    StoreError,
-)
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split())
+
+
+def _unexpected(error: Exception) -> str:
+    """The message of an error that we did not foresee, and where its traceback is."""
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    words = first if isinstance(error, ValueError) and first else f"{type(error).__name__}: {first}"
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="thermoml-", suffix=".txt", delete=False, encoding="utf-8"
+        ) as file:
+            file.write("".join(traceback.format_exception(error)))
+    except OSError:
+        return f"{words:.500}"
+    return f"{words:.500}; if this is no mistake of yours, report it with {file.name}"
+
+
+def _say(line: str) -> None:
+    """A line on stderr, if anyone reads it."""
+    with contextlib.suppress(OSError, ValueError):
+        typer.echo(line, err=True)
+
+
+def _print(text: str) -> None:
+    """Text on stdout; a full or closed one is said once, and harms nothing."""
+    try:
+        typer.echo(text)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        _say(f"warning: nothing can be printed ({reason}); files are written all the same")
+        sys.stdout = open(os.devnull, "w")
+
+
+def _check_devices() -> None:
+    """ConfigError unless JAX finds the devices that it is told to use.
+
+    Raises:
+        ConfigError: it does not; the message says why.
+    """
+    try:
+        jax.devices()
+    except Exception as error:
+        wanted = os.environ.get("JAX_PLATFORMS", "")
+        if not wanted:
+            names = ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS", "CUDA_VISIBLE_DEVICES")
+            present = [f"{name}={os.environ[name]}" for name in names if name in os.environ]
+            remedy = f"; unset {' or '.join(present)}" if present else ""
+            raise ConfigError(f"no device found by JAX{remedy} ({_one_line(error):.160})") from None
+        kind = "GPU" if {"cuda", "rocm", "gpu"} & set(wanted.split(",")) else "device"
+        raise ConfigError(
+            f"no {kind} found by JAX for JAX_PLATFORMS={wanted}; unset JAX_PLATFORMS or install "
+            "what it needs, such as thermoml[cuda]"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -75,7 +142,7 @@ def _stoppable(folder: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt as stop:
         number = stop.args[0] if stop.args else signal.SIGINT
-        typer.echo(f"stopped; --resume goes on from the finished units in {folder}", err=True)
+        _say(f"stopped; --resume goes on from the finished units in {folder}")
         raise typer.Exit(128 + number) from None
     finally:
         if earlier is not None:
@@ -111,6 +178,13 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume", help="Finish the run in the directory, or begin it.")
     ] = False,
+    same_program: Annotated[
+        bool,
+        typer.Option(
+            "--same-program",
+            help="With --resume: own code is that of the results, though this cannot be told.",
+        ),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the results in the directory.")
     ] = False,
@@ -131,16 +205,22 @@ def run(
         ):
             if one and other:
                 raise ConfigError(f"{names} exclude each other; give one of them")
+        _check_devices()
         from .studies import load_study, run_study
 
         study = load_study(config, overrides=set_ or (), quick=quick)
         folder = out or Path("results") / Path(config).stem
         with _stoppable(folder), _executor(scheduler, workers) as executor:
             summary = run_study(
-                study, folder, overwrite=overwrite, resume=resume, executor=executor
+                study,
+                folder,
+                overwrite=overwrite,
+                resume=resume,
+                same_program=same_program,
+                executor=executor,
             )
-            typer.echo(study.table(summary))
-            typer.echo(f"Results, summary.json and figures are in {folder}")
+            _print(study.table(summary))
+            _print(f"Results, summary.json and figures are in {folder}")
             study.check(Store(folder).open())
 
 
@@ -150,25 +230,28 @@ def plot(
 ) -> None:
     """Draw the figures of a finished run again."""
     with _plain_errors():
+        _check_devices()
         from .studies import redraw
 
         for file in redraw(folder):
-            typer.echo(str(file))
+            _print(str(file))
 
 
 @app.command()
 def info() -> None:
     """Print versions, devices, and the shipped configs with their studies."""
-    typer.echo(f"python      {platform.python_version()} on {platform.platform()}")
-    for name in ("thermoml", "jax", "jaxlib", "equinox", "diffrax", "xarray", "zarr"):
-        typer.echo(f"{name:<11} {version(name)}")
-    typer.echo(f"backend     {jax.default_backend()}")
-    for device in jax.devices():
-        typer.echo(f"device      {device.id}: {device.device_kind}")
-    from .studies import descriptions
+    with _plain_errors():
+        _print(f"python      {platform.python_version()} on {platform.platform()}")
+        for name in ("thermoml", "jax", "jaxlib", "equinox", "diffrax", "xarray", "zarr"):
+            _print(f"{name:<11} {version(name)}")
+        _check_devices()
+        _print(f"backend     {jax.default_backend()}")
+        for device in jax.devices():
+            _print(f"device      {device.id}: {device.device_kind}")
+        from .studies import descriptions
 
-    rows = [[", ".join(names) or "(no config)", line] for names, line in descriptions()]
-    typer.echo(f"\n{table_text([['config', 'study'], *rows])}")
+        rows = [[", ".join(names) or "(no config)", line] for names, line in descriptions()]
+        _print(f"\n{table_text([['config', 'study'], *rows])}")
 
 
 @app.command()
@@ -207,28 +290,35 @@ def bench(
             if against is not None and checkout is None:
                 before = benchmarks.Report.from_json(json.loads(against.read_text()))
             report = benchmarks.measure(work, chosen, rounds, checkout=checkout)
-            typer.echo(str(report))
+            _print(str(report))
             if before is not None:
-                typer.echo(benchmarks.against(report, before))
+                _print(benchmarks.against(report, before))
             if out is not None:
                 out.write_text(json.dumps(report.as_json(), indent=1) + "\n")
             if grow:
-                typer.echo(benchmarks.growth(work, chosen[0], rounds))
+                _print(benchmarks.growth(work, chosen[0], rounds))
         except (OSError, ValueError) as error:
             raise ConfigError(str(error)) from None
 
 
 def main() -> None:
     """The entry point of the `thermoml` command."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the shell
+            setattr(sys, name, open(os.devnull, "w"))
+    os.environ["MPLBACKEND"] = "agg"  # figures are files; no other backend is ever needed
     # One CPU device per core, which trajectories are shared over; only before JAX's first use.
     if "JAX_NUM_CPU_DEVICES" not in os.environ:
         jax.config.update("jax_num_cpu_devices", len(usable_cores()))
     try:
         app()
     except SystemExit as done:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError):  # a full disk: Python would say so once more at its end
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         # After an interrupt compiled code may still be running, which nothing can stop or wait for.
-        sys.stdout.flush()
-        sys.stderr.flush()
         if done.code in (130, 143):
             os._exit(done.code)
         raise

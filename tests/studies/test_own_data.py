@@ -70,11 +70,38 @@ def test_a_file_that_has_changed_is_not_the_same_config(file):
     text = config_json(before.config)
     assert study_from_json(text).config == before.config
     file.write_text(file.read_text() + "170,70,1,tall\n")
+    stored = study_from_json(text)  # enough to draw its results, and no more
+    assert stored.config == before.config
+    with pytest.raises(ValueError, match=r"file .*people.csv has changed, its sha256 is now"):
+        stored.config.data[0].load()
     with pytest.raises(ConfigError, match=r"data\.0: file .*people.csv has changed"):
-        study_from_json(text)
+        study(**json.loads(text)["data"][0] | {"facts": None})
     after = study(file=str(file), target="score", features=["height"])
     digests = [json.loads(config_json(s.config))["data"][0]["sha256"] for s in (before, after)]
     assert digests[0] != digests[1]
+
+
+def test_the_facts_of_a_file_are_those_of_its_data(file):
+    data = study(file=str(file), target="score", features=["height", "weight"]).config.data[0]
+    whole = data.load()
+    assert (data.n_examples, data.n_inputs) == (whole.n_examples, whole.n_features)
+    assert data.facts.features == whole.feature_names
+    file.unlink()
+    again = type(data).model_validate(json.loads(data.model_dump_json()))
+    assert (again.n_examples, again.n_inputs, again.label) == (*whole.features.shape, data.label)
+
+
+def test_columns_that_vary_in_double_precision_alone(file):
+    rows = [f"{1e9 + i},{i * i},{i % 3}" for i in range(12)]
+    file.write_text("\n".join(["far,near,score", *rows]) + "\n")
+    data = study(file=str(file), target="score", features=["far", "near"]).config.data[0]
+    assert data.n_inputs == 2
+    from thermoml.studies._data import prepared
+
+    with jax.enable_x64(True):
+        assert prepared(data).n_features == 2
+    with pytest.raises(ValueError, match="vary in the study's precision.*use precision: float64"):
+        prepared(data)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from ._style import (
     legend_beside as legend_beside,
     line_style as line_style,
     new_figure as new_figure,
+    plain_text as plain_text,
 )
 from ._systems import cycle as cycle, density as density
 from ._training import (

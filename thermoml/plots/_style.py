@@ -56,6 +56,11 @@ def new_figure(
     return figure, axes
 
 
+def plain_text(words: str) -> str:
+    """Words that are drawn as they are: a dollar sign in them begins no formula."""
+    return words.replace("$", r"\$")
+
+
 def caption(ax: Axes, title: str, words: str) -> None:
     """The title above the axes, and below it, smaller, how to read them."""
     if title:

@@ -8,6 +8,7 @@ from ..numerics.public import publish as _publish
 from ..numerics.tables import table_text as table_text
 from ._study import (
     AbstractStudy as AbstractStudy,
+    StudyWarning as StudyWarning,
     descriptions as descriptions,
     load_study as load_study,
     redraw as redraw,

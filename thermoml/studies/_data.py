@@ -1,11 +1,11 @@
 """Data sets in studies: their settings, their preparation, and temperatures of learning them."""
 
-import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
@@ -42,6 +42,15 @@ UNTRAINED = (
 _RESOLVED = 4.0  # standard errors
 
 
+class Facts(Strict):
+    """Sizes of a data set and the names of its features; those that vary are learned from."""
+
+    n_examples: int
+    n_varying: int
+    n_classes: int
+    features: tuple[str, ...]
+
+
 class RealData(Strict):
     """A data set, and the part of it that is learned.
 
@@ -49,8 +58,8 @@ class RealData(Strict):
     directory) whose column `target` is learned from the other columns, or from `features`; `kind`
     says whether whole numbers are labels. `components` keeps the first principal components of the
     standardised features, `classes` the first classes. Classifications get an intercept, and need
-    the prior. `sha256` is that of the file, computed when the config is read: results of another
-    file are not resumed.
+    the prior. `sha256` is that of the file and `facts` are its sizes, both computed when the config
+    is read: results of another file are not resumed, and results are drawn without the file.
     """
 
     name: Literal["diabetes", "breast_cancer", "digits"] | None = None
@@ -62,23 +71,16 @@ class RealData(Strict):
     classes: int | None = Field(default=None, ge=2)
     prior_stiffness: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     sha256: str | None = None
+    facts: Facts | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _identify(cls, settings: Any) -> Any:
         if not isinstance(settings, Mapping) or not isinstance(settings.get("file"), str):
             return settings
-        file = settings["file"]
-        try:
-            digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()
-        except OSError as error:
-            raise ValueError(f"file {file} cannot be read: {error.strerror}") from None
-        if settings.get("sha256") not in (None, digest):
-            raise ValueError(
-                f"file {file} has changed, its sha256 is now {digest}; bring it back, or run the "
-                "config anew"
-            )
-        return {**settings, "sha256": digest}
+        if settings.get("facts") is not None and settings.get("sha256") is not None:
+            return settings  # of a store
+        return {**settings, "sha256": _digest(settings["file"], settings.get("sha256"))}
 
     @model_validator(mode="after")
     def _check_parts(self):
@@ -91,6 +93,8 @@ class RealData(Strict):
                     raise ValueError(f"{key} belongs to a file of your own; leave it out")
         elif self.target is None:
             raise ValueError(f"target must name the column of {self.file} to learn")
+        if self.file is not None and self.facts is None:
+            object.__setattr__(self, "facts", self._read_facts())  # frozen for all others
         most, n_classes = self._facts
         if self.components is not None and self.components > most:
             raise ValueError(
@@ -111,12 +115,7 @@ class RealData(Strict):
 
     def load(self) -> Data:
         """The data as they are, of the classes that are learned."""
-        if self.file is None:
-            data = example_data(str(self.name))
-        else:
-            data = read_csv(
-                self.file, target=str(self.target), features=self.features, kind=self.kind
-            )
+        data = self._load_all()
         if self.classes is None:
             return data
         rows = np.flatnonzero(np.asarray(data.targets) < self.classes)
@@ -128,18 +127,42 @@ class RealData(Strict):
             name=data.name,
         )
 
-    @functools.cached_property
+    def _load_all(self) -> Data:
+        if self.file is None:
+            return example_data(str(self.name))
+        _digest(self.file, self.sha256)
+        return read_csv(self.file, target=str(self.target), features=self.features, kind=self.kind)
+
+    def _read_facts(self) -> Facts:
+        """The facts in double precision, whatever that of the study."""
+        with jax.enable_x64(True):
+            data = self._load_all()
+            varying = data.drop_constant().n_features
+        return Facts(
+            n_examples=data.n_examples,
+            n_varying=varying,
+            n_classes=data.n_classes,
+            features=data.feature_names,
+        )
+
+    @property
     def _facts(self) -> tuple[int, int]:
         """Numbers of features that vary and of classes, 0 for a regression."""
-        if self.file is None:
+        if self.facts is None:
             return _SHIPPED[str(self.name)]
-        data = self.model_copy(update={"classes": None}).load()
-        return data.drop_constant().n_features, data.n_classes
+        return self.facts.n_varying, self.facts.n_classes
 
     @property
     def n_examples(self) -> int:
         """Number of examples."""
-        return self.load().n_examples
+        if self.facts is None or self.classes is not None:
+            return self.load().n_examples
+        return self.facts.n_examples
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns of the prepared data: features, and the intercept of a classifier."""
+        return self.n_inputs + self.classifies
 
     @property
     def n_inputs(self) -> int:
@@ -170,12 +193,33 @@ class RealData(Strict):
         return f"{self.title.replace('_', ' ')}{classes}{components}"
 
 
+def _digest(file: str, expected: str | None) -> str:
+    """The sha256 of a file; ValueError if it cannot be read, or is not the expected one."""
+    try:
+        digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"file {file} cannot be read: {reason}") from None
+    if expected not in (None, digest):
+        raise ValueError(
+            f"file {file} has changed, its sha256 is now {digest}; bring it back, or run the "
+            "config anew"
+        )
+    return digest
+
+
 def principal(settings: RealData) -> Data:
     """Standardised features, turned to their first principal components if `components` is set.
 
     A regression's targets are standardised too.
     """
-    data = settings.load().drop_constant().standardised(targets=not settings.classifies)
+    data = settings.load().drop_constant()
+    if settings.file is not None and data.n_features < settings._facts[0]:
+        raise ValueError(
+            f"features of {settings.title} must vary in the study's precision, and only "
+            f"{data.n_features} of {settings._facts[0]} do; use precision: float64"
+        )
+    data = data.standardised(targets=not settings.classifies)
     if settings.components is None:
         return data
     features = np.asarray(data.features)

@@ -5,6 +5,7 @@ import ast
 import contextlib
 import importlib
 import inspect
+import io
 import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,25 +15,30 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
 import jax
 import numpy as np
-import yaml
 
 from ..config import (
     ConfigError,
     Ensemble,
     checked,
     config_json,
+    load_yaml,
+    named_objects,
     object_named,
     read_config,
     shipped_configs,
 )
 from ..langevin import SimulationDiverged
 from ..numerics.choices import nearest
-from ..sweeps import Grid, Store, Sweep, Task, parse_size
+from ..sweeps import Grid, Store, StoreError, Sweep, Task, parse_size, program_of_study
 
 if TYPE_CHECKING:
     import xarray
     from distributed import Client
     from matplotlib.figure import Figure
+
+
+class StudyWarning(UserWarning):
+    """Something that a study could not do after its run, such as a figure."""
 
 
 class AbstractStudy(abc.ABC):
@@ -178,7 +184,7 @@ def descriptions() -> list[tuple[list[str], str]]:
     """
     configs: dict[str, list[str]] = {}
     for name, file in shipped_configs().items():
-        study = yaml.safe_load(file.read_text(encoding="utf-8"))["study"]
+        study = load_yaml(file.read_text(encoding="utf-8"))["study"]
         configs.setdefault(study, []).append(name)
     lines = []
     for name, file in shipped_studies().items():
@@ -279,9 +285,13 @@ def run_study(
     *,
     overwrite: bool = False,
     resume: bool = False,
+    same_program: bool = False,
     executor: "Client | None" = None,
 ) -> Mapping[str, Any]:
     """Run a study into `folder`, in this process or on a Dask client; returns the summary.
+
+    The options are those of `sweep`. Figures are drawn last: one that cannot be drawn is a
+    `StudyWarning`, and all else is kept.
 
     Raises:
         StoreError, SchedulerLost: see `sweep`.
@@ -300,17 +310,25 @@ def run_study(
                 replicates=study.replicates,
             ),
             identity=config_json(config),
+            program=program_of_study(
+                study,
+                ("point", "grid", "static", "replicates"),
+                named_objects(config.model_dump(mode="json", exclude={"study", "title"})),
+            ),
             keep=config.trajectories,
             standard_errors=study.standard_errors,
             memory=parse_size(config.memory),
             per_unit=config.per_unit,
         )
         with Store.claim(folder, resume=resume, overwrite=overwrite) as store:
-            sweep.run(store, executor=executor, resume=resume)
+            sweep.run(store, executor=executor, resume=resume, same_program=same_program)
+            store.finish()
             results = store.load().load()
             summary = study.summary(results)
-            _save_figures(study.figures(results), folder)
-            store.finish(summary)
+            store.write_summary(summary)
+            _, failures = _draw(study, results, store)
+    for failure in failures:
+        warnings.warn(failure, StudyWarning, stacklevel=2)
     return summary
 
 
@@ -318,29 +336,65 @@ def redraw(folder: Path) -> list[Path]:
     """Draw the figures of a finished run again; returns their files.
 
     Raises:
-        StoreError: the folder holds no run.
+        StoreError: the folder holds no run of a config, or damaged results; or a figure could not
+            be drawn, which the message names, after the others.
         ConfigError: the study of the run is a user's own, and no longer in its place.
     """
-    results = Store(folder).open()
-    study = study_from_json(results.attrs["config"])
+    store = Store(folder)
+    results = store.open()
+    try:
+        study = study_from_json(results.attrs["config"])
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, ConfigError) and "study is missing" not in str(error):
+            raise
+        raise StoreError(
+            f"{folder} does not hold the results of a config; draw its results.zarr in Python"
+        ) from None
     with _precision(study.config):
-        return _save_figures(study.figures(results), folder)
+        files, failures = _draw(study, results, store)
+    if failures:
+        raise StoreError("; ".join(failures))
+    return files
+
+
+def _draw(
+    study: AbstractStudy, results: "xarray.Dataset", store: Store
+) -> tuple[list[Path], list[str]]:
+    """Each figure as PNG and SVG in `figures`, the same bytes for the same figure.
+
+    Returns their files, and a sentence for each figure that could not be drawn.
+    """
+    import matplotlib
+
+    from ..plots import plain_text
+
+    files: list[Path] = []
+    failures: list[str] = []
+    config = study.config
+    study.config = config.model_copy(update={"title": plain_text(config.title)})
+    try:
+        figures = study.figures(results)
+    except Exception as error:
+        return files, [_failure("the figures", store, error)]
+    finally:
+        study.config = config
+    for name, figure in figures.items():
+        try:
+            png, svg = io.BytesIO(), io.BytesIO()
+            with matplotlib.rc_context({"svg.hashsalt": "thermoml"}):
+                figure.savefig(png, format="png", dpi=160)
+                figure.savefig(svg, format="svg", metadata={"Date": None})
+            for suffix, file in (("png", png), ("svg", svg)):
+                files.append(store.write_file(f"figures/{name}.{suffix}", file.getvalue()))
+        except Exception as error:
+            failures.append(_failure(f"the figure {name}", store, error))
+    return files, failures
+
+
+def _failure(figure: str, store: Store, error: Exception) -> str:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return f"{figure} could not be drawn: {reason:.200}; the results in {store.folder} are complete"
 
 
 def _precision(config: Ensemble) -> contextlib.AbstractContextManager:
     return jax.enable_x64(config.precision == "float64")
-
-
-def _save_figures(figures: "Mapping[str, Figure]", folder: Path) -> list[Path]:
-    """Each figure as PNG and SVG in `folder/figures`, the same bytes for the same figure."""
-    import matplotlib
-
-    target = folder / "figures"
-    target.mkdir(exist_ok=True)
-    files = []
-    with matplotlib.rc_context({"svg.hashsalt": "thermoml"}):
-        for name, figure in figures.items():
-            figure.savefig(target / f"{name}.png", dpi=160)
-            figure.savefig(target / f"{name}.svg", metadata={"Date": None})
-            files += [target / f"{name}.png", target / f"{name}.svg"]
-    return files

@@ -86,7 +86,8 @@ class DataRefresh(Kept):
         if self.data.components is not None and self.feature is not None:
             raise ValueError("feature has no name among components; leave components out")
         if self.feature is not None:
-            names = self.data.load().feature_names
+            facts = self.data.facts
+            names = self.data.load().feature_names if facts is None else facts.features
             if self.feature not in names:
                 raise ValueError(f"feature must be one of {', '.join(names)}, got {self.feature}")
         return self

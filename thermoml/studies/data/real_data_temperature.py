@@ -25,7 +25,7 @@ from ...networks import (
 from ...networks.states import ENOUGH
 from ...numerics.statistics import Estimate
 from ...numerics.tables import table_text
-from ...plots import caption, error_bars, legend_beside, new_figure
+from ...plots import caption, error_bars, legend_beside, new_figure, plain_text
 from ...sweeps import Grid
 from .._data import (
     NUMBERS,
@@ -174,7 +174,7 @@ class RealDataTemperatureStudy(AbstractStudy):
         self, entry: "xarray.Dataset", *, data: str, bath_temperature: float
     ) -> dict[str, Any]:
         """Sizes, heat, entropies and temperature of a data set at a bath temperature."""
-        examples = self._data[data]
+        settings = self._settings[data]
         resamples = {name: single(entry, name, self.replicates) for name in NUMBERS}
         values = {
             name: {
@@ -187,10 +187,10 @@ class RealDataTemperatureStudy(AbstractStudy):
         temperature = ratio(
             values["heat"]["mean"], drop["mean"], resamples["heat"], resamples["entropy_drop"], 1.0
         )
-        outputs = examples.n_classes if examples.n_classes > 2 else 1
+        outputs = settings.n_classes if settings.n_classes > 2 else 1
         return {
-            "n_parameters": examples.n_features * outputs,
-            "n_examples": examples.n_examples,
+            "n_parameters": settings.n_columns * outputs,
+            "n_examples": settings.n_examples,
             **values,
             "reversible_heat": {key: bath_temperature * value for key, value in drop.items()},
             "temperature": temperature,
@@ -248,7 +248,7 @@ def _draw(
 ) -> None:
     """Numbers of a data set against the bath temperature, joined by a line."""
     x = [entry["bath_temperature"] for entry in entries]
-    error_bars(ax, x, values, index, linestyle="-", linewidth=1, label=label)
+    error_bars(ax, x, values, index, linestyle="-", linewidth=1, label=plain_text(label))
 
 
 def _temperature_figure(sets: _Sets, title: str) -> "Figure":

@@ -10,7 +10,16 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 
 from ...numerics.statistics import Estimate
-from ...plots import COLOURS, MARKERS, caption, error_bars, legend_beside, line_style, new_figure
+from ...plots import (
+    COLOURS,
+    MARKERS,
+    caption,
+    error_bars,
+    legend_beside,
+    line_style,
+    new_figure,
+    plain_text,
+)
 from ...thermodynamics import gaussian_entropy
 from .._experiment import single
 
@@ -133,7 +142,7 @@ def engine_comparison(points: _Points, temperature: float, title: str) -> "Figur
             values = _estimate([entries[name] for name in names], quantity)
             places = np.arange(len(names)) + 0.22 * (i - (len(tasks) - 1) / 2)
             style = {"markersize": 4, "capsize": 2, "linewidth": 1}
-            error_bars(ax, values, places, i, label=task, **style)
+            error_bars(ax, values, places, i, label=plain_text(task), **style)
         ax.set_xlabel(label)
     axes[0].set_yticks(range(len(names)), [_engine_text(engines[name]) for name in names])
     words = f"η at T = {temperature:g}; bars: 2 standard errors over splits"
@@ -161,7 +170,7 @@ def temperature_profiles(points: _Points, temperature: float, title: str) -> "Fi
                 ax.set_yscale("log")
             if quantity == "temperature_before":
                 ax.axhline(temperature, color="0.3", linewidth=1)
-        row[0].set_title(task, fontsize=9, loc="left", color="0.35")
+        row[0].set_title(plain_text(task), fontsize=9, loc="left", color="0.35")
         legend_beside(row[-1])
     figure.suptitle(f"{title} (bars: 2 standard errors; grey: wide networks)", fontsize=11)
     return figure
@@ -206,7 +215,7 @@ def local_temperature_maps(
             else:
                 ax.set_xlabel("time $t$  [1/mobility/energy]")
             if i == 0:
-                caption(ax, title if j == 0 else "", task)
+                caption(ax, title if j == 0 else "", plain_text(task))
     colours = ScalarMappable(norm, "RdBu_r")
     label = r"$T_l/\tau$, configurational over bath (too high at kinks of $\phi$)"
     figure.colorbar(colours, ax=list(axes), label=label, aspect=40, extend="both")

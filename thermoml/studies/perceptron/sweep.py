@@ -11,7 +11,7 @@ from ...config import first_mistake
 from ...numerics.checks import divide_steps
 from ...numerics.choices import nearest
 from ...numerics.tables import table_text
-from ...plots import MARKERS, caption, error_bars, legend_beside, line_style, new_figure
+from ...plots import MARKERS, caption, error_bars, legend_beside, line_style, new_figure, plain_text
 from ...sweeps import Grid
 from .._table import error_text, measured, sample_text, stored
 from ._learning import Learning, LearningStudy, Run, rule_maker, rule_parameters, shared
@@ -250,7 +250,7 @@ def _symbol(dim: str) -> str:
 
 def _value(coordinate: "xarray.DataArray") -> str:
     value = coordinate.item()
-    return f"{value:g}" if isinstance(value, int | float) else str(value)
+    return f"{value:g}" if isinstance(value, int | float) else plain_text(str(value))
 
 
 def _panels(final: "xarray.Dataset", horizontal: str, curves: str | None, title: str) -> "Figure":
@@ -276,7 +276,7 @@ def _panels(final: "xarray.Dataset", horizontal: str, curves: str | None, title:
                 **line | ({"linestyle": "none"} if named else {}),
             )
         if named:
-            ax.set_xticks(ticks, [str(p) for p in positions], rotation=25, ha="right")
+            ax.set_xticks(ticks, [plain_text(str(p)) for p in positions], rotation=25, ha="right")
         ax.set_xlabel(_symbol(horizontal))
         ax.set_ylabel(words)
         if _spans_decades(final[name].values):
