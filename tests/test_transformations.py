@@ -14,6 +14,7 @@ import thermoml as tml
 
 KEY = jax.random.key(0)
 AT = 1.1
+BOTH_MODES = tml.ensembles.Direct()  # of derivatives, through an adaptive solver
 
 
 class Scaled(eqx.Module):
@@ -61,15 +62,48 @@ def trap(way, k):
     return tml.Langevin(way(k, half_square))
 
 
+def ring(way, k):
+    system = tml.Langevin(way(k, lambda x, control: jnp.cos(x)), drive=lambda x, _: 1 + 0 * x)
+    axis = tml.Axis(0.0, 2 * jnp.pi, 24, boundary="periodic")
+    return tml.FokkerPlanck(system, axis)
+
+
+def relaxed(way, k):
+    equation = tml.FokkerPlanck(
+        tml.Langevin(way(k, lambda x, control: x**2 / 2)), tml.Axis(-6.0, 6.0, 48)
+    )
+    density = equation.discretise(tml.NormalState(0.5, 1.0))
+    return equation.evolve(density, t1=0.1, dt=0.05).heat[-1].sum()
+
+
+def work_of_cycle(way, k):
+    piston = way(k, lambda x, stiffness: stiffness * jnp.sum(x**2) / 2)
+    strokes = [
+        tml.Stroke(tml.Ramp(1.0, 4.0, t1=1.0), duration=1.0, bath="cold"),
+        tml.Stroke(tml.Ramp(4.0, 1.0, t1=1.0), duration=1.0, bath="hot"),
+    ]
+    cycle = tml.Cycle(piston, strokes, temperatures={"hot": 3.0, "cold": 1.0})
+    return cycle.moment_equations(state=jnp.zeros(2), adjoint=BOTH_MODES).work
+
+
+def moments(way, k):
+    start = tml.NormalState(jnp.ones(2), 1.0)
+    return tml.moment_equations(trap(way, k), start, t1=1.0, adjoint=BOTH_MODES).energy[-1]
+
+
 def continued(way, k):
     system = trap(way, k)
     return simulate(system, start=simulate(system), t1=0.2).heat[:, -1].mean()
 
 
 def entropy_along(way, k):
-    run = simulate(tml.Langevin(half_square), observables={"x": tml.langevin.State()})
+    run = simulate(trap(unscaled, 1.0), observables={"x": tml.langevin.State()})
     density = way(-k, half_square)
     return tml.thermodynamics.system_entropy(run.observables["x"], density).mean()
+
+
+def unscaled(k, function):
+    return function
 
 
 def chained(way, k):
@@ -122,11 +156,26 @@ CASES = {
     "a rule, all weights": learned(tml.Microscopic(0.01)),
     "a rule, reduced": learned(tml.Reduced(0.01)),
     "a rule, mean field": learned(tml.MeanField(dt=0.01, finite_step=True)),
+    "a steady state": lambda way, k: tml.steady_state(problem(way, k)).error,
+    "an exact steady state": lambda way, k: tml.steady_state(problem(way, k), exact=True).error,
+    "moment equations": moments,
+    "a cycle": work_of_cycle,
+    "a ring at rest": lambda way, k: ring(way, k).entropy_production_rate(
+        ring(way, k).steady_state()
+    ),
+    "transport": lambda way, k: ring(way, k).transport().velocity,
+    "a density in time": relaxed,
     "a density": entropy_along,
     "an engine": lambda way, k: tml.work_efficiency(way(k, jnp.tanh), 1.5),
     "a chain of engines": chained,
 }
-QUICK = {"a potential", "a rule, reduced"}
+QUICK = {
+    "a potential",
+    "a rule, reduced",
+    "moment equations",
+    "a steady state",
+    "a density in time",
+}
 MARKED = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
 
 

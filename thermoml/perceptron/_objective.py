@@ -93,8 +93,9 @@ def final_error(curve: LearningCurve) -> Float[Array, " trajectory"]:
 class LearningObjective(AbstractObjective):
     r"""The mean of a measurement at the end of learning, and its gradient in any parameters.
 
-    Where F jumps (Perceptron, α-tron, a rule with a margin), noise carries students across the jump, and the
-    derivative along each path lacks the jump's contribution to the mean: 11 % in one measured case.
+    Where F jumps (Perceptron, α-tron, a rule with a margin), noise carries students across the
+    jump, and the derivative along each path lacks the jump's contribution to the mean: 11 % in one
+    measured case.
     Methods:
 
     * "pathwise": automatic differentiation. Exact for `MeanField()` and for rules without a jump;

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
+from ..ensembles import AbstractAdjoint, RecursiveCheckpoint
 from ..langevin import (
     AbstractControl,
     AbstractIntegrator,
@@ -150,7 +151,13 @@ class Cycle(eqx.Module):
             mobility=self.mobility,
         )
 
-    def moment_equations(self, *, state: Numbers = 0.0, points: int = 25) -> CycleResult:
+    def moment_equations(
+        self,
+        *,
+        state: Numbers = 0.0,
+        points: int = 25,
+        adjoint: AbstractAdjoint = RecursiveCheckpoint(),  # noqa: B008 (an immutable module)
+    ) -> CycleResult:
         r"""The steady state of a harmonic engine, exact: see `moment_equations`.
 
         Mean and covariance after a round are affine functions of those before; the steady state
@@ -159,6 +166,7 @@ class Cycle(eqx.Module):
         Args:
             state: an example of shape `(d,)` or (); its values do not matter.
             points: number of points of each stroke in the diagrams.
+            adjoint: as in `simulate`; `Direct()` for `jax.jvp` and `jax.hessian`.
 
         Returns:
             A `CycleResult` with standard errors 0.
@@ -173,7 +181,7 @@ class Cycle(eqx.Module):
         system, period = cast_floats(self.system, mean.dtype), self.period.astype(mean.dtype)
         times = self._points(points).astype(mean.dtype).at[-1].set(period)
         checked = check_linear(system, NormalState(mean, 1.0), times)
-        moments = checked(steady_round(system, mean, times))
+        moments = checked(steady_round(system, mean, times, adjoint))
         conjugate, entropy = jax.vmap(self._means)(moments)
         diagram = self._diagram(moments.times, moments.control, conjugate, entropy)
         heat = jnp.diff(moments.heat[::points])

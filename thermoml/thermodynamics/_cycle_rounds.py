@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
+from ..ensembles import AbstractAdjoint
 from ..langevin import Langevin, Solution
 from ._entropy_production import Density, system_entropy
 from ._moments import Moments, integrate
@@ -59,7 +60,10 @@ def entropy_over_rounds(
 
 @eqx.filter_jit
 def steady_round(
-    system: Langevin, state: Float[Array, "..."], times: Float[Array, " point"]
+    system: Langevin,
+    state: Float[Array, "..."],
+    times: Float[Array, " point"],
+    adjoint: AbstractAdjoint,
 ) -> Moments:
     """The round of a harmonic engine that ends in the normal distribution in which it begins.
 
@@ -70,6 +74,7 @@ def steady_round(
         system: with a control and baths of the cycle's period.
         state: of the shape of a state.
         times: of the points, from 0 to the period.
+        adjoint: of `integrate`.
     """
     size, shape = state.size, state.shape
     upper = np.triu_indices(size)
@@ -81,7 +86,7 @@ def steady_round(
         half = jnp.zeros((size, size), state.dtype).at[upper].set(entries[size:])
         covariance = half + half.T - jnp.diag(jnp.diagonal(half))
         start = NormalState(jnp.reshape(entries[:size], shape), jnp.reshape(covariance, shape * 2))
-        return integrate(system, start, times)
+        return integrate(system, start, times, adjoint)
 
     def after_round(carry, i):
         ends, _ = carry

@@ -107,7 +107,9 @@ class FokkerPlanck(eqx.Module):
         """ValueError for unsuitable baths, potential or ends at time t, unless traced."""
         if is_concrete((self, t)):
             with jax.ensure_compile_time_eval():  # inside jit too
-                check_system(self._at(t))
+                system = self._at(t)
+                if system.is_known:
+                    check_system(system)
 
     def _values(self, function: Callable[[Any], Any]) -> Float[Array, "..."]:
         """A function of the state at the centres."""

@@ -55,9 +55,12 @@ def jarzynski(work: Numbers, temperature: Numbers) -> FreeEnergy:
     ⟨W⟩ - ΔF on average must be about e^{D/T} before one of these is among them, and more for an
     error. With R = ⟨w²⟩/⟨w⟩² of the weights w = e^{-W/T} the estimate is trustworthy if n >= 15 R²;
     for normal works R = e^{2D/T} with D = Var(W)/2T, so the condition reads D <= (T/4) ln(n/15). R
-    is that of the sample or, if larger, of a gamma law with the variance and skewness of the works,
-    and `effective_sample_size` is n/R. As n/R² falls to 15 the error is widened, up to √5 times,
-    since luck decides there which samples pass.
+    is that of the sample or, if larger, of a gamma law with the variance and skewness of the works;
+    works skewed towards low values need a standard deviation of at most 0.4 T (n/50 of that below
+    50) over their skewness as well. `effective_sample_size` is n/R, or what such skewness leaves of
+    it. Near these limits the error is widened, up to √5 times, since luck decides there which
+    samples pass: of works with an exponential tail towards low values (a trap softened at once)
+    few samples pass that should not.
 
     **No sample in one direction can show what it lacks**: if all trajectories stay behind a
     barrier (hysteresis), or the rare ones that count are a population of their own, the works look

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..langevin import Baths
+from ..numerics.arrays import is_concrete
 from ._grid import Axis, Rates, bernoulli, on_grid
 
 
@@ -35,6 +36,11 @@ class GridSystem(eqx.Module):
     def energy(self) -> Float[Array, "..."]:
         """U at the centres."""
         return on_grid(self.potential, self.centres)
+
+    @property
+    def is_known(self) -> bool:
+        """False where potential, drive or baths are traced, be it in what they close over."""
+        return is_concrete((self.rates(), self.baths))
 
     def rates(self) -> Rates:
         r"""Rates of jumps, $\tfrac D{h^2}\,\mathrm B(\mp P)$ with $P = (-\Delta U + fh)/T$.

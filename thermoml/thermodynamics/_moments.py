@@ -22,7 +22,6 @@ from ..numerics.checks import check_count
 from ..numerics.results import AbstractResult
 from ._normal import NormalState
 
-_ADJOINT = RecursiveCheckpoint()
 _MAX_STEPS = 4096  # between two breaks
 # Checks of a force: random times between two stops and in all, and places at each time
 _BETWEEN, _ANYWHERE, _PLACES = 4, 256, 17
@@ -68,7 +67,7 @@ def moment_equations(
     t1: Time,
     t0: Time = 0.0,
     saves: int | Float[ArrayLike, " save"] = 1,
-    adjoint: AbstractAdjoint = _ADJOINT,
+    adjoint: AbstractAdjoint = RecursiveCheckpoint(),  # noqa: B008 (an immutable module)
 ) -> Moments:
     r"""Mean, covariance and mean ledger of a harmonic system under any protocol, without sampling.
 
@@ -88,7 +87,7 @@ def moment_equations(
         t1, t0: end and start; may be traced.
         saves: the number of saves after the start, at equal distances of time; or the times
             themselves, `(save,)`, from t0 to t1 in ascending order.
-        adjoint: as in `simulate`.
+        adjoint: as in `simulate`; `Direct()` for `jax.jvp` and `jax.hessian`.
 
     Returns:
         `Moments`; NaN if the integration needs more than 4096 steps between two breaks.
@@ -255,7 +254,7 @@ def integrate(
     system: Langevin,
     start: NormalState,
     times: Float[Array, " save"],
-    adjoint: AbstractAdjoint = _ADJOINT,
+    adjoint: AbstractAdjoint,
 ) -> Moments:
     """The moments of a system that is known to be linear."""
     shape, dtype = start.mean.shape, times.dtype

@@ -74,27 +74,30 @@ class ExponentialAverage(NamedTuple):
 def exponential_average(exponents: Float[Array, " sample"]) -> ExponentialAverage:
     r"""ln⟨e^x⟩ of samples, $\delta\ln\langle e^x\rangle = \sqrt{(1+4q^2)(R-1)/n}$.
 
-    R = ⟨w²⟩/⟨w⟩² of the weights w = e^x, and effective = n/R. A sample that lacks the rare large
-    weights has a small R of its own, so that of the Pearson law of type III (a shifted gamma law;
-    the normal is its limit) with the samples' variance and skewness counts if it is larger.
-    Skewness, and kurtosis, which bounds it, are taken one standard error up. The mean is nearly
-    normal, and R nearly right, if q = 15 R²/n <= 1; for normal x of variance s², n >= 15 exp(2s²).
-    As q nears 1 luck decides which samples pass, and the error is widened. Fewer than 20 samples,
-    or samples that are all equal, are never sufficient.
+    R = ⟨w²⟩/⟨w⟩² of the weights w = e^x. A sample that lacks the rare large weights has a small R
+    of its own, so that of the Pearson law of type III (a gamma law of scale θ, shifted; the normal
+    is θ = 0) with the samples' variance and skewness counts if it is larger. Skewness, and
+    kurtosis, which bounds it, are taken one standard error up. The mean is nearly normal, and R
+    nearly right, if q, the larger of 15 R²/n and of θ over the smaller of 1/5 and n/250, is at most
+    1; for normal x of variance s², n >= 15 exp(2s²). As q nears 1 luck decides which samples pass,
+    and the error is widened. Fewer than 20 samples, or samples that are all equal, are never
+    sufficient. effective = (15 n/q)^½, which is n/R where θ is small.
     """
     count = exponents.shape[0]
     mean = jnp.mean(exponents)
     logarithm, relative = log_mean_exp(exponents - mean)
     spread = relative_spread(relative)
-    effective = lax.stop_gradient(
-        count / jnp.maximum(1 + spread**2, jnp.exp(_pearson_log_ratio(exponents - mean)))
-    )
-    strain = jnp.minimum(_REQUIRED * count / effective**2, 1)
-    error = spread * jnp.sqrt((1 + 4 * strain**2) / (count - 1))
-    enough = effective**2 >= _REQUIRED * count
+    log_ratio, scale = _pearson(lax.stop_gradient(exponents - mean))
+    ratio = jnp.maximum(1 + lax.stop_gradient(spread) ** 2, jnp.exp(log_ratio))
+    strain = jnp.maximum(_REQUIRED * ratio**2 / count, scale / min(0.2, count / 250))
+    widening = jnp.sqrt((1 + 4 * jnp.minimum(strain, 1) ** 2) / (count - 1))
     varies = jnp.max(exponents) > jnp.min(exponents)
-    sufficient = enough & varies & (count >= FEWEST)
-    return ExponentialAverage(mean + logarithm, error, effective, sufficient)
+    return ExponentialAverage(
+        mean + logarithm,
+        spread * widening,
+        jnp.sqrt(_REQUIRED * count / strain),
+        (strain <= 1) & varies & (count >= FEWEST),
+    )
 
 
 def log_mean_exp(
@@ -118,8 +121,10 @@ def relative_spread(away: Float[Array, " sample"]) -> Float[Array, ""]:
     return scale * jnp.sqrt(jnp.mean((away / scale) ** 2))
 
 
-def _pearson_log_ratio(away: Float[Array, " sample"]) -> Float[Array, ""]:
-    r"""ln ⟨e^{2x}⟩/⟨e^x⟩² of the Pearson law of type III with the samples' moments.
+def _pearson(
+    away: Float[Array, " sample"],
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    r"""ln ⟨e^{2x}⟩/⟨e^x⟩² of the Pearson law of type III with the samples' moments, and its θ.
 
     A gamma law of shape a and scale θ has $a\ln[(1-\theta)^2/(1-2\theta)]$, infinite from θ = ½.
     """
@@ -129,10 +134,10 @@ def _pearson_log_ratio(away: Float[Array, " sample"]) -> Float[Array, ""]:
     skewness = jnp.mean(unit**3) + float(np.sqrt(6 / count))
     # A gamma law has the excess kurtosis 3/2 skewness²; works of two peaks have less.
     kurtosis = jnp.mean(unit**4) - 3 + float(np.sqrt(24 / count))
-    skewness = jnp.minimum(skewness, jnp.sqrt(jnp.maximum(kurtosis, 1e-12) / 1.5))
+    skewness = jnp.minimum(skewness, jnp.sqrt(jnp.maximum(kurtosis, 0) / 1.5))
     scale = deviation * skewness / 2
     small = jnp.abs(scale) < 1e-3
     theta = jnp.clip(jnp.where(small, 1e-3, scale), None, 0.499)
-    shape_factor = (2 * jnp.log1p(-theta) - jnp.log1p(-2 * theta)) / theta**2
-    ratio = deviation**2 * jnp.where(small, 1, shape_factor)
-    return jnp.where(scale < 0.499, ratio, jnp.inf)
+    factor = (2 * jnp.log1p(-theta) - jnp.log1p(-2 * theta)) / theta**2
+    ratio = deviation**2 * jnp.where(small, 1, factor)
+    return jnp.where(scale < 0.499, ratio, jnp.inf), scale
