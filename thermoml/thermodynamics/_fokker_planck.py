@@ -261,7 +261,7 @@ class FokkerPlanck(eqx.Module):
         solution, extremes = _evolve(
             self, density, first, step, n_saves=n_saves, steps_per_save=n_steps // n_saves
         )
-        if is_concrete((self, extremes)):
+        if is_concrete((self, extremes)) and self._at(t0).is_known:
             check_extremes(extremes, self._at)
         return solution
 

@@ -61,8 +61,8 @@ class ExponentialAverage(NamedTuple):
 
     Attributes:
         logarithm, standard_error: ln⟨e^x⟩ and its error.
-        effective: n⟨w⟩²/⟨w²⟩ of the weights w = e^x.
-        sufficient: whether these are enough, see `exponential_average`.
+        effective: n/R, with R = ⟨w²⟩/⟨w⟩² of the weights w = e^x.
+        sufficient: whether the mean can be trusted, see `exponential_average`.
     """
 
     logarithm: Float[Array, ""]
@@ -81,7 +81,7 @@ def exponential_average(exponents: Float[Array, " sample"]) -> ExponentialAverag
     nearly right, if q, the larger of 15 R²/n and of θ over the smaller of 1/5 and n/250, is at most
     1; for normal x of variance s², n >= 15 exp(2s²). As q nears 1 luck decides which samples pass,
     and the error is widened. Fewer than 20 samples, or samples that are all equal, are never
-    sufficient. effective = (15 n/q)^½, which is n/R where θ is small.
+    sufficient.
     """
     count = exponents.shape[0]
     mean = jnp.mean(exponents)
@@ -95,7 +95,7 @@ def exponential_average(exponents: Float[Array, " sample"]) -> ExponentialAverag
     return ExponentialAverage(
         mean + logarithm,
         spread * widening,
-        jnp.sqrt(_REQUIRED * count / strain),
+        count / ratio,
         (strain <= 1) & varies & (count >= FEWEST),
     )
 
