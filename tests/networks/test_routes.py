@@ -196,6 +196,8 @@ def test_counting_copies():
         tml.networks.log_copies(2, 0)
 
 
+@pytest.mark.filterwarnings("ignore:the works contradict")
+@pytest.mark.filterwarnings("ignore:from the second to the last quarter")
 def test_relaxing_too_briefly_is_warned_of(x64):
     """A mobility of 0.05: neither switching nor relaxing (6 in all) reaches 1/μH = 10."""
     with pytest.warns(
@@ -204,6 +206,32 @@ def test_relaxing_too_briefly_is_warned_of(x64):
         tml.Trained(linear(mobility=0.05), brief())
 
 
+class Bent(eqx.Module):
+    """f(x) = a tanh(b x), whose valley of small b and large a is entered slowly."""
+
+    a: jax.Array
+    b: jax.Array
+
+    def __call__(self, x):
+        return self.a * jnp.tanh(self.b * x[0])
+
+
+def test_an_energy_that_still_falls_is_warned_of(x64):
+    """By quadrature U = 0.0446; after a time of 40 it is 0.0472 ± 0.0006, the virial at rest."""
+    x = np.linspace(-1.5, 1.5, 5)
+    system = tml.NetworkLearning(
+        Bent(jnp.zeros(()), jnp.zeros(())),
+        SQUARED,
+        (x[:, None], x),
+        prior_stiffness=0.01,
+        temperature=0.02,
+    )
+    route = tml.Switching(t1=5.0, relax=40.1, dt=0.1, n_trajectories=2000, key=jax.random.key(1))
+    with pytest.warns(tml.networks.TrainingWarning, match="last quarter of relax .* longer"):
+        tml.Trained(system, route)
+
+
+@pytest.mark.filterwarnings("ignore:from the second to the last quarter")
 def test_switching_too_fast_is_warned_of(x64):
     with pytest.warns(tml.thermodynamics.FreeEnergyWarning, match="slower protocol"):
         tml.Trained(linear(targets=VALUES * 500), brief())

@@ -6,19 +6,22 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Key
+from jaxtyping import Array, Float, Key
 
 from ...langevin import AbstractIntegrator, Batch, Heun, Ramp, simulate
 from ...numerics.arrays import is_concrete
-from ...numerics.checks import check_bound, check_count
+from ...numerics.checks import check_bound, check_count, count_steps
 from ...numerics.statistics import Estimate
 from ...thermodynamics import bennett
 from ..learning import AbstractLearning, bath_temperature
-from ._boltzmann import AbstractRoute, Boltzmann, from_free_energy
+from ._boltzmann import AbstractRoute, from_free_energy
 
 
 class TrainingWarning(UserWarning):
     """A trained state has not been reached, or its step is too long."""
+
+
+_LOOKS = 10  # at the energy, in each quarter of the time to relax
 
 
 class Switching(AbstractRoute):
@@ -48,7 +51,8 @@ class Switching(AbstractRoute):
     Warns:
         FreeEnergyWarning: the works of the two directions do not overlap.
         TrainingWarning: the virial temperature of the relaxed states differs from τ by more than
-            4 standard errors.
+            4 standard errors, or their mean energy changes by more than that
+            from the second to the last quarter of `relax`, trajectory by trajectory.
 
     Cost: (2 t1 + relax)/dt steps of two gradients for each trajectory.
 
@@ -99,25 +103,32 @@ class Switching(AbstractRoute):
             ]
             return jax.tree.unflatten(structure, drawn)
 
-        def run(scale, state, duration, key):
+        def run(scale, state, end, key, save_every=None):
             return simulate(
                 with_scale(system, scale),
                 state,
-                t1=duration,
+                t1=end,
                 dt=self.dt,
                 key=key,
                 n_trajectories=self.n_trajectories,
                 integrator=self.integrator,
+                save_every=save_every,
             )
 
         on = run(Ramp(0.0, 1.0, t1=self.t1), prior, self.t1, keys[0])
-        settled = run(None, Batch(on.final_state), self.relax, keys[1])
+        steps = count_steps(0.0, self.relax, self.dt, on.times.dtype)
+        every = max(steps // (4 * _LOOKS), 1)
+        quarter = every * min(steps // 4, _LOOKS)
+        first = (steps - 3 * quarter) * self.dt if quarter else self.relax
+        settled = run(None, Batch(on.final_state), first, keys[1])
+        if quarter:
+            settled = run(None, settled, self.relax, keys[1], every)
         states = settled.final_state
         off = run(Ramp(1.0, 0.0, t1=self.t1), Batch(states), self.t1, keys[2])
         difference = bennett(on.work[:, -1], off.work[:, -1], bath)
         free = free_prior + difference.free_energy_difference
         relaxed = from_free_energy(system, states, Estimate(free, difference.standard_error))
-        _warn_unless_relaxed(relaxed, bath)
+        _warn_unless_relaxed(relaxed.virial, settled.energy[:, 1:], bath)
         return relaxed
 
 
@@ -135,15 +146,35 @@ def needs_prior(system: AbstractLearning, name: str) -> None:
         )
 
 
-def _warn_unless_relaxed(state: Boltzmann, temperature: Array) -> None:
-    virial = state.virial
-    if not is_concrete(virial):
+def _warn_unless_relaxed(
+    virial: Estimate, energy: Float[Array, "trajectory save"], temperature: Array
+) -> None:
+    """TrainingWarning for a virial temperature that is not τ, or an energy that still moves.
+
+    Args:
+        virial: temperature of the relaxed states.
+        energy: in the last three quarters of the time.
+        temperature: τ.
+    """
+    if not is_concrete((virial, energy)):
         return
     if abs(float(virial.mean - temperature)) > 4 * float(virial.standard_error):
         warnings.warn(
             f"the virial temperature of the relaxed states is {float(virial.mean):.4g} ± "
             f"{float(virial.standard_error):.2g}, not τ = {float(temperature):g}: relax longer, "
             "or use a smaller dt",
+            TrainingWarning,
+            stacklevel=5,
+        )
+    looks = energy.shape[1] // 3
+    if looks == 0:
+        return
+    second, last = energy[:, :looks], energy[:, 2 * looks :]
+    drift = Estimate.of(jnp.mean(last, axis=1) - jnp.mean(second, axis=1))
+    if abs(float(drift.mean)) > 4 * float(drift.standard_error):
+        warnings.warn(
+            f"from the second to the last quarter of relax the mean energy changes by "
+            f"{float(drift.mean):.2g} ± {float(drift.standard_error):.1g}: relax longer",
             TrainingWarning,
             stacklevel=5,
         )
