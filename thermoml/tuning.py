@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 from .numerics import AbstractResult, Estimate
 from .numerics.arrays import as_parameters, is_concrete
 from .numerics.checks import check_bound, check_count
-from .numerics.compile import compiled
+from .numerics.compile import compiled, jitted
 from .numerics.descent import descend
 from .numerics.optimisers import check_optimiser, optax_promotes, transformation
 from .perceptron import AbstractObjective
@@ -267,7 +267,7 @@ def _by_descent(
     max_steps: int,
 ) -> Tuned:
     n_constraints = eqx.filter_eval_shape(evaluate, flat)[1].size
-    end = eqx.filter_jit(
+    end = jitted(
         lambda start: descend(
             evaluate,
             start,

@@ -1,10 +1,15 @@
 """Programs with options for the compiler, alone and inside of others."""
 
+import functools
+import gc
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from thermoml.numerics.compile import compiled, compiler_options
+from thermoml.numerics import CompilationWarning
+from thermoml.numerics.compile import compiled, compiler_options, jitted
 
 
 def test_options_are_given_where_jax_allows_them():
@@ -24,3 +29,30 @@ def test_options_are_given_where_jax_allows_them():
     assert jax.jit(lambda: double(np.float32(2), "b"))() == 4
     assert jax.grad(lambda x: double(x, "c"))(2.0) == 2
     np.testing.assert_array_equal(jax.vmap(lambda x: double(x, "d"))(jnp.arange(3.0)), [0, 2, 4])
+
+
+def call_with_new_functions(count):
+    """Each call's lambda is another function to JAX, and compiled by itself."""
+    apply = jitted(lambda function, x: function(x))
+    for i in range(count):
+        assert apply(functools.partial(lambda shift, x: x + shift, i), jnp.ones(())) == 1 + i
+
+
+def test_functions_made_anew_are_told_of_and_their_programs_dropped():
+    client = jax.devices()[0].client
+    before = len(client.live_executables())
+    with pytest.warns(CompilationWarning, match=r"<lambda> in line \d+ of .* was made 10 times"):
+        call_with_new_functions(60)
+    gc.collect()
+    assert len(client.live_executables()) < before + 40
+
+
+def test_one_function_is_no_reason_for_a_warning():
+    apply = jitted(lambda function, x: function(x))
+    for i in range(20):
+        assert apply(np.square, float(i)) == i**2
+        assert apply(parabola, float(i)) == i**2
+
+
+def parabola(x):
+    return x**2

@@ -1,7 +1,10 @@
-"""Compilation of whole programs, with options for the CPU's vectors."""
+"""Compilation of whole programs; what it costs to make functions anew."""
 
 import functools
-from collections.abc import Callable
+import inspect
+import types
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import equinox as eqx
@@ -11,6 +14,12 @@ from jax.extend.core import get_opaque_trace_state
 # LLVM takes vectors of 256 bits where it could take 512. CPUs that have none are not affected.
 _WIDE: dict[str, Any] = {"xla_cpu_prefer_vector_width": 512}
 _OUTSIDE = get_opaque_trace_state()
+_MANY = 10  # functions of one place in the code, from which on a user is told
+_MOST = 32  # programs that are kept for functions of which there are others of the same code
+
+
+class CompilationWarning(UserWarning):
+    """The same function, made anew again and again, is compiled each time."""
 
 
 def compiler_options() -> dict[str, Any]:
@@ -26,13 +35,75 @@ def is_traced_now() -> bool:
     return get_opaque_trace_state() != _OUTSIDE
 
 
+def jitted(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`equinox.filter_jit` that looks after functions among its arguments, see `_Functions`."""
+    return _watched(function, eqx.filter_jit(function))
+
+
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`equinox.filter_jit`, with `compiler_options` outside of jit, vmap and grad, as JAX asks."""
+    """The same, with `compiler_options` outside of jit, vmap and grad, as JAX asks."""
     inner = eqx.filter_jit(function)
     alone = eqx.filter_jit(function, compiler_options=_WIDE)  # pyright: ignore[reportCallIssue]
 
-    @functools.wraps(function)
     def call(*args, **kwargs):
         return (inner if is_traced_now() or not compiler_options() else alone)(*args, **kwargs)
 
+    return _watched(function, call)
+
+
+def _watched(function: Callable[..., Any], program: Callable[..., Any]) -> Callable[..., Any]:
+    name = f"{function.__module__}.{function.__qualname__}"
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        _FUNCTIONS.note(name, (args, kwargs))
+        return program(*args, **kwargs)
+
     return call
+
+
+class _Functions:
+    """The functions with which programs were called, by the code that made them.
+
+    A program is compiled for each function among its arguments, which JAX compares by identity, and
+    is kept: of a lambda that each call makes anew, some 7 MB a call. From `_MANY` of one code on
+    there is a warning, and after `_MOST` all programs are dropped, so that memory stays bounded.
+    """
+
+    def __init__(self):
+        self._seen: dict[tuple[str, types.CodeType], set[int]] = {}
+        self._told: set[types.CodeType] = set()
+
+    def note(self, program: str, arguments: Any) -> None:
+        """Count the functions among the arguments of a program, which is named."""
+        for function, code in _functions(arguments):
+            seen = self._seen.setdefault((program, code), set())
+            if id(function) in seen:
+                continue
+            if not is_traced_now() and sum(len(ids) - 1 for ids in self._seen.values()) >= _MOST:
+                jax.clear_caches()
+                self._seen.clear()
+                seen = self._seen.setdefault((program, code), set())
+            seen.add(id(function))
+            if len(seen) >= _MANY and code not in self._told:
+                self._told.add(code)
+                warnings.warn(
+                    f"{code.co_name} in line {code.co_firstlineno} of {code.co_filename} was made "
+                    f"{len(seen)} times, and each of these functions was compiled by itself; make "
+                    "it once, with what changes as a field of an equinox.Module",
+                    CompilationWarning,
+                    stacklevel=4,
+                )
+
+
+def _functions(arguments: Any) -> Iterator[tuple[Any, types.CodeType]]:
+    """Functions among the leaves, and partial ones, each with the code that made it."""
+    for leaf in jax.tree.leaves(arguments):
+        function = leaf
+        while isinstance(function, functools.partial):
+            function = function.func
+        if isinstance(function, types.FunctionType):
+            yield leaf, inspect.unwrap(function).__code__
+
+
+_FUNCTIONS = _Functions()

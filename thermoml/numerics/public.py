@@ -16,6 +16,6 @@ def publish(room: dict[str, Any]) -> None:
             if str(getattr(thing, "__module__", "")).startswith(f"{path}."):
                 if isinstance(thing, type):
                     thing.__module__ = path
-                else:  # a compiled function is a frozen module
+                else:  # some are frozen modules
                     object.__setattr__(thing, "__module__", path)
             thing = None if isinstance(thing, type) else getattr(thing, "__wrapped__", None)

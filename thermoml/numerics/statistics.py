@@ -37,7 +37,9 @@ class Estimate(NamedTuple):
             axis: the axis of samples.
 
         Returns:
-            An `Estimate` without that axis; its error is NaN for a single sample.
+            An `Estimate` without that axis; its error is NaN for a single sample. Of few samples
+            the error itself is uncertain: the interval of 95 % is Student's, ±1.96 errors for
+            many samples, ±2.26 for ten, ±2.78 for five, ±4.3 for three and ±12.7 for two.
         """
         lib: Any = jnp
         if not isinstance(samples, jax.Array):

@@ -2,7 +2,6 @@
 
 import warnings
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +9,7 @@ from jaxtyping import Array, Float
 
 from ..numerics import AbstractResult, Estimate
 from ..numerics.arrays import cast_floats
+from ..numerics.compile import jitted
 from ._curve import LearningCurve
 from .problem import LearningProblem, label_information
 from .theory import moments
@@ -71,7 +71,7 @@ class InformationBound(AbstractResult):
         return heading + f"{float(self.times[-1]):g}", rows
 
 
-@eqx.filter_jit
+@jitted
 def averaged_entropy_production(
     problem: LearningProblem, curve: LearningCurve
 ) -> Float[Array, "trajectory save"]:

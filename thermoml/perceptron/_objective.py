@@ -16,6 +16,7 @@ from ..ensembles import AbstractAdjoint, ForwardMode, Layout, RecursiveCheckpoin
 from ..numerics import AbstractResult, Estimate
 from ..numerics.arrays import as_parameters, default_float, is_concrete
 from ..numerics.checks import check_bound, check_first_trajectory
+from ..numerics.compile import jitted
 from ._curve import LearningCurve
 from ._learn import learn
 from .levels import (
@@ -222,14 +223,14 @@ def _jumps(rule: AbstractRule) -> bool:
     return is_concrete(heights) and bool((np.asarray(heights) != 0).any())
 
 
-@eqx.filter_jit
+@jitted
 def _measure(
     objective: LearningObjective, parameters: PyTree, key: Key[Array, ""] | None
 ) -> Float[Array, " trajectory"]:
     return _Run(objective, key, 0).values(objective.build(parameters), RecursiveCheckpoint())
 
 
-@eqx.filter_jit
+@jitted
 def _estimate(
     objective: LearningObjective, parameters: PyTree, key: Key[Array, ""] | None, method: Method
 ) -> Gradient:
@@ -244,7 +245,7 @@ def _estimate(
     )
 
 
-@eqx.filter_jit
+@jitted
 def _samples(
     objective: LearningObjective,
     parameters: PyTree,

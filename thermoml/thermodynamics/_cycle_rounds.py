@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from ..ensembles import AbstractAdjoint
 from ..langevin import Langevin, Solution
+from ..numerics.compile import jitted
 from ._entropy_production import Density, system_entropy
 from ._moments import Moments, integrate
 from ._normal import NormalState
@@ -58,7 +59,7 @@ def entropy_over_rounds(
     return jnp.stack([entropy_at(point) for point in range(places.shape[1])])
 
 
-@eqx.filter_jit
+@jitted
 def steady_round(
     system: Langevin,
     state: Float[Array, "..."],

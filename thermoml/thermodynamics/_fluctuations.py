@@ -1,11 +1,11 @@
 """Fluctuation relations, estimated with standard errors."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from ..numerics.arrays import default_float, is_concrete
+from ..numerics.compile import jitted
 from ..numerics.results import AbstractResult
 from ..numerics.roots import newton_root
 from ..numerics.statistics import Estimate
@@ -108,7 +108,7 @@ def _overlap(
     return (jnp.min(forward) <= jnp.max(back)) & (jnp.max(forward) >= jnp.min(back))
 
 
-@eqx.filter_jit
+@jitted
 def _crooks_fit(
     forward: Float[Array, " forward"],
     reverse: Float[Array, " reverse"],

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, PyTree
 from ..langevin import Baths, Langevin, Time
 from ..numerics.arrays import cast_floats, default_float, is_concrete
 from ..numerics.checks import check_bound, count_saves, count_steps
+from ..numerics.compile import jitted
 from ..numerics.types import AnyArray
 from ._fokker_planck_checks import Extremes, check_density, check_extremes, check_system
 from ._fokker_planck_solution import FokkerPlanckSolution, Transport
@@ -288,13 +289,13 @@ class FokkerPlanck(eqx.Module):
         return _transport(self, jnp.asarray(t, default_float()))
 
 
-@eqx.filter_jit
+@jitted
 def _steady_state(equation: FokkerPlanck, t: Float[Array, ""]) -> Float[Array, "..."]:
     system = equation._at(t)
     return system.rates().steady_state(system.energy) / equation.cell
 
 
-@eqx.filter_jit
+@jitted
 def _transport(equation: FokkerPlanck, t: Float[Array, ""]) -> Transport:
     system, width = equation._at(t), equation.axes[0].width
     rates = system.rates()
@@ -310,7 +311,7 @@ def _transport(equation: FokkerPlanck, t: Float[Array, ""]) -> Transport:
     return Transport(velocity, jnp.sum((ahead + back) * rise**2) / 2)
 
 
-@eqx.filter_jit
+@jitted
 def _evolve(
     equation: FokkerPlanck,
     density: Float[Array, "..."],

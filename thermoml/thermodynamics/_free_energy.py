@@ -2,13 +2,13 @@
 
 import warnings
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Bool, Float
 
 from ..numerics.arrays import is_concrete
+from ..numerics.compile import jitted
 from ..numerics.results import AbstractResult
 from ..numerics.statistics import Estimate
 from ..numerics.types import Numbers
@@ -152,7 +152,7 @@ def bennett(
     return estimate
 
 
-@eqx.filter_jit
+@jitted
 def _bennett(
     forward: Float[Array, " forward"],
     reverse: Float[Array, " reverse"],

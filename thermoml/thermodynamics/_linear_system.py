@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from ..langevin import Langevin, LinearForce, QuadraticPotential, Time
 from ..numerics.arrays import as_parameter, cast_floats, is_concrete
 from ..numerics.checks import check_bound
+from ..numerics.compile import jitted
 from ..numerics.types import Numbers
 from ._normal import NormalState
 
@@ -193,7 +194,7 @@ class LinearSystem(eqx.Module):
         return state
 
 
-@eqx.filter_jit
+@jitted
 def _transition(drift: Array, diffusion: Array, t: Array) -> tuple[Array, Array]:
     """The propagator e^{-At}, and the covariance due to the noise in time t."""
     norm = jnp.max(jnp.sum(jnp.abs(drift), axis=0)) * t
@@ -232,7 +233,7 @@ def _settles(drift: Array) -> Array:
     return jnp.all(jnp.abs(power) < 0.5)
 
 
-@eqx.filter_jit
+@jitted
 def _lyapunov(drift: Array, diffusion: Array) -> Array:
     """The solution Σ of AΣ + ΣAᵀ = 2D, from the equations of its upper triangle."""
     upper = np.triu_indices(drift.shape[0])

@@ -19,6 +19,7 @@ from ..langevin import (
 )
 from ..numerics.arrays import cast_floats, is_concrete
 from ..numerics.checks import check_count
+from ..numerics.compile import jitted
 from ..numerics.results import AbstractResult
 from ._normal import NormalState
 
@@ -143,7 +144,7 @@ def check_linear(
     return lambda moments: jax.tree.map(void, moments)
 
 
-@eqx.filter_jit
+@jitted
 def _nonlinearity(
     system: Langevin, start: NormalState, times: Float[Array, " save"]
 ) -> Float[Array, ""]:
@@ -249,7 +250,7 @@ def _stops(system: Langevin, times: Float[Array, " save"]) -> Float[Array, " sto
     return jnp.sort(jnp.concatenate([times, *inside]))
 
 
-@eqx.filter_jit
+@jitted
 def integrate(
     system: Langevin,
     start: NormalState,

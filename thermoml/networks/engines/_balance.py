@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from ...numerics.arrays import as_parameter, is_concrete
 from ...numerics.checks import check_bound
+from ...numerics.compile import jitted
 from ...numerics.normal_mean import normal_mean, refuse_unconverged
 from ...numerics.results import AbstractResult
 from ...numerics.types import Numbers
@@ -164,7 +165,7 @@ def balance_at(
     return _balance(_moments(activation, temperature, check=check), temperature)
 
 
-@eqx.filter_jit
+@jitted
 def _all_moments(
     activation: Activation, temperatures: Float[Array, " n"], *, check: bool = False
 ) -> Float[Array, "n 3"]:

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from ...numerics.arrays import as_parameter, is_concrete
 from ...numerics.checks import check_bound, check_count
+from ...numerics.compile import jitted
 from ...numerics.normal_mean import normal_mean, refuse_unconverged
 from ...numerics.results import AbstractResult
 from ...numerics.types import Numbers
@@ -205,7 +206,7 @@ def _converged(step: _Step, temperatures: Float[Array, " n"]) -> tuple[Array, Ar
     return fine
 
 
-@eqx.filter_jit
+@jitted
 def _chain(step: _Step, first: Float[Array, ""], depth: int) -> EngineChain:
     def go(temperature, _):
         after, efficiency, slope, chi = step.all(temperature)
@@ -274,7 +275,7 @@ def _fixed_points(step: _Step, low: float, high: float) -> tuple[Array, Array, A
     return temperatures, slope, chi
 
 
-@eqx.filter_jit
+@jitted
 def _excess(step: _Step, log_temperature: Array) -> Array:
     """ln of next over present temperature."""
     temperature = jnp.exp(log_temperature)
@@ -282,7 +283,7 @@ def _excess(step: _Step, log_temperature: Array) -> Array:
     return jnp.log(after / temperature)
 
 
-@eqx.filter_jit
+@jitted
 def _at(step: _Step, temperatures: Array) -> tuple[Array, Array, Array]:
     """Efficiency, slope and χ at each temperature."""
     _, efficiency, slope, chi = lax.map(step.all, temperatures)

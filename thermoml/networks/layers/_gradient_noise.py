@@ -1,6 +1,5 @@
 """Temperature of the noise that minibatches add to the gradient, by layer."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -9,6 +8,7 @@ from jaxtyping import Array, Float, PyTree
 
 from ...numerics.arrays import as_parameter
 from ...numerics.checks import check_bound, check_count
+from ...numerics.compile import jitted
 from ...numerics.statistics import Estimate
 from ..learning import AbstractLearning, LayersBy, layers, several_states
 
@@ -65,7 +65,7 @@ def gradient_noise_temperature(
     }
 
 
-@eqx.filter_jit
+@jitted
 def _gradient_variance(
     system: AbstractLearning, states: PyTree[Array], by: LayersBy
 ) -> dict[str, Array]:

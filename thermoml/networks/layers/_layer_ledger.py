@@ -81,8 +81,12 @@ def layer_ledger(
       \sum_l\dot Q_l/\tau_l \ge 0 \text{ in a steady state}$$
 
     The flow from one layer to another is not unique if the potential couples more than two; the
-    flow across a cut between layers is unique in a steady state, and that is a current here. The
-    time step shifts all rates by O(dt) if baths differ.
+    flow across a cut between layers is unique in a steady state, and that is a current here.
+
+    **The time step shifts the rates of single layers by O(dt) where baths differ, with `Heun` as
+    with `EulerMaruyama`**: by -7 % of the heat rate at dt = 0.02 in a measured tanh network of two
+    baths, with `Heun`. The standard errors do not contain it, and `residual_rate` does not show
+    it. A run at dt/2 does, and 2 × its rates - those at dt are right to O(dt²).
 
     Args:
         system: the learning system.

@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -11,6 +10,7 @@ from jaxtyping import Array, Float, Key, PyTree
 from ...langevin import Time
 from ...numerics.arrays import as_parameter
 from ...numerics.checks import check_count
+from ...numerics.compile import jitted
 from ...numerics.results import AbstractResult
 from ...numerics.statistics import Estimate
 from ...numerics.tables import estimates_text
@@ -139,7 +139,7 @@ def temperatures_of(moments: LayerMoments, chosen: Layers) -> LocalTemperatures:
     )
 
 
-@eqx.filter_jit
+@jitted
 def _moments_of_states(
     system: AbstractLearning,
     states: PyTree[Array],

@@ -4,12 +4,12 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
 from ...numerics.checks import check_key
+from ...numerics.compile import jitted
 from ...numerics.normal_uniform import Widths
 from ...numerics.statistics import Estimate
 from ._energy import AbstractEnergy
@@ -68,7 +68,7 @@ def expected_energy(
     return Estimate.of(jax.lax.map(energy_of, keys, batch_size=256))
 
 
-@eqx.filter_jit
+@jitted
 def _exact(
     form: Callable[..., Float[Array, ""] | None], system: LinearLearning, widths: Widths
 ) -> Float[Array, ""] | None:

@@ -13,6 +13,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
 from ...numerics.arrays import held, is_concrete
+from ...numerics.compile import jitted
 from ...numerics.results import AbstractResult
 from ...numerics.roots import newton_root
 from ._curvature import loss_curvatures, whitened
@@ -110,7 +111,7 @@ def _checked_start(system: AbstractLearning, start: PyTree[Any]) -> PyTree[Array
     return jax.tree.unflatten(jax.tree.structure(like), [x.astype(s.dtype) for x, s in leaves])
 
 
-@eqx.filter_jit
+@jitted
 def _descended(
     system: AbstractLearning, start: PyTree[Array], max_steps: int, polish: bool
 ) -> GroundState:
@@ -154,7 +155,7 @@ class _Surroundings(NamedTuple):
     convex: Float[Array, ""] | float
 
 
-@eqx.filter_jit
+@jitted
 def _surroundings(system: LinearLearning, end: Array, free: bool) -> _Surroundings:
     basis = whitened(system.features, system.prior_stiffness)[0]
     unwhiten = lambda z: (z.reshape(-1, basis.shape[0]) @ basis.T).reshape(end.shape)  # noqa: E731

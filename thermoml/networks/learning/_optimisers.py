@@ -23,6 +23,7 @@ from ...ensembles import (
 )
 from ...numerics.arrays import is_concrete
 from ...numerics.checks import check_bound, check_count
+from ...numerics.compile import jitted
 from ...numerics.optimisers import check_optimiser, optax_promotes, transformation
 from ...numerics.random import trajectory_key
 from ...numerics.results import AbstractResult
@@ -261,7 +262,7 @@ class _Training(AbstractProcess[_Trainees, Key[Array, " trajectory"], _Trainees]
         return moving
 
 
-@eqx.filter_jit
+@jitted
 def _run(
     process: _Training,
     states: PyTree[Float[Array, "trajectory ..."]],

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from ...numerics.compile import jitted
 from ...numerics.results import AbstractResult
 from ...numerics.statistics import Estimate
 from ...thermodynamics import NormalState
@@ -150,7 +151,7 @@ def _of_states(
     )
 
 
-@eqx.filter_jit
+@jitted
 def _energies_and_virials(
     system: AbstractLearning, states: PyTree[Array]
 ) -> tuple[Float[Array, " trajectory"], Float[Array, " trajectory"]]:

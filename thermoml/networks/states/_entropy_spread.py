@@ -1,10 +1,10 @@
 """Spread of a trained state's entropy over data sets of the same law."""
 
-import equinox as eqx
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from ...numerics.compile import jitted
 from ..learning import LinearLearning, is_harmonic_system, loss_curvatures, whitened
 from ._trained import Trained
 
@@ -32,7 +32,7 @@ def entropy_spread(state: Trained) -> Float[Array, ""]:
     return _jackknife(system, middle)
 
 
-@eqx.filter_jit
+@jitted
 def _jackknife(system: LinearLearning, middle: Array) -> Float[Array, ""]:
     r"""The spread of -½ ln det H from leaving out one example at a time.
 

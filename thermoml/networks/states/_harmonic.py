@@ -1,9 +1,9 @@
 """Trained states of harmonic linear models, exactly."""
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ...numerics.compile import jitted
 from ...thermodynamics import NormalState
 from ..learning import (
     LinearLearning,
@@ -38,7 +38,7 @@ class Harmonic(AbstractRoute):
         return _normal_state(system, lowest.parameters.reshape(-1), lowest.energy)
 
 
-@eqx.filter_jit
+@jitted
 def _normal_state(
     system: LinearLearning, mean: Float[Array, " d"], lowest: Float[Array, ""]
 ) -> Boltzmann:
@@ -53,7 +53,7 @@ def _normal_state(
     return about_minimum(lowest, outputs * log_det, mean.size, temperature, normal)
 
 
-@eqx.filter_jit
+@jitted
 def spread_energy(old: LinearLearning, new: LinearLearning) -> Float[Array, ""]:
     """½ tr H'Σ: the energy of the old trained state's spread in the new potential."""
     basis, white = whitened(old.features, old.prior_stiffness)

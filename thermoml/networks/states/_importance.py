@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Key
 
 from ...numerics.arrays import held, is_concrete
 from ...numerics.checks import check_count, check_key
+from ...numerics.compile import jitted
 from ...numerics.statistics import Estimate
 from ..learning import LinearLearning, bath_temperature, ground_state, has_curvature
 from ._boltzmann import AbstractRoute, Boltzmann, Weighted, virial
@@ -98,7 +99,7 @@ def _energies(
     return lax.map(lambda x: system.total_energy(x.reshape(shape)), points, batch_size=_CHUNK)
 
 
-@eqx.filter_jit
+@jitted
 def _adapted(held: LinearLearning, mode: Array, keys: Key[Array, " round"]) -> _Proposal:
     """The proposal after a few rounds of weighted samples."""
     size, dtype = mode.size, mode.dtype
@@ -124,7 +125,7 @@ def _adapted(held: LinearLearning, mode: Array, keys: Key[Array, " round"]) -> _
     return lax.scan(improve, first, keys)[0]
 
 
-@eqx.filter_jit
+@jitted
 def _sampled(
     system: LinearLearning,
     proposal: _Proposal,

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from ...numerics.arrays import held, is_concrete
 from ...numerics.checks import check_count, check_key
+from ...numerics.compile import jitted
 from ...numerics.lanczos import probe_log_determinants
 from ...numerics.statistics import Estimate
 from ...numerics.types import AnyArray
@@ -108,7 +109,7 @@ def _with_copies(state: Boltzmann, log_copies: Array, temperature: Array) -> Bol
 
 
 def _refuse_planes(system: AbstractLearning, lowest: GroundState) -> None:
-    curved = eqx.filter_jit(has_curvature)(system, lowest.parameters)
+    curved = jitted(has_curvature)(system, lowest.parameters)
     if is_concrete(curved) and not curved:
         name = type(system.form).__name__
         raise ValueError(
@@ -133,7 +134,7 @@ def _refuse_slope(above: Array, temperature: Array) -> None:
         )
 
 
-@eqx.filter_jit
+@jitted
 def _dense(
     system: AbstractLearning,
     state: PyTree[Array],
@@ -165,7 +166,7 @@ class _Probes(NamedTuple):
     order: int
 
 
-@eqx.filter_jit
+@jitted
 def _by_lanczos(
     system: AbstractLearning,
     state: PyTree[Array],

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any, Literal
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +10,7 @@ from jaxtyping import Array, Float, Key
 from ...langevin import AbstractIntegrator, EulerMaruyama, Solution, simulate
 from ...numerics.arrays import as_parameter, is_concrete
 from ...numerics.checks import check_bound
+from ...numerics.compile import jitted
 from ...numerics.labels import Labelled, to_dataset
 from ...numerics.results import AbstractResult
 from ...numerics.statistics import Estimate
@@ -146,7 +146,7 @@ def training_path(
     return _exact_path(system, normal, times.astype(normal.mean.dtype))
 
 
-@eqx.filter_jit
+@jitted
 def _exact_path(
     system: LinearLearning, start: NormalState, times: Float[Array, " save"]
 ) -> TrainingPath:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Key
 
 from ...langevin import Solution
 from ...numerics.arrays import is_concrete
+from ...numerics.compile import jitted
 from ...numerics.results import AbstractResult
 from ...numerics.statistics import Estimate
 from ..learning import (
@@ -196,7 +197,7 @@ def _rounding(
     return small * jnp.maximum(jnp.maximum(jnp.abs(heat) / bath, jnp.abs(drop)), 1.0)
 
 
-@eqx.filter_jit
+@jitted
 def _balance(
     energy: Estimate,
     entropy: Estimate,

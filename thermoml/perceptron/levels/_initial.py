@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +11,7 @@ from jaxtyping import Array, Float, Int, Key
 from ...ensembles import TEACHER, WEIGHTS
 from ...numerics.arrays import argument, default_float, is_concrete
 from ...numerics.checks import check_count
+from ...numerics.compile import jitted
 from ...numerics.random import trajectory_key
 from ...numerics.sums import ordered_sum
 from ...numerics.types import AnyArray
@@ -53,7 +53,7 @@ def _each(draw: Callable[..., Any], key: Key[Array, ""], indices: AnyArray, purp
     return jax.vmap(lambda i: draw(trajectory_key(key, i, purpose)))(indices)
 
 
-@eqx.filter_jit
+@jitted
 def _sphere_teachers(
     key: Key[Array, ""], indices: Int[AnyArray, " trajectory"], n_inputs: int, dtype: Any
 ) -> Float[Array, "N trajectory"]:
@@ -61,7 +61,7 @@ def _sphere_teachers(
     return _teachers(jnp.asarray(weights, dtype))
 
 
-@eqx.filter_jit
+@jitted
 def _normal_weights(
     key: Key[Array, ""],
     indices: Int[AnyArray, " trajectory"],

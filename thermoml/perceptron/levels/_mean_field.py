@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 from ...ensembles import AbstractAdjoint, Clock, Footprint, Saves, with_known_times
 from ...numerics.arrays import argument, is_concrete
 from ...numerics.checks import check_bound
+from ...numerics.compile import jitted
 from ...numerics.sums import CompensatedSum
 from ...numerics.types import AnyArray
 from .._curve import LearningCurve, PlaneCheckpoint, curve_of
@@ -111,7 +112,7 @@ def _converged(
     return eqx.tree_at(lambda c: c.overlap, curve, jnp.where(good, curve.overlap, jnp.nan))
 
 
-@eqx.filter_jit
+@jitted
 def _all_converged(
     problem: LearningProblem, curve: LearningCurve, dt: Float[AnyArray, ""] | None
 ) -> Bool[Array, ""]:
@@ -140,7 +141,7 @@ def _repeated(curve: LearningCurve, count: int) -> LearningCurve:
     return curve if count == 1 else _copied(curve, count)
 
 
-@eqx.filter_jit
+@jitted
 def _copied(curve: LearningCurve, count: int) -> LearningCurve:
     def copies(value):
         return jax.tree.map(lambda x: jnp.repeat(x, count, axis=0), value)
@@ -177,7 +178,7 @@ def _by_time(
     return with_known_times(curve, times, step, clock)
 
 
-@eqx.filter_jit
+@jitted
 def _followed(
     problem: LearningProblem,
     checkpoint: PlaneCheckpoint,

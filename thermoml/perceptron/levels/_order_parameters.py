@@ -1,12 +1,12 @@
 """Order parameters: a student's components parallel and perpendicular to the teacher."""
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from ...ensembles import WEIGHTS
 from ...numerics.arrays import is_concrete
+from ...numerics.compile import jitted
 from ...numerics.random import row_numbers, trajectory_streams
 from ...numerics.sums import CompensatedSum
 from .._curve import PlaneCheckpoint
@@ -94,7 +94,7 @@ def plane_checkpoint(
     return PlaneCheckpoint(plane=plane, **begin(problem, request))
 
 
-@eqx.filter_jit
+@jitted
 def _at_equilibrium(
     key: Key[Array, ""] | None,
     indices: Int[Array, " trajectory"],

@@ -12,6 +12,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from ...numerics.arrays import as_parameter, is_concrete
+from ...numerics.compile import jitted
 from ...numerics.kinks import find_kinks
 from ...numerics.quadrature import tanh_sinh
 from ._rules import AbstractPowerRule, AbstractRule
@@ -124,7 +125,7 @@ class KinkedRule(AbstractRule):
         return self.rule.smooth
 
 
-@eqx.filter_jit
+@jitted
 def _searched(rule: AbstractRule, dtype: DTypeLike) -> Float[Array, " kink"]:
     return rule_kinks(rule, dtype)
 

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float
 
 from ...numerics.arrays import as_parameter, cast_floats, default_float, is_concrete
 from ...numerics.checks import check_bound
+from ...numerics.compile import jitted
 from ...numerics.roots import newton_root
 from ..problem import LearningProblem, known_kinks
 from ._minima import averages_at, mismatch, rates, stiffness_bracket
@@ -83,7 +84,7 @@ def _residual(logs: Array, problem: LearningProblem, target: Array) -> Float[Arr
     return jnp.stack([surplus, mismatch(logs[1], problem)])
 
 
-@eqx.filter_jit
+@jitted
 def _learning_rate(
     problem: LearningProblem, target: Float[Array, ""]
 ) -> tuple[Float[Array, ""], Bool[Array, ""]]:

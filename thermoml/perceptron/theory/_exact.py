@@ -11,6 +11,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool
 
+from ...numerics.compile import jitted
 from ...numerics.quadrature import gauss_legendre
 from ..problem import LearningProblem
 from ._minima import SteadyState, averages_at, free_energy_minima, rates
@@ -127,7 +128,7 @@ def _quantities(problem: LearningProblem, centre: Array, root: Array, angle: Arr
     return jnp.stack([one, overlap, root**2, spread, angle / jnp.pi, dissipation, excess])
 
 
-@eqx.filter_jit
+@jitted
 def exact_state(problem: LearningProblem) -> tuple[SteadyState, Bool[Array, ""], Bool[Array, ""]]:
     """The exact state by quadrature of each well; whether averages converged; if it is resolved."""
     arrays, static = eqx.partition(problem, eqx.is_array)

@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +10,7 @@ from jaxtyping import Array, Bool, Float
 
 from ...numerics.arrays import cast_floats, default_float, is_concrete
 from ...numerics.checks import check_bound
+from ...numerics.compile import jitted
 from ...numerics.roots import newton_root
 from ..problem import LearningProblem, check_known_law, known_kinks
 from ._minima import (
@@ -97,7 +97,7 @@ def _prepared(problem: LearningProblem) -> LearningProblem:
     return known_kinks(cast_floats(problem, default_float()))
 
 
-@eqx.filter_jit
+@jitted
 def _all_states(
     problem: LearningProblem,
 ) -> tuple[SteadyState, Bool[Array, " minimum"], Bool[Array, " minimum"]]:
@@ -111,7 +111,7 @@ def _all_states(
     return states, converged, minima.exists
 
 
-@eqx.filter_jit
+@jitted
 def _counts(problem: LearningProblem, rates: np.ndarray) -> Array:
     """The number of minima at each learning rate."""
 
@@ -122,7 +122,7 @@ def _counts(problem: LearningProblem, rates: np.ndarray) -> Array:
     return lax.map(count, jnp.asarray(rates, problem.learning_rate.dtype))
 
 
-@eqx.filter_jit
+@jitted
 def _meeting(problem: LearningProblem, rate: Float[Array, ""]) -> Float[Array, ""]:
     """The spinodal beside a learning rate at which minimum and saddle are still apart."""
     places = trial_places(dataclasses.replace(problem, learning_rate=rate))

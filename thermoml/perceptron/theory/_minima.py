@@ -9,6 +9,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from ...numerics import AbstractResult
+from ...numerics.compile import jitted
 from ...numerics.roots import newton_root
 from ..problem import GaussianInputs, LearningProblem, wrong_fraction
 from ._moments import Moments, moments_converged, plane_moments
@@ -58,7 +59,7 @@ class SteadyState(AbstractResult):
         return "SteadyState", {name: x for name, x in vars(self).items() if x is not None}
 
 
-@eqx.filter_jit
+@jitted
 def runs_away(problem: LearningProblem) -> tuple[Bool[Array, ""], Float[Array, " 2"]]:
     """True if -ν̃Φ(s) falls faster than ks²/2 rises, so that no state is normalisable; Φ far out."""
     dtype = problem.stiffness.dtype

@@ -8,6 +8,7 @@ from jaxtyping import Array
 
 from ...numerics.arrays import cast_floats, default_float, is_concrete
 from ...numerics.checks import check_bound, check_count
+from ...numerics.compile import jitted
 from ..problem import LearningProblem, check_known_law, known_kinks
 from ._exact import exact_state
 from ._minima import SteadyState, effective_stiffness, runs_away, state_at
@@ -127,6 +128,6 @@ def _refuse_runaway(problem: LearningProblem) -> None:
         )
 
 
-@eqx.filter_jit
+@jitted
 def _mean_field(problem: LearningProblem) -> tuple[SteadyState, Array, Array]:
     return state_at(problem, effective_stiffness(problem))

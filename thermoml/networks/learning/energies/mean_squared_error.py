@@ -1,10 +1,10 @@
 """Mean squared error: linear models are harmonic, and all about them is exact."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ....numerics.compile import jitted
 from ....numerics.normal_uniform import Widths
 from .. import (
     AbstractEnergy,
@@ -39,7 +39,7 @@ def _(energy, system, start, max_steps):
     return _least_squares(system)
 
 
-@eqx.filter_jit
+@jitted
 def _least_squares(system: LinearLearning) -> GroundState:
     """The normal equations, in a basis in which they are well conditioned."""
     basis, white = whitened(system.features, system.prior_stiffness)
