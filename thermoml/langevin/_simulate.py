@@ -35,6 +35,7 @@ from ._systems import AbstractSystem
 from ._types import Time
 
 _begin = compiled(begin)
+_REMEDIES = ", or ExactLinear for a stiff trap; the error's .solution holds the run up to there"
 
 
 @compiled
@@ -263,9 +264,6 @@ def simulate(
     solution = with_known_times(solution, times, step, clock)
     if throw and is_concrete(solution.checkpoint.diverged_step):
         raise_if_diverged(
-            solution.checkpoint.diverged_step,
-            solution,
-            f"use a smaller dt than {dt:g}, or ExactLinear for a stiff trap; the error's .solution "
-            "holds the run up to there",
+            solution.checkpoint.diverged_step, solution, f"use a smaller dt than {dt:g}{_REMEDIES}"
         )
     return solution
