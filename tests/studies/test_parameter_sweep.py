@@ -141,7 +141,6 @@ def test_numbers_do_not_depend_on_how_the_grid_is_cut(tmp_path):
         assert len(lines) == {14: 1, 4: 4}[per_unit]
     assert set(results[14]) == {name for name in results[4] if "_block_" not in name}
     for name in results[14]:
-        if not name.startswith("efficiency"):  # a quotient of numbers near 0
-            np.testing.assert_allclose(
-                results[4][name], results[14][name], rtol=2e-5, atol=2e-6, err_msg=name
-            )
+        np.testing.assert_allclose(
+            results[4][name], results[14][name], rtol=2e-5, atol=2e-6, err_msg=name
+        )

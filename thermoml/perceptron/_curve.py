@@ -36,7 +36,7 @@ QUANTITIES = {
     "environment_entropy": ("nat/weight", "entropy the bath gained, per weight"),
     "entropy_production": ("nat/weight", "entropy of weights and bath gained, per weight"),
     "information": ("nat/weight", "information of the weights about the teacher, per weight"),
-    "efficiency": ("", "information gained per entropy produced, of each trajectory"),
+    "information_gain": ("nat/weight", "information gained since the start, per weight"),
     "scale_separation": ("", "input noise per step over bath noise"),
     "training_error": ("", "fraction of the training set that is wrong"),
     "test_error": ("", "fraction of the test set that is wrong"),
@@ -110,10 +110,11 @@ class LearningCurve(AbstractResult):
             (N → ∞); infinite from the start on if that is zero weights, which have none.
         environment_entropy: heat/T, the entropy gained by the bath. NaN at T = 0.
         entropy_production: their sum, in nats per weight.
-        efficiency: (I_t - I_0)/entropy_production of each trajectory, 0 at the start. It is not
-            bounded, since one trajectory may produce no entropy or less, and its mean says little.
-            `mean_efficiency`, the ratio of the means, is at most 1.
-        mean_efficiency: `(save,)`, an `Estimate`.
+        information_gain: I_t - I_0.
+        efficiency: information_gain/entropy_production of each trajectory, 0 at the start. It is
+            not bounded, since one trajectory may produce no entropy or less, and its mean says
+            little; a sweep keeps the means of both terms instead.
+        mean_efficiency: `(save,)`, an `Estimate` of the ratio of the means, which is at most 1.
         scale_separation: dt |f|²/(2NT), f the learning force of a step, averaged over the steps
             since the last save (save 0: up to the first): the diffusion caused by the inputs of a
             step, relative to that of the bath. 0 when time scales separate.
@@ -211,19 +212,25 @@ class LearningCurve(AbstractResult):
 
     @property
     @jax.jit
+    def information_gain(self) -> Float[Array, "*batch trajectory save"]:
+        return self.information - self.initial["information"][:, None]
+
+    @property
+    @jax.jit
     def efficiency(self) -> Float[Array, "*batch trajectory save"]:
         produced = self.entropy_production
-        gained = self.information - self.initial["information"][:, None]
-        return jnp.where(produced == 0, 0, gained / jnp.where(produced == 0, 1, produced))
+        idle = produced == 0
+        return jnp.where(idle, 0, self.information_gain / jnp.where(idle, 1, produced))
 
     @property
     @jax.jit
     def mean_efficiency(self) -> Estimate:
         """Mean information gained over mean entropy produced, with its error; 0 at the start."""
-        gained = self.information - self.initial["information"][..., None]
         produced = self.entropy_production
         idle = jnp.mean(produced, axis=0, keepdims=True) == 0
-        return Estimate.ratio(jnp.where(idle, 0, gained), jnp.where(idle, 1, produced))
+        return Estimate.ratio(
+            jnp.where(idle, 0, self.information_gain), jnp.where(idle, 1, produced)
+        )
 
     def at_start(self) -> dict[str, Float[Array, " trajectory"]]:
         """Norm, energy and information at save 0."""
@@ -255,16 +262,18 @@ class LearningCurve(AbstractResult):
         return variables | {"time": Labelled(("time",), self.times, TIME_UNIT, "time")}
 
     def to_xarray(self) -> "xarray.Dataset":
-        """The observables as a Dataset over `trajectory` and `time`, and `mean_efficiency`."""
+        """The observables as a Dataset over `trajectory` and `time`, and both efficiencies."""
         mean, error = self.mean_efficiency
         words = "mean information gained per mean entropy produced"
-        means = {
+        single = "information gained per entropy produced, of each trajectory"
+        efficiencies = {
+            "efficiency": Labelled(("trajectory", "time"), self.efficiency, "", single),
             "mean_efficiency": Labelled(("time",), mean, "", words),
             "mean_efficiency_standard_error": Labelled(
                 ("time",), error, "", f"standard error of {words}"
             ),
         }
-        return to_dataset(self.labelled() | means)
+        return to_dataset(self.labelled() | efficiencies)
 
 
 def curve_of(
