@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import multiprocessing
 
 import jax
 import jax.numpy as jnp
@@ -56,3 +57,27 @@ def test_one_function_is_no_reason_for_a_warning():
 
 def parabola(x):
     return x**2
+
+
+def add_in_child(results):
+    try:
+        results.send(str(add(1.0)))
+    except RuntimeError as error:
+        results.send(str(error))
+
+
+@jitted
+def add(x):
+    return x + 1
+
+
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_fork_refuses_to_compute():
+    add(1.0)
+    context = multiprocessing.get_context("fork")
+    results, sender = context.Pipe(duplex=False)
+    child = context.Process(target=add_in_child, args=(sender,), daemon=True)
+    child.start()
+    assert results.poll(60)
+    assert "is a fork of one that has used JAX" in results.recv()

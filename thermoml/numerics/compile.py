@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import os
 import types
 import warnings
 from collections.abc import Callable, Iterator
@@ -56,10 +57,25 @@ def _watched(function: Callable[..., Any], program: Callable[..., Any]) -> Calla
 
     @functools.wraps(function)
     def call(*args, **kwargs):
+        _check_process()
         _FUNCTIONS.note(name, (args, kwargs))
         return program(*args, **kwargs)
 
     return call
+
+
+_USED_IN: list[int] = []  # the process that has computed
+
+
+def _check_process() -> None:
+    """RuntimeError in a fork of a process that has computed, where JAX would hang."""
+    if not _USED_IN:
+        _USED_IN.append(os.getpid())
+    if _USED_IN[0] != os.getpid():
+        raise RuntimeError(
+            "this process is a fork of one that has used JAX, in which computations hang; start "
+            'it anew: multiprocessing.get_context("spawn")'
+        )
 
 
 class _Functions:
