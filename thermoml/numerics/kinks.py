@@ -28,8 +28,7 @@ def find_kinks(function: Callable[[Array], Array], dtype: DTypeLike) -> Float[Ar
     """Places between -10⁶ and 10⁶ where a scalar function compares, the twelve nearest to 0.
 
     Their number is fixed by filling up with 0. Differentiable in what the function closes over.
-    Comparisons inside loops and branches of `lax`, and steps such as `floor`,
-    are not followed.
+    Comparisons inside loops and branches of `lax`, and steps such as `floor`, are not followed.
     """
     program = jax.make_jaxpr(function)(jax.ShapeDtypeStruct((), dtype))
 

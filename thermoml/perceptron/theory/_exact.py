@@ -37,7 +37,7 @@ class _Box(NamedTuple):
 
 
 def _log_density(problem: LearningProblem, root: Array, angle: Array) -> Array:
-    r"""ln of $Q^{(N-1)/2}\\sin^{N-2}\\theta\\,e^{-N[kQ/2-\\tilde\\nu E\\Phi]/T}$.
+    r"""ln of $Q^{(N-1)/2}\sin^{N-2}\theta\,e^{-N[kQ/2-\tilde\nu E\Phi]/T}$.
 
     The density of (√Q, θ), smooth where that of (R, P) has a corner, at the origin.
     """
