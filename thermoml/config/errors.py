@@ -9,8 +9,19 @@ from pydantic import BaseModel, ValidationError
 from ..numerics.choices import nearest
 
 
+_LONGEST = 1000  # characters of a message
+
+
 class ConfigError(ValueError):
-    """A config that cannot be run; the message is one line that says what to change."""
+    """A config that cannot be run; the message is one line that says what to change.
+
+    Of a long message, which repeats long values, the middle is left out.
+    """
+
+    def __init__(self, message: str):
+        if len(message) > _LONGEST:
+            message = f"{message[: _LONGEST - 310]} … {message[-300:]}"
+        super().__init__(message)
 
 
 def check_different(name: str, labels: Sequence[object]) -> None:

@@ -8,15 +8,20 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
-from ..numerics.arrays import as_parameters, is_concrete, known_now
-from ..numerics.checks import check_bound
+from ..numerics.arrays import is_concrete, known_now
+from ..numerics.checks import check_bound, parameters
 from ._parameters import over_state, parameter_leaves
 from ._types import Time
 
 
-def _as_known_parameters(tree: PyTree[Any]) -> PyTree[Any]:
-    with known_now(tree):
-        return as_parameters(tree)
+def _known(name: str) -> Callable[[Any], Any]:
+    """A converter of a field to a tree of finite numbers and functions, concrete inside jit too."""
+
+    def convert(tree: Any) -> Any:
+        with known_now(tree):
+            return parameters(name)(tree)
+
+    return convert
 
 
 class Baths(eqx.Module):
@@ -37,8 +42,8 @@ class Baths(eqx.Module):
         5.0
     """
 
-    temperature: PyTree[Any] = eqx.field(default=1.0, converter=_as_known_parameters)
-    mobility: PyTree[Any] = eqx.field(default=1.0, converter=_as_known_parameters)
+    temperature: PyTree[Any] = eqx.field(default=1.0, converter=_known("temperature"))
+    mobility: PyTree[Any] = eqx.field(default=1.0, converter=_known("mobility"))
 
     def at(self, t: Time, like: PyTree[Any]) -> "Baths":
         """The baths at one time, with temperature and mobility as pytrees of a state's structure.

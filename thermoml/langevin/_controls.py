@@ -1,6 +1,7 @@
 """Controls: external parameters as functions of time. Their arrays are leaves, to be tuned."""
 
 import abc
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -9,8 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from ..numerics.arrays import as_parameter, as_parameters, is_concrete
+from ..numerics.arrays import is_concrete
+from ..numerics.checks import parameter
 from ._types import Time
+
+
+def _leaves(name: str) -> Callable[[Any], Any]:
+    """A converter of a field to a tree of finite arrays."""
+
+    def convert(tree: Any) -> Any:
+        return jax.tree.map(parameter(name), tree)
+
+    return convert
 
 
 class AbstractControl(eqx.Module):
@@ -34,10 +45,10 @@ class Constant(AbstractControl):
     r"""A constant control, $\lambda(t) = \lambda_0$.
 
     Args:
-        value: any pytree of numbers or arrays.
+        value: any pytree of finite numbers or arrays.
     """
 
-    value: PyTree[Array] = eqx.field(converter=as_parameters)
+    value: PyTree[Array] = eqx.field(converter=_leaves("value"))
 
     @property
     def breaks(self) -> Float[Array, " break"]:
@@ -51,27 +62,32 @@ class Ramp(AbstractControl):
     r"""A linear ramp, $\lambda(t) = a + (b - a)\,\min(1, \max(0, (t - t_0)/(t_1 - t_0)))$.
 
     Args:
-        start: a, a pytree of numbers or arrays.
-        end: b, of the same structure.
+        start: a, a pytree of finite numbers or arrays.
+        end: b, of the same structure and shapes; a number stands for a whole array.
         t0, t1: begin and end of the ramp, t1 > t0; constant outside.
 
     Raises:
-        ValueError: t1 <= t0, or ends of different structure.
+        TypeError, ValueError: t1 <= t0, ends of different structure or shape, or what is no
+            finite number.
     """
 
-    start: PyTree[Array] = eqx.field(converter=as_parameters)
-    end: PyTree[Array] = eqx.field(converter=as_parameters)
-    t0: Float[Array, ""] = eqx.field(default=0.0, converter=as_parameter)
-    t1: Float[Array, ""] = eqx.field(default=1.0, converter=as_parameter)
+    start: PyTree[Array] = eqx.field(converter=_leaves("start"))
+    end: PyTree[Array] = eqx.field(converter=_leaves("end"))
+    t0: Float[Array, ""] = eqx.field(default=0.0, converter=parameter("t0", 0))
+    t1: Float[Array, ""] = eqx.field(default=1.0, converter=parameter("t1", 0))
 
     def __check_init__(self):
         if is_concrete((self.t0, self.t1)) and not self.t1 > self.t0:
             raise ValueError(f"Ramp needs t1 > t0, got t0 = {self.t0}, t1 = {self.t1}")
+        ends = jax.tree.leaves(self.start), jax.tree.leaves(self.end)
         structures = [jax.tree.structure(end) for end in (self.start, self.end)]
         if structures[0] != structures[1]:
             raise ValueError(
                 f"end must have the structure of start, {structures[0]}, got {structures[1]}"
             )
+        for a, b in zip(*ends, strict=True):
+            if a.shape != b.shape and () not in (a.shape, b.shape):
+                raise ValueError(f"end must have the shape of start, {a.shape}, got {b.shape}")
 
     @property
     def breaks(self) -> Float[Array, " break"]:
@@ -83,9 +99,9 @@ class Ramp(AbstractControl):
 
 
 def _knot_values(values: Any) -> Any:
-    if isinstance(values, list | tuple) and all(np.ndim(v) == 0 for v in values):
-        return as_parameter(np.asarray(values, float))  # a list of numbers is one array
-    return as_parameters(values)
+    if isinstance(values, list | tuple) and all(np.isscalar(v) for v in values):
+        return parameter("values")(np.asarray(values))  # a list of numbers is one array
+    return _leaves("values")(values)
 
 
 class PiecewiseLinear(AbstractControl):
@@ -99,10 +115,11 @@ class PiecewiseLinear(AbstractControl):
         values: a pytree whose leaves have shape `(knots, ...)`.
 
     Raises:
-        ValueError: fewer than two knots, times that descend, or leaves of another length.
+        TypeError, ValueError: fewer than two knots, times that descend, leaves of another length,
+            or what is no finite number.
     """
 
-    times: Float[Array, " knots"] = eqx.field(converter=as_parameter)
+    times: Float[Array, " knots"] = eqx.field(converter=parameter("times", 1))
     values: PyTree[Array] = eqx.field(converter=_knot_values)
 
     def __check_init__(self):
@@ -129,12 +146,23 @@ class PiecewiseLinear(AbstractControl):
                 just before t1. Optimise a protocol over these.
             t0, t1: begin and end.
         """
-        inside = as_parameter(inside)
-        ends = [
-            jnp.broadcast_to(as_parameter(x).astype(inside.dtype), inside.shape[1:])[None]
-            for x in (start, end)
-        ]
-        t0, t1 = (as_parameter(t).astype(inside.dtype)[None] for t in (t0, t1))
+        inside = parameter("inside")(inside)
+        if inside.ndim == 0:
+            raise ValueError(f"inside must have shape (knots, …), got the number {inside}")
+        ends = []
+        for name, end_value in (("start", start), ("end", end)):
+            value = parameter(name)(end_value).astype(inside.dtype)
+            if value.shape not in ((), inside.shape[1:]):
+                raise ValueError(
+                    f"{name} must be a number or have shape {inside.shape[1:]}, as each knot of "
+                    f"inside, got shape {value.shape}"
+                )
+            ends.append(jnp.broadcast_to(value, inside.shape[1:])[None])
+        t0, t1 = (
+            parameter(name, 0)(t).astype(inside.dtype)[None] for name, t in (("t0", t0), ("t1", t1))
+        )
+        if is_concrete((t0, t1)) and not t1[0] >= t0[0]:
+            raise ValueError(f"t1 must not be before t0 = {t0[0]}, got {t1[0]}")
         fractions = jnp.linspace(0, 1, inside.shape[0], dtype=inside.dtype)
         times = jnp.concatenate([t0, t0 + (t1 - t0) * fractions, t1])
         return PiecewiseLinear(times, jnp.concatenate([ends[0], inside, ends[1]]))

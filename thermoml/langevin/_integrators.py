@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from ..numerics.arrays import as_parameters
+from ..numerics.checks import parameters
 from ._baths import Baths
 from ._parameters import over_state
 from ._types import StateTree
@@ -136,7 +136,7 @@ class ExactLinear(AbstractIntegrator):
     Source: Uhlenbeck and Ornstein 1930; Gillespie 1996, Phys. Rev. E 54, 2084.
     """
 
-    stiffness: PyTree[Any] = eqx.field(converter=as_parameters)
+    stiffness: PyTree[Any] = eqx.field(converter=parameters("stiffness"))
 
     def step(self, context: StepContext, state: StateTree) -> StateTree:
         baths, dt = context.baths, context.dt

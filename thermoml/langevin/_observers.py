@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from ..numerics.arrays import as_parameter, is_concrete
+from ..numerics.arrays import is_concrete
+from ..numerics.checks import parameter
 from ..numerics.sums import CompensatedSum
 from ._types import StateTree, Time
 
@@ -144,7 +145,7 @@ class Histogram(AbstractObserver):
     """
 
     function: Observable
-    edges: Array = eqx.field(converter=as_parameter)
+    edges: Array = eqx.field(converter=parameter("edges", 1))
 
     def __check_init__(self):
         if is_concrete(self.edges) and isinstance(self.edges, jax.Array):

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from ..numerics.arrays import as_parameter, as_parameters
+from ..numerics.checks import parameter, parameters
 from ._parameters import over_state
 
 
@@ -45,8 +45,8 @@ class HarmonicPotential(eqx.Module):
     Cost: O(d).
     """
 
-    stiffness: PyTree[Any] = eqx.field(converter=as_parameters)
-    centre: PyTree[Any] = eqx.field(default=0.0, kw_only=True, converter=as_parameters)
+    stiffness: PyTree[Any] = eqx.field(converter=parameters("stiffness"))
+    centre: PyTree[Any] = eqx.field(default=0.0, kw_only=True, converter=parameters("centre"))
 
     def __call__(self, x: PyTree[Any], control: Any) -> Float[Array, ""]:
         def energy(leaf, k, c):
@@ -67,7 +67,7 @@ class QuadraticPotential(eqx.Module):
         stiffness: K, symmetric, `(d, d)`.
     """
 
-    stiffness: Float[Array, "d d"] = eqx.field(converter=as_parameter)
+    stiffness: Float[Array, "d d"] = eqx.field(converter=parameter("stiffness", 2))
 
     def __call__(self, x: Float[Array, " d"], control: Any) -> Float[Array, ""]:
         return x @ self.stiffness @ x / 2
@@ -80,7 +80,7 @@ class LinearForce(eqx.Module):
         matrix: M, `(d, d)`.
     """
 
-    matrix: Float[Array, "d d"] = eqx.field(converter=as_parameter)
+    matrix: Float[Array, "d d"] = eqx.field(converter=parameter("matrix", 2))
 
     def __call__(self, x: Float[Array, " d"], control: Any) -> Float[Array, " d"]:
         return self.matrix @ x

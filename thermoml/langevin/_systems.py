@@ -7,7 +7,7 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, Float, Key, PyTree
 
-from ..numerics.arrays import as_parameters
+from ..numerics.checks import parameters
 from ._baths import Baths
 from ._types import StateTree, Time
 
@@ -100,8 +100,8 @@ class Langevin(AbstractSystem):
                 raise TypeError(f"{name} must be callable or None, got {function!r}")
         self.potential, self.drive, self.control = potential, drive, control
         if baths is None:
-            self.temperature = as_parameters(1.0 if temperature is None else temperature)
-            self.mobility = as_parameters(1.0 if mobility is None else mobility)
+            self.temperature = parameters("temperature")(1.0 if temperature is None else temperature)
+            self.mobility = parameters("mobility")(1.0 if mobility is None else mobility)
             return
         if not isinstance(baths, Baths):
             raise TypeError(f"baths must be Baths(temperature, mobility), got {baths!r}")

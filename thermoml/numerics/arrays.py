@@ -35,7 +35,11 @@ def argument(value: Any, dtype: Any) -> Any:
 
 def is_concrete(value: Any) -> bool:
     """True when no leaf of `value` is being traced by jit, vmap or grad."""
-    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
+    try:
+        leaves = jax.tree.leaves(value)
+    except ValueError:  # a mapping whose keys cannot be sorted is no tree of arrays
+        return True
+    return not any(isinstance(leaf, Tracer) for leaf in leaves)
 
 
 def known_now(*values: Any) -> Any:
@@ -48,20 +52,52 @@ def known_now(*values: Any) -> Any:
     return contextlib.nullcontext()
 
 
-def as_parameter(value: Any) -> jax.Array:
-    """`value` as a strongly typed floating array, so that it is a leaf and never recompiles."""
+def real_numbers(name: str, value: Any) -> np.ndarray:
+    """A concrete value as an array of real numbers; TypeError if it is none."""
+    words = f"{name} must be a number or an array of real numbers, got {value!r:.80}"
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind == "O":  # integers beyond 64 bits among them
+            array = array.astype(float)
+    except OverflowError:
+        raise ValueError(f"{name} must be finite, got {value!r:.80}") from None
+    except (TypeError, ValueError):
+        raise TypeError(words) from None
+    if array.dtype.kind not in "biuf" and not jnp.issubdtype(array.dtype, jnp.floating):
+        raise TypeError(words)
+    return array
+
+
+def as_parameter(value: Any, name: str = "a parameter") -> jax.Array:
+    """`value` as a strongly typed floating array, so that it is a leaf and never recompiles.
+
+    Raises:
+        TypeError, ValueError: `name` is no number and no array of real numbers, or beyond the
+            range of its precision.
+    """
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.inexact):
         return value
     if isinstance(value, np.ndarray) and np.issubdtype(value.dtype, np.floating):
-        return jnp.asarray(value)
+        return jnp.asarray(_in_range(name, value, jnp.result_type(value)))
+    if is_concrete(value):
+        value = _in_range(name, real_numbers(name, value), default_float())
     return jnp.asarray(value, default_float())
 
 
-def as_parameters(tree: Tree) -> Tree:
+def _in_range(name: str, array: np.ndarray, dtype: Any) -> np.ndarray:
+    """The array in a floating dtype; ValueError if finite numbers of it become infinite."""
+    with np.errstate(over="ignore"):
+        cast = array.astype(dtype)
+    if np.isinf(cast).any() and not np.array_equal(np.isinf(cast), np.isinf(array)):
+        raise ValueError(f"{name} must be in the range of {np.dtype(dtype).name}, got {array}")
+    return cast
+
+
+def as_parameters(tree: Tree, name: str = "a parameter") -> Tree:
     """Every number or array of `tree` as a parameter; functions and callable modules stay."""
 
     def convert(leaf):
-        return as_parameter(leaf) if eqx.is_array_like(leaf) else leaf
+        return as_parameter(leaf, name) if eqx.is_array_like(leaf) else leaf
 
     return jax.tree.map(convert, tree, is_leaf=callable)
 

@@ -3,14 +3,16 @@
 import math
 import numbers
 import operator
+from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from .arrays import default_int, is_concrete
+from .arrays import as_parameter, as_parameters, default_int, is_concrete, real_numbers
 
 _RELATIONS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 
@@ -22,14 +24,49 @@ def check_bound(name: str, value: Any, relation: str, bound: float, remedy: str 
     """
     if callable(value) or not is_concrete(value):
         return
-    try:
-        array = np.asarray(value, float)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number or an array, got {value!r}") from None
+    array = real_numbers(name, value).astype(float)
     if not (np.isfinite(array) & _RELATIONS[relation](array, bound)).all():
         text = f"{array:g}" if array.ndim == 0 else f"{value}"
         ending = f"; {remedy}" if remedy else ""
         raise ValueError(f"{name} must be finite and {relation} {bound:g}, got {text}{ending}")
+
+
+def check_finite(name: str, value: Any) -> None:
+    """ValueError unless all floats of `value`, which may be a tree, are finite or traced."""
+    for leaf in jax.tree.leaves(value, is_leaf=callable):
+        if not callable(leaf) and is_concrete(leaf) and eqx.is_inexact_array_like(leaf):
+            if not np.isfinite(np.asarray(leaf)).all():
+                raise ValueError(f"{name} must be finite, got {value}")
+
+
+def parameter(name: str, ndim: int | None = None) -> Callable[[Any], jax.Array]:
+    """A converter of a field to an array of finite real numbers, of `ndim` axes if it is given.
+
+    The converter raises TypeError or ValueError with the name for any other value.
+    """
+
+    def convert(value: Any) -> jax.Array:
+        array = as_parameter(value, name)
+        if not jnp.issubdtype(array.dtype, jnp.floating):
+            raise TypeError(f"{name} must be a number or an array of real numbers, got {array}")
+        if ndim is not None and array.ndim != ndim:
+            kind = {0: "a scalar", 1: "a vector", 2: "a matrix"}[ndim]
+            raise ValueError(f"{name} must be {kind}, got shape {array.shape}")
+        check_finite(name, array)
+        return array
+
+    return convert
+
+
+def parameters(name: str) -> Callable[[Any], Any]:
+    """A converter of a field to a tree of finite numbers and of functions."""
+
+    def convert(tree: Any) -> Any:
+        tree = as_parameters(tree, name)
+        check_finite(name, tree)
+        return tree
+
+    return convert
 
 
 def check_count(name: str, value: Any, least: int = 1, remedy: str = "") -> int:
@@ -40,7 +77,7 @@ def check_count(name: str, value: Any, least: int = 1, remedy: str = "") -> int:
             f"{name} fixes array shapes, so it must be a Python int, not a traced value"
         )
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} must be a whole number, got {value!r}{ending}")
+        raise TypeError(f"{name} must be a whole number, got {value!r:.80}{ending}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}{ending}")
     return int(value)
@@ -72,9 +109,17 @@ def check_first_trajectory(value: Any, n_trajectories: int, continued: bool = Fa
 
 
 def check_key(key: Any, drawn: str) -> Any:
-    """`key`; TypeError where there is none, and `drawn` cannot be drawn without it."""
+    """`key`; TypeError where it is no single random key, and `drawn` cannot be drawn without."""
     if key is None:
         raise TypeError(f"key is needed to draw {drawn}: pass key=jax.random.key(0)")
+    typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    if not typed:
+        raise TypeError(f"key must be a random key such as jax.random.key(0), got {key!r:.80}")
+    if key.shape != ():
+        raise TypeError(
+            f"key must be a single random key, got keys of shape {key.shape}; pass one of them, "
+            "or map over them with jax.vmap"
+        )
     return key
 
 
@@ -95,20 +140,32 @@ def count_steps(t0: Any, t1: Any, dt: Any, dtype: Any) -> int:
             raise TypeError(f"{name} fixes the number of steps, so it must be a number, not traced")
         scalar = isinstance(value, jax.Array | np.ndarray | np.generic) and np.ndim(value) == 0
         if not scalar and not isinstance(value, numbers.Real):
-            raise TypeError(f"{name} must be a number, got {value!r}")
-        if not math.isfinite(value):
-            raise ValueError(f"{name} must be finite, got {value}")
+            raise TypeError(f"{name} must be a number, got {value!r:.80}")
+        check_bound(name, value, "<", np.inf)
     t0, t1, dt = float(t0), float(t1), float(dt)
     check_bound("dt", dt, ">", 0.0)
     if t1 <= t0:
         raise ValueError(f"t1 must be later than t0 = {t0:g}, got {t1:g}")
+    largest = float(np.finfo(dtype).max)
+    for name, value in (("t0", t0), ("t1", t1), ("dt", dt)):
+        if abs(value) > largest:
+            raise ValueError(
+                f"{name} must be in the range of {np.dtype(dtype).name}, up to {largest:g}, got "
+                f"{value:g}"
+            )
     latest = np.asarray(max(abs(t0), abs(t1)), dtype)
     if np.asarray(dt, dtype) == 0 or np.spacing(latest) > dt:
         raise ValueError(
-            f"dt = {dt:g} is lost to rounding when added to t = {float(latest):g} in "
-            f"{np.dtype(dtype).name}; use a larger dt or float64"
+            f"dt = {dt:g} is lost to rounding when added to the later of t0 and t1, "
+            f"t = {float(latest):g} in {np.dtype(dtype).name}; use a larger dt or float64"
         )
     steps = (t1 - t0) / dt
+    most = np.iinfo(default_int()).max
+    if not steps < most:
+        raise ValueError(
+            f"dt = {dt:g} must divide t1 - t0 = {t1 - t0:g} into at most {most} steps, so that "
+            f"their number is an {np.dtype(default_int()).name}; use a larger dt"
+        )
     whole = round(steps)
     if whole < 1 or abs(steps - whole) > 1e-6 * max(1.0, 1e-3 * whole):
         below, above = max(1, math.floor(steps)), math.floor(steps) + 1

@@ -14,5 +14,5 @@ def nearest(word: object, choices: Iterable[object]) -> str:
 def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
     """ValueError with the nearest choice unless `value` is one of them."""
     choices = list(choices)
-    if value not in choices:
-        raise ValueError(f"{name} {value!r} is unknown{nearest(value, choices)}")
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} {value!r:.80} is unknown{nearest(value, choices)}")

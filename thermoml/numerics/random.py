@@ -69,7 +69,7 @@ def _uniform_float64(first: Array, second: Array) -> Array:
 
 def check_generator(generator: str) -> None:
     """ValueError unless `generator` is the name of one."""
-    if generator not in GENERATORS:
+    if not isinstance(generator, str) or generator not in GENERATORS:
         names = " or ".join(f'"{name}"' for name in GENERATORS)
         raise ValueError(f"generator must be {names}, got {generator!r}")
 
