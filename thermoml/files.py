@@ -345,6 +345,14 @@ def _read_all(file: Any, leaves: list[_Leaf], ending: int, path: Any) -> list[An
     return values
 
 
+def _check_path(path: Any) -> None:
+    """TypeError unless it is the name of a file: an integer would be taken for an open one."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path must be the name of a file, got {path!r:.80}")
+    if "\0" in os.fspath(path):
+        raise ValueError(f"path must not hold a null character, got {path!r:.80}")
+
+
 def load(path: str | os.PathLike[str], *, like: Any = None) -> Any:
     """The value in a file that `save` wrote.
 
@@ -367,6 +375,7 @@ def load(path: str | os.PathLike[str], *, like: Any = None) -> Any:
 
     Cost: O(bytes), read twice. All but the arrays is checked before one is read.
     """
+    _check_path(path)
     with open(path, "rb") as file:
         structure, leaves, ending = _read_header(file, path)
         if like is None:

@@ -1,5 +1,6 @@
 """Public constructors and cheap functions, each with arguments that are right."""
 
+import inspect
 import math
 import tempfile
 from collections.abc import Callable
@@ -8,12 +9,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from hypothesis import strategies as st
+from hypothesis import assume, strategies as st
 
 import thermoml as tml
 from thermoml import langevin, networks, perceptron, sweeps, thermodynamics
 
-from .values import ANYTHING, NUMBERS
+from .judgement import objection
+from .values import ANYTHING, NUMBERS, holds_nan
 
 
 class Call(NamedTuple):
@@ -22,12 +24,14 @@ class Call(NamedTuple):
     Attributes:
         function: to call.
         arguments: right ones, by name; all but functions of the library's users are replaced.
-        nan: arguments that may be NaN.
+        nan: arguments that may be NaN, as results of trajectories that diverged are.
+        words: other words that an error may hold in place of the argument's name.
     """
 
     function: Callable[..., Any]
     arguments: dict[str, Any]
     nan: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
 
 def spring(x: Any, control: Any) -> Any:
@@ -69,13 +73,12 @@ LANGEVIN = {
     "QuadraticPotential": Call(langevin.QuadraticPotential, {"stiffness": np.eye(2)}),
     "LinearForce": Call(langevin.LinearForce, {"matrix": np.eye(2)}),
     "ExactLinear": Call(tml.ExactLinear, {"stiffness": 1.0}),
-    "Mean": Call(langevin.Mean, {"function": first}),
-    "Variance": Call(langevin.Variance, {"function": first}),
     "Histogram": Call(langevin.Histogram, {"function": first, "edges": np.array([0.0, 1.0])}),
     "Layout": Call(langevin.Layout, {"chunk": 4, "n_devices": 1, "platform": "cpu"}),
     "Batch": Call(
         lambda states: tml.simulate(SYSTEM, langevin.Batch(states), t1=0.1, dt=0.1, key=KEY),
         {"states": jnp.ones(3)},
+        words=("diverged", "non-finite"),
     ),
     "simulate": Call(
         tml.simulate,
@@ -162,7 +165,7 @@ PERCEPTRON = {
     ),
     "OptimalRule": Call(tml.OptimalRule, {"error": 0.2}),
     "TrainingSet": Call(tml.TrainingSet, {"examples": np.sign(NOISE)}),
-    "Perceptron": Call(tml.Perceptron, {"weights": np.ones(3)}),
+    "Perceptron": Call(tml.Perceptron, {"weights": np.ones(3)}, nan=("weights",)),
     "LearningProblem": Call(
         tml.LearningProblem,
         {
@@ -224,17 +227,18 @@ PERCEPTRON = {
     "dissipation_bound": Call(
         tml.dissipation_bound, {"error": 0.2, "stiffness": 1.0, "temperature": 1.0}
     ),
-    "at_dissipation": Call(
-        perceptron.at_dissipation, {"problem": PROBLEM, "dissipation": 1.0}
-    ),
+    "at_dissipation": Call(perceptron.at_dissipation, {"problem": PROBLEM, "dissipation": 1.0}),
     "steady_state": Call(tml.steady_state, {"problem": PROBLEM, "exact": False}),
     "generalization_error": Call(
-        perceptron.generalization_error, {"student": np.ones(3), "teacher": np.ones(3)}
+        perceptron.generalization_error,
+        {"student": np.ones(3), "teacher": np.ones(3)},
+        ("student", "teacher"),
     ),
     "label_information": Call(perceptron.label_information, {"error": 0.2}),
     "test_error": Call(
         perceptron.test_error,
         {"student": np.ones(3), "teacher": np.ones(3), "inputs": np.ones((2, 3))},
+        ("student", "teacher"),
     ),
     "binary_teacher": Call(perceptron.binary_teacher, {"key": KEY, "n_inputs": 3}),
     "sphere_teacher": Call(perceptron.sphere_teacher, {"key": KEY, "n_inputs": 3}),
@@ -247,7 +251,10 @@ NETWORKS = {
         networks.synthetic_data,
         {"n_examples": 10, "spectrum": np.ones(2), "noise": 0.1, "key": KEY, "n_classes": 2},
     ),
-    "classify_engine": Call(tml.classify_engine, {"activation": jnp.tanh}),
+    "classify_engine": Call(
+        tml.classify_engine,
+        {"activation": "tanh", "temperatures": np.ones(2), "kinks": None, "tolerance": 0.1},
+    ),
     "work_efficiency": Call(tml.work_efficiency, {"activation": jnp.tanh, "temperature": 1.0}),
     "coherent_efficiency": Call(
         networks.coherent_efficiency, {"activation": jnp.tanh, "temperature": 1.0}
@@ -281,7 +288,7 @@ NETWORKS = {
             "mobility": 1.0,
         },
     ),
-    "Importance": Call(networks.Importance, {"n_samples": 100, "key": KEY}),
+    "Importance": Call(networks.Importance, {"n_samples": 1000, "key": KEY}),
     "Laplace": Call(
         networks.Laplace,
         {"start": None, "log_copies": 0.0, "log_determinant": "auto", "n_probes": 3, "order": 4},
@@ -294,7 +301,9 @@ NETWORKS = {
         {"aspect_ratio": 0.5, "initial_variance": 1.0, "signal": 1.0, "bath_temperature": 1.0},
     ),
     "log_determinant_density": Call(networks.log_determinant_density, {"aspect_ratio": 0.5}),
-    "log_copies": Call(networks.log_copies, {"state": {"w": np.ones((2, 3))}}),
+    "log_copies": Call(
+        lambda width, odd: networks.log_copies(2, width, odd=odd), {"width": 3, "odd": True}
+    ),
     "expected_maximum": Call(networks.expected_maximum, {"count": 3}),
     "linear_temperature": Call(
         tml.linear_temperature,
@@ -344,8 +353,13 @@ SWEEPS = {
         },
     ),
     "load": Call(tml.load, {"path": "nowhere.tml"}),
-    "Estimate": Call(tml.Estimate, {"mean": 1.0, "standard_error": 0.1}, nan=("mean", "standard_error")),
+    "Estimate": Call(
+        tml.Estimate, {"mean": 1.0, "standard_error": 0.1}, nan=("mean", "standard_error")
+    ),
 }
+# They search or compile for seconds, accepted or not.
+SLOW = {"at_dissipation", "steady_state", "classify_engine", "engine_chain", "expected_maximum"}
+SLOW |= {"linear_temperature", "learn", "learn, microscopic", "OptimalRule", "tune"}
 CALLS = LANGEVIN | THERMODYNAMICS | PERCEPTRON | NETWORKS | SWEEPS
 
 
@@ -367,11 +381,33 @@ def _near(value: Any) -> st.SearchStrategy[Any]:
     return ANYTHING
 
 
+# A function there is the user's own, and so are its errors.
+_FUNCTIONS = {"teacher", "weights", "rule", "observables", "potential", "drive", "control", "state"}
+_FUNCTIONS |= {"objective", "function", "activation", "force", "build", "grid", "a", "b"}
+_MOST = 10**5  # a count beyond it is right, and takes memory
+
+
 @st.composite
 def mutated(draw: st.DrawFn, name: str | None = None) -> tuple[str, dict[str, Any]]:
-    """The name of a call, and arguments of which one is replaced."""
+    """The name of a call, and one argument to put in the place of a right one."""
     name = name or draw(st.sampled_from(sorted(CALLS)))
     arguments = CALLS[name].arguments
-    changed = draw(st.sampled_from([key for key, x in arguments.items() if not callable(x)] or ["?"]))
-    value = draw(st.one_of(_near(arguments.get(changed)), ANYTHING))
-    return name, {changed: value}
+    key = draw(st.sampled_from(sorted(k for k, x in arguments.items() if not inspect.isroutine(x))))
+    value = draw(st.one_of(_near(arguments[key]), ANYTHING))
+    assume(not (key in _FUNCTIONS and callable(value)))
+    assume(not (isinstance(arguments[key], int) and _MOST < _size(value) < 2**63))
+    return name, {key: value}
+
+
+def _size(value: Any) -> Any:
+    return value if isinstance(value, int | np.integer) else 0
+
+
+def objections(name: str, change: dict[str, Any]) -> str | None:
+    """The objection to what a call does with one argument changed."""
+    call, (key,) = CALLS[name], change
+    return objection(
+        lambda: call.function(**call.arguments | change),
+        names=(key, *call.words),
+        senseless=key not in call.nan and holds_nan(change),
+    )

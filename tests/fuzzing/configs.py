@@ -13,7 +13,9 @@ from thermoml.config import config_json, load_yaml, named_objects, shipped_confi
 from thermoml.studies import AbstractStudy, load_study
 from thermoml.sweeps import Sweep, Task, parse_size, program_of_study
 
-from .values import CONTENT, NUMBERS, WORDS
+from .judgement import objection
+from .values import CONTENT, NUMBERS, WORDS, holds_nan
+
 
 def _words(content: Any) -> Iterator[str]:
     """All words among the values of a config."""
@@ -75,6 +77,21 @@ def read(text: str, folder: Path, overrides: list[str] | None = None) -> Sweep |
     return planned(load_study(str(path), overrides=overrides or ()))
 
 
+def objections(content: Any, folder: Path) -> str | None:
+    """The objection to what becomes of a config; its folder is for a file of it."""
+    names = {*KEYS, *map(str, content)}
+    text = dump(content)
+    return objection(lambda: read(text, folder), names=names, senseless=holds_nan(content))
+
+
+_SMALL = "study: stirling\nduration: [1.0]\ndt: 0.01"
+
+
+def objections_to_override(assignment: str, folder: Path) -> str | None:
+    """The objection to what becomes of a small config with `--set` and this assignment."""
+    return objection(lambda: read(_SMALL, folder, [assignment]))
+
+
 def dump(content: Any) -> str:
     """A mapping as a YAML file."""
     return yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
@@ -110,7 +127,15 @@ def _others(value: Any) -> st.SearchStrategy[Any]:
     if isinstance(value, str):
         return st.one_of(st.sampled_from(ENTRIES), WORDS)
     if isinstance(value, list):
-        some = [[], value + value[:1], value[:1], value[::-1], [value], value * 3, {"linear": value}]
+        some = [
+            [],
+            value + value[:1],
+            value[:1],
+            value[::-1],
+            [value],
+            value * 3,
+            {"linear": value},
+        ]
         ranges = st.lists(NUMBERS, min_size=3, max_size=3)
         return st.one_of(
             st.sampled_from(some),
@@ -147,18 +172,22 @@ def mutated(draw: st.DrawFn, name: str | None = None) -> dict[str, Any]:
     return content
 
 
+_PARTS = st.sampled_from(["0", "x", "-1", "", "a.b"])
 OVERRIDES = st.builds(
     "{}={}".format,
     st.one_of(
         st.sampled_from(KEYS),
-        st.builds("{}.{}".format, st.sampled_from(KEYS), st.sampled_from(["0", "x", "-1", "", "a.b"])),
+        st.builds(
+            "{}.{}".format, st.sampled_from(KEYS), st.sampled_from(["0", "x", "-1", "", "a.b"])
+        ),
         st.text(max_size=6),
     ),
     st.one_of(st.builds(lambda x: yaml.safe_dump(x, default_flow_style=True), CONTENT), st.text()),
 )
-_PIECES = st.sampled_from(
-    ["study: sweep\n", "&a ", "*a", "<<: *a\n", "!!int ", "!!float ", "!!binary ", "!!set ", "[", "]"]
-    + ["{", "}", ": ", "- ", "\n", "  ", "\t", "? ", "| ", "> ", "---\n", "...\n", "%YAML 1.1\n", "'"]
-    + ['"', "#", "1e-3", ".nan", "yes", "\ufeff", "\x00", "!!timestamp ", "!!omap ", "!!pairs ", "~"]
+_PIECES = st.one_of(
+    st.sampled_from(["study: sweep\n", "&a ", "*a", "<<: *a\n", "!!int ", "!!float ", "!!binary "]),
+    st.sampled_from(["!!set ", "!!timestamp ", "!!omap ", "!!pairs ", "%YAML 1.1\n", "---\n"]),
+    st.sampled_from(["[", "]", "{", "}", ": ", "- ", "\n", "  ", "\t", "? ", "| ", "> ", "'", '"']),
+    st.sampled_from(["#", "1e-3", ".nan", "yes", "~", "\ufeff", "\x00"]),
 )
 TEXTS = st.one_of(st.text(max_size=40), st.lists(_PIECES, max_size=12).map("".join))

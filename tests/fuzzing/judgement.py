@@ -34,10 +34,12 @@ def is_own(error: BaseException) -> bool:
     """
     if type(error).__module__.split(".")[0] == "thermoml":
         return True
+    if isinstance(error, OSError) and error.filename is not None:
+        return True  # the system's words, which name the file
     last: TracebackType | None = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
-    if last is None or not isinstance(error, ValueError | TypeError | MemoryError):
+    if last is None or not isinstance(error, ValueError | TypeError | MemoryError | OSError):
         return False
     code = last.tb_frame.f_code
     return code.co_filename.startswith(PACKAGE) and code.co_code[last.tb_lasti] in _RAISES

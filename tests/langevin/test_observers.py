@@ -101,9 +101,16 @@ def test_histogram_bins_hold_their_lower_edge_and_the_last_both():
     np.testing.assert_array_equal(histogram.init(x, None, jnp.zeros(())), [2, 2])
 
 
-@pytest.mark.parametrize("bad", [[1.0], [0.0, 0.0], [1.0, 0.0], [0.0, np.nan], [[0.0, 1.0]]])
-def test_edges_that_do_not_ascend_are_refused(bad):
-    with pytest.raises(ValueError, match="^edges must be at least two ascending"):
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        *[(bad, "at least two ascending") for bad in ([1.0], [0.0, 0.0], [1.0, 0.0])],
+        ([0.0, np.nan], "finite"),
+        ([[0.0, 1.0]], "a vector"),
+    ],
+)
+def test_edges_that_do_not_ascend_are_refused(bad, words):
+    with pytest.raises(ValueError, match=f"^edges must be {words}"):
         tml.langevin.Histogram(lambda x, control, t: x, bad)
 
 

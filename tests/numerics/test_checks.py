@@ -103,6 +103,6 @@ def test_bounds_are_checked_element_by_element():
         check_bound("T", [1.0, -1.0], ">=", 0.0)
     with pytest.raises(ValueError, match="^T must be finite and >= 0, got inf; cool it"):
         check_bound("T", np.inf, ">=", 0.0, "cool it")
-    with pytest.raises(TypeError, match="^T must be a number or an array of real numbers, got 'hot'"):
+    with pytest.raises(TypeError, match="^T must be a number or an array .*, got 'hot'"):
         check_bound("T", "hot", ">=", 0.0)
     jax.jit(lambda T: check_bound("T", T, ">=", 0.0))(-1.0)  # traced: checked where it is used

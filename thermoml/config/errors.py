@@ -8,7 +8,6 @@ from pydantic import BaseModel, ValidationError
 
 from ..numerics.choices import nearest
 
-
 _LONGEST = 1000  # characters of a message
 
 

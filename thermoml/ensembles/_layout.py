@@ -76,8 +76,19 @@ class Layout:
         for name in ("chunk", "n_devices"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
-        if self.platform not in (None, *_ROOM):
-            raise ValueError(f"platform must be one of {', '.join(_ROOM)}, got {self.platform!r}")
+        known = isinstance(self.platform, str) and self.platform in _ROOM
+        if self.platform is not None and not known:
+            names = ", ".join(_ROOM)
+            raise ValueError(f"platform must be one of {names}, got {self.platform!r:.80}")
+
+    @classmethod
+    def of(cls, layout: Any) -> "Layout":
+        """An argument `layout` with nothing left out; TypeError if it is neither one nor None."""
+        if layout is None:
+            return cls().here()
+        if not isinstance(layout, cls):
+            raise TypeError(f"layout must be a Layout or None, got {layout!r:.80}")
+        return layout.here()
 
     def here(self) -> "Layout":
         """This layout with this machine's devices and platform where they are left out."""

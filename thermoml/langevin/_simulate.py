@@ -23,7 +23,13 @@ from ..ensembles import (
     with_known_times,
 )
 from ..numerics.arrays import argument, cast_floats, default_int, is_concrete, shared_float
-from ..numerics.checks import check_count, check_first_trajectory, count_matches
+from ..numerics.checks import (
+    check_count,
+    check_first_trajectory,
+    check_flag,
+    check_key,
+    count_matches,
+)
 from ..numerics.compile import compiled
 from ._integrators import AbstractIntegrator, EulerMaruyama
 from ._observers import AbstractObserver, Observable
@@ -99,7 +105,14 @@ def _split_observables(
     observables: Mapping[str, Any] | None, dtype: Any
 ) -> tuple[dict[str, Observable], dict[str, AbstractObserver]]:
     functions, observers = {}, {}
+    if observables is not None and not isinstance(observables, Mapping):
+        raise TypeError(
+            "observables must be a mapping from names to functions f(x, control, t) or observers, "
+            f"got {observables!r:.80}"
+        )
     for name, observable in (observables or {}).items():
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"observables must have words as names, got {name!r:.80}")
         if isinstance(observable, AbstractObserver):
             observers[name] = cast_floats(observable, dtype)
         elif callable(observable):
@@ -228,6 +241,8 @@ def simulate(
     arrays together would outgrow the caches follow one another in chunks.
     """
     _check_types(system, integrator, adjoint)
+    check_key(key, "noise")
+    check_flag("throw", throw)
     n_trajectories = check_count("n_trajectories", n_trajectories)
     check_first_trajectory(first_trajectory, n_trajectories, isinstance(state, Solution))
     if isinstance(state, Solution):
@@ -258,7 +273,7 @@ def simulate(
         adjoint,
         progress_meter(progress),
         saves,
-        (layout or Layout()).here(),
+        Layout.of(layout),
     )
     step = argument(start.step, default_int()) + saves.n_steps
     solution = with_known_times(solution, times, step, clock)

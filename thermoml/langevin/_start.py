@@ -9,7 +9,7 @@ from jaxtyping import Array, Int, Key, PyTree
 
 from ..ensembles import INITIAL, Clock
 from ..numerics.arrays import argument, cast_floats, default_int, shared_float
-from ..numerics.checks import count_matches
+from ..numerics.checks import check_finite, count_matches
 from ..numerics.random import trajectory_key
 from ..numerics.types import AnyArray
 from ._ledger import Ledger
@@ -53,6 +53,9 @@ def start_at(state: Any, key: Key[Array, ""], n_trajectories: int, first: AnyArr
                 f"shapes {[jnp.shape(leaf) for leaf in jax.tree.leaves(states)]}"
             )
         (size,) = next(iter(sizes))
+        if size == 0:
+            raise ValueError("Batch(states) must hold at least one trajectory, got states of none")
+        check_finite("Batch(states)", states)
         count_matches("the Batch", n_trajectories, size)
         return Start(cast_floats(states, dtype), None, step, first)
     if _draws_state(state):
@@ -61,6 +64,7 @@ def start_at(state: Any, key: Key[Array, ""], n_trajectories: int, first: AnyArr
         states = cast_floats(states, shared_float("state(key)", states))
         return Start(states, None, step, first)
     dtype = shared_float("state", state)
+    check_finite("state", state)
     return Start(cast_floats(state, dtype), n_trajectories, step, first)
 
 

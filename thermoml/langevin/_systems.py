@@ -100,7 +100,9 @@ class Langevin(AbstractSystem):
                 raise TypeError(f"{name} must be callable or None, got {function!r}")
         self.potential, self.drive, self.control = potential, drive, control
         if baths is None:
-            self.temperature = parameters("temperature")(1.0 if temperature is None else temperature)
+            self.temperature = parameters("temperature")(
+                1.0 if temperature is None else temperature
+            )
             self.mobility = parameters("mobility")(1.0 if mobility is None else mobility)
             return
         if not isinstance(baths, Baths):

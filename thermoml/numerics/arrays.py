@@ -127,7 +127,7 @@ def shared_float(name: str, tree: Any) -> Any:
     for leaf in leaves:
         if not _is_float(leaf):
             raise TypeError(
-                f"every leaf of {name} must be a floating-point array, got {leaf!r}; convert "
+                f"every leaf of {name} must be a floating-point array, got {leaf!r:.80}; convert "
                 "integers with jnp.asarray(x, float) and keep functions out of the state"
             )
     arrays = [leaf for leaf in leaves if not isinstance(leaf, float)]  # a float adapts to arrays

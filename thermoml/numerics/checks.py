@@ -69,6 +69,38 @@ def parameters(name: str) -> Callable[[Any], Any]:
     return convert
 
 
+def check_number(name: str, value: Any) -> None:
+    """An error unless `value` is one finite real number, or traced."""
+    if is_concrete(value):
+        array = real_numbers(name, value)
+        if array.ndim:
+            raise ValueError(f"{name} must be one number, got {value!r:.80}")
+        check_bound(name, array, ">", -math.inf)
+
+
+def number(name: str) -> Callable[[Any], Any]:
+    """A converter of a static field to a Python number; an error for any other value."""
+
+    def convert(value: Any) -> Any:
+        check_number(name, value)
+        return np.asarray(value).item() if isinstance(value, jax.Array | np.generic) else value
+
+    return convert
+
+
+def flag(name: str) -> Callable[[Any], bool]:
+    """A converter of a field that takes True and False alone; TypeError for anything else."""
+
+    return lambda value: check_flag(name, value)
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """`value` as a bool; TypeError unless it is True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r:.80}")
+    return bool(value)
+
+
 def check_count(name: str, value: Any, least: int = 1, remedy: str = "") -> int:
     """`value` as an int; an error unless it is a whole number not below `least`."""
     ending = f"; {remedy}" if remedy else ""
@@ -78,6 +110,8 @@ def check_count(name: str, value: Any, least: int = 1, remedy: str = "") -> int:
         )
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be a whole number, got {value!r:.80}{ending}")
+    if int(value) > np.iinfo(np.int64).max:
+        raise ValueError(f"{name} must be below 2**63, got {value!s:.40}{ending}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}{ending}")
     return int(value)

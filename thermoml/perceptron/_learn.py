@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, Key
 from ..ensembles import AbstractAdjoint, Layout, RecursiveCheckpoint, raise_if_diverged
 from ..langevin import Time
 from ..numerics.arrays import cast_floats, default_float, is_concrete
-from ..numerics.checks import check_count, count_matches
+from ..numerics.checks import check_count, check_flag, count_matches
 from ..numerics.types import AnyArray
 from ._curve import LearningCurve
 from ._information import check_second_law
@@ -160,6 +160,7 @@ def learn(
         raise TypeError(f"level must be Microscopic(dt), Reduced(dt) or MeanField(), got {level!r}")
     if not isinstance(adjoint, AbstractAdjoint):
         raise TypeError(f"adjoint must be an instance such as ForwardMode(), got {adjoint!r}")
+    check_flag("throw", throw)
     dtype = _dtype_of(weights, teacher)
     problem = known_kinks(cast_floats(problem, dtype))
     n_trajectories = check_count("n_trajectories", n_trajectories)
@@ -179,7 +180,7 @@ def learn(
         test_inputs=test_inputs,
         adjoint=adjoint,
         progress=progress,
-        layout=(layout or Layout()).here(),
+        layout=Layout.of(layout),
         dt=dt,
         dtype=dtype,
     )

@@ -15,7 +15,13 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 from ..ensembles import AbstractAdjoint, ForwardMode, Layout, RecursiveCheckpoint
 from ..numerics import AbstractResult, Estimate
 from ..numerics.arrays import as_parameters, default_float, is_concrete
-from ..numerics.checks import check_bound, check_first_trajectory
+from ..numerics.checks import (
+    check_bound,
+    check_count,
+    check_first_trajectory,
+    check_key,
+    number,
+)
 from ..numerics.compile import jitted
 from ._curve import LearningCurve
 from ._learn import learn
@@ -131,19 +137,26 @@ class LearningObjective(AbstractObjective):
 
     build: Callable[[Any], LearningProblem]
     level: AbstractLevel
-    t1: float = eqx.field(static=True, kw_only=True)
+    t1: float = eqx.field(static=True, kw_only=True, converter=number("t1"))
     measure: Callable[[LearningCurve], Array] = eqx.field(default=final_error, kw_only=True)
     n_trajectories: int = eqx.field(default=1, static=True, kw_only=True)
     method: Method = eqx.field(default="auto", static=True, kw_only=True)
-    step: float = eqx.field(default=0.02, static=True, kw_only=True)
+    step: float = eqx.field(default=0.02, static=True, kw_only=True, converter=number("step"))
     teachers: Literal["single", "ensemble"] = eqx.field(
         default="ensemble", static=True, kw_only=True
     )
 
     def __check_init__(self):
-        if self.method not in METHODS:
-            raise ValueError(f"method must be one of {', '.join(METHODS)}, got {self.method!r}")
+        if not isinstance(self.level, AbstractLevel):
+            raise TypeError(
+                f"level must be Microscopic(dt), Reduced(dt) or MeanField(), got {self.level!r:.80}"
+            )
+        if not isinstance(self.method, str) or self.method not in METHODS:
+            names = ", ".join(METHODS)
+            raise ValueError(f"method must be one of {names}, got {self.method!r:.80}")
+        check_bound("t1", self.t1, ">", 0.0)
         check_bound("step", self.step, ">", 0.0)
+        check_count("n_trajectories", self.n_trajectories)
         check_teachers(self.teachers)
         if self.method == "likelihood_ratio" and not isinstance(self.level, Microscopic):
             raise ValueError(
@@ -213,8 +226,8 @@ class LearningObjective(AbstractObjective):
         return values, jnp.broadcast_to(slopes, (*values.shape, slopes.shape[1]))
 
     def _check_key(self, key: Key[Array, ""] | None) -> None:
-        if self.stochastic and key is None:
-            raise TypeError("key is needed to draw inputs and noise: pass key=jax.random.key(0)")
+        if self.stochastic:
+            check_key(key, "inputs and noise")
 
 
 def _jumps(rule: AbstractRule) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from ..numerics.arrays import default_float
-from ..numerics.checks import check_count
+from ..numerics.checks import check_count, check_key
 from ..numerics.labels import Labelled
 from ._executors import SchedulerLost, environment_of, interruptible, run_here, run_on_dask
 from ._grid import Grid
@@ -109,7 +109,12 @@ def sweep(
     Cost: that of the function; compilation once per different shape; about 2 ms of writing for
     each array of a unit.
     """
+    if not isinstance(grid, Grid | Mapping):
+        raise TypeError(f"grid must be a Grid or a mapping from names to values, got {grid!r:.80}")
     grid = grid if isinstance(grid, Grid) else Grid(**grid)
+    check_key(key, "samples")
+    if not isinstance(static, list | tuple | set) or not all(isinstance(x, str) for x in static):
+        raise TypeError(f'static must be a tuple of names such as ("dt",), got {static!r:.80}')
     n_trajectories = check_count("n_trajectories", n_trajectories)
     if n_trajectories >= 2**31:
         raise ValueError(

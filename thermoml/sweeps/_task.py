@@ -61,10 +61,11 @@ class Task:
         Raises:
             ValueError: `replicates` is no name.
         """
-        if not replicates.isidentifier() or replicates == BLOCK:
+        named = isinstance(replicates, str) and replicates.isidentifier()
+        if not named or replicates == BLOCK:
             raise ValueError(
                 f"replicates must be a name such as 'resample', and not {BLOCK!r}, which the store "
-                f"itself uses; got {replicates!r}"
+                f"itself uses; got {replicates!r:.80}"
             )
         data, implementation = np.asarray(jax.random.key_data(key)), str(jax.random.key_impl(key))
         return cls(

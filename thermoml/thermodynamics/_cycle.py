@@ -21,8 +21,15 @@ from ..langevin import (
     Time,
     simulate,
 )
-from ..numerics.arrays import as_parameter, as_parameters, cast_floats, known_now
-from ..numerics.checks import check_bound, check_count, count_steps
+from ..numerics.arrays import as_parameter, cast_floats, known_now
+from ..numerics.checks import (
+    check_bound,
+    check_count,
+    check_number,
+    count_steps,
+    parameter,
+    parameters,
+)
 from ..numerics.types import Numbers
 from ._cycle_result import CycleResult, Diagram, cycle_result
 from ._cycle_rounds import (
@@ -63,10 +70,15 @@ class Stroke(eqx.Module):
         duration: Time,
         bath: str,
     ):
+        check_number("duration", duration)
         check_bound("duration", duration, ">", 0.0)
-        self.control = control if callable(control) else Constant(control)
+        if not isinstance(bath, str):
+            raise TypeError(f"bath must be the name of one of the cycle's baths, got {bath!r:.80}")
+        if not callable(control):
+            control = Constant(jax.tree.map(parameter("control"), control))
+        self.control = control
         with known_now(duration):
-            self.duration = as_parameter(duration)
+            self.duration = as_parameter(duration, "duration")
         self.bath = bath
 
 
@@ -107,11 +119,21 @@ class Cycle(eqx.Module):
         drive: Callable[[Any, Any], PyTree[Array]] | None = None,
         mobility: PyTree[Any] = 1.0,
     ):
+        if not callable(potential):
+            raise TypeError(f"potential must be callable, got {potential!r:.80}")
+        if drive is not None and not callable(drive):
+            raise TypeError(f"drive must be callable or None, got {drive!r:.80}")
         self.potential = potential
-        self.strokes = tuple(strokes)
+        self.strokes = tuple(strokes) if isinstance(strokes, list | tuple) else ()
         if len(self.strokes) < 2 or not all(isinstance(s, Stroke) for s in self.strokes):
-            raise ValueError(f"strokes must be at least two Stroke(...), got {strokes!r}")
+            raise ValueError(f"strokes must be at least two Stroke(...), got {strokes!r:.200}")
+        if not isinstance(temperatures, Mapping):
+            raise TypeError(
+                "temperatures must be a mapping from the names of baths to numbers, got "
+                f"{temperatures!r:.80}"
+            )
         for name, value in temperatures.items():
+            check_number(f"temperatures[{name!r}]", value)
             check_bound(f"temperatures[{name!r}]", value, ">", 0.0)
         missing = {stroke.bath for stroke in self.strokes} - set(temperatures)
         if missing:
@@ -119,9 +141,12 @@ class Cycle(eqx.Module):
                 f"temperatures must name every stroke's bath, missing {sorted(missing)}; got "
                 f"{sorted(temperatures)}"
             )
-        self.temperatures = {name: as_parameter(value) for name, value in temperatures.items()}
+        self.temperatures = {
+            name: as_parameter(value, f"temperatures[{name!r}]")
+            for name, value in temperatures.items()
+        }
         self.drive = drive
-        self.mobility = as_parameters(mobility)
+        self.mobility = parameters("mobility")(mobility)
         shapes = [jax.eval_shape(stroke.control, stroke.duration) for stroke in self.strokes]
         layouts = [jax.tree.map(lambda leaf: leaf.shape, shape) for shape in shapes]
         if any(layout != layouts[0] for layout in layouts):

@@ -25,7 +25,7 @@ def normal_entropy(covariance: Numbers) -> Float[Array, ""]:
 
     Cost: O(d³).
     """
-    covariance = as_parameter(covariance)
+    covariance = as_parameter(covariance, "covariance")
     if covariance.ndim == 0:
         check_bound("covariance", covariance, ">", 0.0)
         return (1 + LOG_2PI + jnp.log(covariance)) / 2
@@ -54,7 +54,7 @@ def uniform_entropy(widths: Numbers) -> Float[Array, ""]:
         ValueError: a width that is not positive.
     """
     check_bound("widths", widths, ">", 0.0)
-    return jnp.sum(jnp.log(as_parameter(widths)))
+    return jnp.sum(jnp.log(as_parameter(widths, "widths")))
 
 
 def truncated_normal_entropy(
@@ -77,7 +77,8 @@ def truncated_normal_entropy(
         ValueError: std <= 0 or upper <= lower.
     """
     check_bound("std", std, ">", 0.0)
-    parameters = [as_parameter(x) for x in (std, lower, upper, mean)]
+    given = {"std": std, "lower": lower, "upper": upper, "mean": mean}
+    parameters = [as_parameter(value, name) for name, value in given.items()]
     dtype = shared_float("std", parameters)
     std, lower, upper, mean = (x.astype(dtype) for x in parameters)
     check_bound("mean", mean, ">", -np.inf)
@@ -103,6 +104,12 @@ def truncated_normal_entropy(
     return jnp.log(std * (right - left) * mass) + jnp.sum(density * fall, axis=0) / mass
 
 
+def _check_numbers(name: str, values: Array) -> None:
+    """ValueError for NaN; that of a point is -∞."""
+    if is_concrete(values) and np.isnan(np.asarray(values)).any():
+        raise ValueError(f"{name} must be numbers, got {values}")
+
+
 def block_entropy(entropies: Numbers, counts: Numbers) -> Float[Array, ""]:
     r"""Entropy of independent blocks of parameters, $S = \sum_i n_i s_i$, in nats.
 
@@ -115,12 +122,13 @@ def block_entropy(entropies: Numbers, counts: Numbers) -> Float[Array, ""]:
     Raises:
         ValueError: shapes that differ, or a negative count.
     """
-    entropies, counts = as_parameter(entropies), as_parameter(counts)
+    entropies, counts = as_parameter(entropies, "entropies"), as_parameter(counts, "counts")
     if entropies.ndim != 1 or entropies.shape != counts.shape:
         raise ValueError(
             "entropies and counts must both have shape (block,), got "
             f"{entropies.shape} and {counts.shape}"
         )
+    _check_numbers("entropies", entropies)
     check_bound("counts", counts, ">=", 0.0)
     return jnp.sum(entropies * counts.astype(entropies.dtype))
 
@@ -139,12 +147,13 @@ def mixture_entropy(entropies: Numbers, weights: Numbers) -> Float[Array, ""]:
     Raises:
         ValueError: shapes that differ, or weights that are negative or all 0.
     """
-    entropies, weights = as_parameter(entropies), as_parameter(weights)
+    entropies, weights = as_parameter(entropies, "entropies"), as_parameter(weights, "weights")
     if entropies.ndim != 1 or entropies.shape != weights.shape:
         raise ValueError(
             "entropies and weights must both have shape (component,), got "
             f"{entropies.shape} and {weights.shape}"
         )
+    _check_numbers("entropies", entropies)
     check_bound("weights", weights, ">=", 0.0)
     if is_concrete(weights) and not np.sum(np.asarray(weights)) > 0:
         raise ValueError("weights must not all be 0")

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from ..numerics.arrays import default_float, is_concrete
+from ..numerics.arrays import as_parameter, default_float, is_concrete
 from ..numerics.compile import jitted
 from ..numerics.results import AbstractResult
 from ..numerics.roots import newton_root
@@ -204,11 +204,11 @@ def uncertainty_product(current: Numbers, entropy_production: Numbers) -> Uncert
     Lett. 116, 120601.
     """
     current = check_samples("current", current, least=3)
-    produced = jnp.asarray(entropy_production, default_float())
+    produced = as_parameter(entropy_production, "entropy_production").astype(default_float())
     if produced.shape not in ((), current.shape):
         raise ValueError(
-            f"entropy_production must be a scalar or have shape {current.shape}, got "
-            f"{produced.shape}"
+            f"entropy_production must be a scalar or have the shape of current, "
+            f"{current.shape}, got {produced.shape}"
         )
     produced = check_samples("entropy_production", jnp.broadcast_to(produced, current.shape))
     count = current.shape[0]

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PyTree
 
 from ..langevin import Baths, Langevin, Time
 from ..numerics.arrays import cast_floats, default_float, is_concrete
-from ..numerics.checks import check_bound, count_saves, count_steps
+from ..numerics.checks import check_bound, count_saves, count_steps, parameter
 from ..numerics.compile import jitted
 from ..numerics.types import AnyArray
 from ._fokker_planck_checks import Extremes, check_density, check_extremes, check_system
@@ -62,18 +62,37 @@ class FokkerPlanck(eqx.Module):
     ):
         if not isinstance(system, Langevin):
             raise TypeError(f"system must be a Langevin, got {system!r}")
-        self.axes = (axes,) if isinstance(axes, Axis) else tuple(axes)
+        several = isinstance(axes, list | tuple)
+        self.axes = tuple(axes) if several else (axes,)  # pyright: ignore[reportAttributeAccessIssue]
         if len(self.axes) not in (1, 2) or not all(isinstance(a, Axis) for a in self.axes):
-            raise ValueError(f"axes must be one Axis or two, got {axes!r}")
+            raise ValueError(f"axes must be one Axis or two, got {axes!r:.80}")
         if state is None:
             state = jnp.zeros(() if len(self.axes) == 1 else (2,))
-        self.state = cast_floats(state, default_float())
+        self.state = cast_floats(jax.tree.map(parameter("state"), state), default_float())
         if ravel_pytree(self.state)[0].size != len(self.axes):
             raise ValueError(
                 f"state must hold {len(self.axes)} numbers, one for each axis, got {state!r}"
             )
         self.system = cast_floats(system, default_float())
+        self._check_shapes()
         self._check(0.0)
+
+    def _check_shapes(self) -> None:
+        """An error unless the potential is a scalar, and the drive like the state."""
+        control = self.system.control_at(jnp.asarray(0.0, default_float()))
+        energy = jax.eval_shape(lambda x: self.system.energy(x, control, None), self.state)
+        if getattr(energy, "shape", None) != ():
+            raise TypeError(
+                f"the potential of the system must return a scalar, got {energy}; sum over the "
+                "elements"
+            )
+        drive = jax.eval_shape(lambda x: self.system.drive_force(x, control, None), self.state)
+        shapes = [jax.tree.map(jnp.shape, tree) for tree in (drive, self.state)]
+        if drive is not None and shapes[0] != shapes[1]:
+            raise ValueError(
+                f"the drive of the system must return a force like the state {shapes[1]}, got "
+                f"{shapes[0]}"
+            )
 
     @property
     def shape(self) -> tuple[int, ...]:

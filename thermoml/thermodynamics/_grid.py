@@ -11,7 +11,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from ..langevin import Time
-from ..numerics.checks import check_count
+from ..numerics.checks import check_count, number
 
 Boundary = Literal["reflecting", "periodic", "natural"]
 
@@ -29,21 +29,23 @@ class Axis(eqx.Module):
         ValueError: ends in the wrong order or not finite, too few cells, or another boundary.
     """
 
-    lower: float | int = eqx.field(static=True)
-    upper: float | int = eqx.field(static=True)
+    lower: float | int = eqx.field(static=True, converter=number("lower"))
+    upper: float | int = eqx.field(static=True, converter=number("upper"))
     cells: int = eqx.field(static=True)
     boundary: Boundary = eqx.field(default="reflecting", static=True, kw_only=True)
 
     def __check_init__(self):
-        if not -np.inf < self.lower < self.upper < np.inf:
+        if not self.lower < self.upper:
+            raise ValueError(f"upper must be above lower = {self.lower}, got {self.upper}")
+        if not np.isfinite(float(self.upper) - float(self.lower)):
             raise ValueError(
-                f"upper must be finite and above lower, got {self.lower} and {self.upper}; an "
-                'unbounded coordinate needs distant ends, with boundary="natural"'
+                f"upper must not be that far above lower = {self.lower:g}, got {self.upper:g}"
             )
         check_count("cells", self.cells, 3)
-        if self.boundary not in ("reflecting", "periodic", "natural"):
+        names = ("reflecting", "periodic", "natural")
+        if not isinstance(self.boundary, str) or self.boundary not in names:
             raise ValueError(
-                f'boundary must be "reflecting", "periodic" or "natural", got {self.boundary!r}'
+                f'boundary must be "reflecting", "periodic" or "natural", got {self.boundary!r:.80}'
             )
 
     @property

@@ -45,7 +45,7 @@ class LinearSystem(eqx.Module):
     mobility: Float[Array, " d"]
 
     def __init__(self, drift: Numbers, temperature: Numbers = 1.0, mobility: Numbers = 1.0):
-        drift = as_parameter(drift)
+        drift = as_parameter(drift, "drift")
         if drift.ndim != 2 or drift.shape[0] != drift.shape[1]:
             raise ValueError(f"drift must be a square matrix (d, d), got shape {drift.shape}")
         if is_concrete(drift) and not np.isfinite(np.asarray(drift)).all():
@@ -54,7 +54,7 @@ class LinearSystem(eqx.Module):
         check_bound("mobility", mobility, ">", 0.0)
 
         def each(name: str, value: Numbers) -> Array:
-            value = as_parameter(value).astype(drift.dtype)
+            value = as_parameter(value, name).astype(drift.dtype)
             if value.shape not in ((), drift.shape[:1]):
                 raise ValueError(
                     f"{name} must be a scalar or have shape {drift.shape[:1]}, one bath for each "

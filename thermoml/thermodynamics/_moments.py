@@ -18,7 +18,7 @@ from ..langevin import (
     Time,
 )
 from ..numerics.arrays import cast_floats, is_concrete
-from ..numerics.checks import check_count
+from ..numerics.checks import check_count, check_number, parameter
 from ..numerics.compile import jitted
 from ..numerics.results import AbstractResult
 from ._normal import NormalState
@@ -103,11 +103,17 @@ def moment_equations(
     """
     if not isinstance(system, Langevin):
         raise TypeError(f"system must be a Langevin, got {system!r}")
+    if not isinstance(start, NormalState):
+        raise TypeError(f"start must be a NormalState, got {start!r:.80}")
+    check_number("t0", t0)
+    check_number("t1", t1)
     if is_concrete((t0, t1)) and not float(t1) > float(t0):  # pyright: ignore[reportArgumentType]
         raise ValueError(f"t1 must be later than t0 = {t0}, got {t1}")
     dtype = start.mean.dtype
     system = cast_floats(system, dtype)
     t0, t1 = jnp.asarray(t0, dtype), jnp.asarray(t1, dtype)
+    if not is_concrete(saves) or np.ndim(saves):
+        saves = parameter("saves", 1)(saves)
     if jnp.ndim(saves) == 0:
         times = jnp.linspace(t0, t1, check_count("saves", saves) + 1)
     else:

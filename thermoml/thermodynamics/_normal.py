@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,12 +30,12 @@ class NormalState(AbstractResult):
             symmetric or negative.
     """
 
-    mean: Float[Array, "..."] = eqx.field(converter=as_parameter)
-    covariance: Float[Array, "..."] = eqx.field(converter=as_parameter)
+    mean: Float[Array, "..."]
+    covariance: Float[Array, "..."]
 
     def __init__(self, mean: Numbers, covariance: Numbers):
-        self.mean = as_parameter(mean)
-        covariance = as_parameter(covariance).astype(self.mean.dtype)
+        self.mean = as_parameter(mean, "mean")
+        covariance = as_parameter(covariance, "covariance").astype(self.mean.dtype)
         if self.mean.ndim == 1 and covariance.ndim == 0:
             covariance = covariance * jnp.eye(self.mean.shape[0], dtype=self.mean.dtype)
         self.covariance = covariance

@@ -9,7 +9,7 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, PyTree
 
-from ..numerics.arrays import cast_floats, default_float, is_concrete, shared_float
+from ..numerics.arrays import as_parameter, cast_floats, default_float, is_concrete, shared_float
 from ..numerics.checks import check_bound
 from ..numerics.types import Numbers
 
@@ -19,7 +19,7 @@ _REQUIRED = 15.0  # samples, times the square of ⟨w²⟩/⟨w⟩²
 
 def check_samples(name: str, values: Numbers, least: int = 2) -> Float[Array, " trajectory"]:
     """One value for each trajectory; ValueError if too few, of another shape, or not finite."""
-    values = jnp.asarray(values, default_float())
+    values = as_parameter(values, name).astype(default_float())
     if values.ndim != 1 or values.shape[0] < least:
         raise ValueError(
             f"{name} must have shape (trajectory,) with at least {least} trajectories, got shape "
@@ -49,7 +49,7 @@ def check_batch(name: str, samples: PyTree[Any]) -> Float[Array, "sample d"]:
 def check_temperature(temperature: Numbers) -> Float[Array, ""]:
     """The temperature as a scalar array; ValueError unless it is positive."""
     check_bound("temperature", temperature, ">", 0.0)
-    temperature = jnp.asarray(temperature, default_float())
+    temperature = as_parameter(temperature, "temperature").astype(default_float())
     check_bound("temperature", temperature, ">", 0.0, "it leaves the range of this precision")
     if temperature.ndim:
         raise ValueError(f"temperature must be a scalar, got shape {temperature.shape}")

@@ -43,8 +43,12 @@ def read_csv(
 
     Cost: O(bytes); the whole file is in memory.
     """
-    if kind not in (None, *KINDS):
-        raise ValueError(f'kind must be "regression" or "classification", got {kind!r}')
+    if not isinstance(path, str | os.PathLike):  # an integer would be taken for an open file
+        raise TypeError(f"path must be the name of a file, got {path!r:.80}")
+    if kind is not None and (not isinstance(kind, str) or kind not in KINDS):
+        raise ValueError(f'kind must be "regression" or "classification", got {kind!r:.80}')
+    if not isinstance(target, str):
+        raise TypeError(f"target must be the name of a column, got {target!r:.80}")
     frame = _read_frame(path)
     columns = _choose_columns(list(frame.columns), path, target, features)
     frame = frame.loc[:, [*columns, target]]

@@ -8,7 +8,7 @@ from jax import lax
 from jaxtyping import Array, Key
 
 from ...numerics.arrays import default_float
-from ...numerics.checks import check_bound, check_count
+from ...numerics.checks import check_bound, check_count, check_key
 from ._data import KINDS, Data, Kind
 
 _EXAMPLES: dict[str, tuple[str, dict[str, Any]]] = {  # their loaders in scikit-learn
@@ -31,9 +31,9 @@ def example_data(name: str) -> Data:
     Source: Efron et al. 2004, Ann. Stat. 32, 407; Street, Wolberg and Mangasarian 1993; Alpaydin
     and Kaynak 1998 (both UCI Machine Learning Repository).
     """
-    if name not in _EXAMPLES:
+    if not isinstance(name, str) or name not in _EXAMPLES:
         listed = ", ".join(f'"{example}"' for example in _EXAMPLES)
-        raise ValueError(f"name must be one of {listed}, got {name!r}")
+        raise ValueError(f"name must be one of {listed}, got {name!r:.80}")
     from sklearn import datasets  # imported here: slow to load, and rarely used
 
     loader, options = _EXAMPLES[name]
@@ -84,6 +84,7 @@ def synthetic_data(
 
     Cost: O(n d).
     """
+    check_key(key, "examples")
     n_examples = check_count("n_examples", n_examples)
     n_classes = check_count("n_classes", n_classes, 2)
     if kind not in KINDS:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from ...numerics.arrays import is_concrete
+from ...numerics.checks import parameter
 from ...numerics.choices import check_choice
 from ...numerics.types import Numbers
 
@@ -88,7 +89,10 @@ def as_activation(
         listed = (entry for entry in ACTIVATIONS.values() if entry.function is activation)
         activation = next(listed, Activation(activation))
     _check_elementwise(activation.function)
-    return activation if kinks is None else activation._replace(kinks=kinks)
+    if kinks is None:
+        return activation
+    parameter("kinks")(kinks)
+    return activation._replace(kinks=kinks)
 
 
 def _check_elementwise(function: Callable[[Array], Array]) -> None:

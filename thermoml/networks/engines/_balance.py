@@ -148,7 +148,7 @@ def engine_balance(
     """Efficiency and its parts; arguments and errors as for `work_efficiency`."""
     activation = as_activation(activation, kinks)
     check_bound("temperature", temperature, ">", 0.0)
-    temperature = as_parameter(temperature)
+    temperature = as_parameter(temperature, "temperature")
     flat = temperature.reshape(-1)
     moments = _all_moments(activation, flat)
     if is_concrete(moments):
@@ -224,7 +224,7 @@ def classify_engine(
     if temperatures is None:
         temperatures = jnp.geomspace(0.01, 100.0, 25)
     check_bound("temperatures", temperatures, ">", 0.0)
-    temperatures = jnp.atleast_1d(as_parameter(temperatures))
+    temperatures = jnp.atleast_1d(as_parameter(temperatures, "temperatures"))
 
     def log_efficiency(log_temperature):
         return jnp.log(balance_at(activation, jnp.exp(log_temperature)).efficiency)

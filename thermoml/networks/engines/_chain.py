@@ -120,7 +120,8 @@ def _above_underflow(temperature: Float[Array, ""]) -> Float[Array, ""]:
 def _step(activation: Activation, weight_variance: Numbers, bias_variance: Numbers) -> _Step:
     check_bound("weight_variance", weight_variance, ">", 0.0)
     check_bound("bias_variance", bias_variance, ">=", 0.0)
-    weights, biases = as_parameter(weight_variance), as_parameter(bias_variance)
+    weights = as_parameter(weight_variance, "weight_variance")
+    biases = as_parameter(bias_variance, "bias_variance")
     for name, value in (("weight_variance", weights), ("bias_variance", biases)):
         if value.ndim:
             raise ValueError(f"{name} must be one number, got shape {value.shape}")
@@ -185,7 +186,7 @@ def engine_chain(
     activation = as_activation(activation, kinks)
     step = _step(activation, weight_variance, bias_variance)
     check_bound("temperature", temperature, ">", 0.0)
-    first = as_parameter(temperature)
+    first = as_parameter(temperature, "temperature")
     if first.ndim:
         raise ValueError(f"temperature must be one number, got shape {first.shape}; use jax.vmap")
     chain = _chain(step, first, depth)

@@ -84,7 +84,7 @@ class Normal(AbstractIndependent):
 
     def __init__(self, std: Any = 1.0):
         check_bound("std", std, ">", 0.0, _POINT)
-        self.std = as_parameter(std)
+        self.std = as_parameter(std, "std")
 
     def widths(self, shape=()):
         std = _fits("std", self.std, shape)
@@ -105,7 +105,7 @@ class Uniform(AbstractIndependent):
 
     def __init__(self, bound: Any = 1.0):
         check_bound("bound", bound, ">", 0.0, _POINT)
-        self.bound = as_parameter(bound)
+        self.bound = as_parameter(bound, "bound")
 
     def widths(self, shape=()):
         bound = _fits("bound", self.bound, shape)
@@ -133,7 +133,10 @@ class AbstractScaled(AbstractIndependent):
     distribution: eqx.AbstractVar[Literal["normal", "uniform"]]
 
     def __check_init__(self):
-        if self.distribution not in ("normal", "uniform"):
+        if not isinstance(self.distribution, str) or self.distribution not in (
+            "normal",
+            "uniform",
+        ):
             raise ValueError(
                 f'distribution must be "normal" or "uniform", got {self.distribution!r}'
             )

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from ...langevin import AbstractSystem
-from ...numerics.arrays import as_parameter, as_parameters, is_concrete
-from ...numerics.checks import check_bound, check_count
+from ...numerics.arrays import as_parameter, is_concrete
+from ...numerics.checks import check_bound, check_count, parameters
 from ...numerics.labels import leaf_names, name_fits
 from ..data import Data
 from ._energy import AbstractEnergy, check_labels
@@ -150,7 +150,7 @@ def examples(
         )
     if batch is not None:
         batch = check_count("batch", batch)
-    return data.features, data.targets, as_parameter(prior_stiffness), batch
+    return data.features, data.targets, as_parameter(prior_stiffness, "prior_stiffness"), batch
 
 
 def _targets(targets: Any, form: AbstractEnergy) -> Any:
@@ -233,8 +233,8 @@ class NetworkLearning(AbstractLearning):
             raise TypeError("network must have real parameters, got complex ones")
         self.features, self.targets, self.form = features, targets, energy
         self.prior_stiffness, self.batch, self.control = prior_stiffness, batch, control
-        self.temperature = as_parameters(over_layers("temperature", temperature, state))
-        self.mobility = as_parameters(over_layers("mobility", mobility, state))
+        self.temperature = parameters("temperature")(over_layers("temperature", temperature, state))
+        self.mobility = parameters("mobility")(over_layers("mobility", mobility, state))
         try:
             outputs = jax.eval_shape(self.outputs, state, features)
         except Exception as error:
@@ -363,7 +363,8 @@ class LinearLearning(AbstractLearning):
             n_outputs = targets.shape[1]
         self.features, self.targets, self.form = features, targets, energy
         self.prior_stiffness, self.batch, self.control = prior_stiffness, batch, control
-        self.temperature, self.mobility = as_parameters(temperature), as_parameters(mobility)
+        self.temperature = parameters("temperature")(temperature)
+        self.mobility = parameters("mobility")(mobility)
         self.n_outputs = n_outputs
         shape = features.shape[:1] if n_outputs is None else (features.shape[0], n_outputs)
         energy.check(shape, targets)

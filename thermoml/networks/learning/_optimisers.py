@@ -154,9 +154,7 @@ def optimise(
         raise ValueError(f"measure_from must be below the {steps} steps, got {first}")
     states = _starts(system, start, key, n_trajectories)
     process = _Training(system, optimiser, key, by, first, steps)
-    energy, trained = _run(
-        process, states, saves, progress_meter(progress), (layout or Layout()).here()
-    )
+    energy, trained = _run(process, states, saves, progress_meter(progress), Layout.of(layout))
     sizes = layers(system, by).sizes
     saved = jnp.asarray(saves.steps)
     optimised = Optimised(

@@ -56,7 +56,11 @@ def asymptotic_temperature(
     check_bound("initial_variance", initial_variance, ">", 0.0)
     check_bound("signal", signal, ">=", 0.0)
     check_bound("bath_temperature", bath_temperature, ">", 0.0)
-    start, signal, bath = (as_parameter(x) for x in (initial_variance, signal, bath_temperature))
+    start = as_parameter(initial_variance, "initial_variance")
+    signal, bath = (
+        as_parameter(signal, "signal"),
+        as_parameter(bath_temperature, "bath_temperature"),
+    )
     drop = jnp.log(start / bath) + log_determinant_density(aspect_ratio)
     return (start + signal - bath) / drop
 
@@ -92,13 +96,14 @@ def asymptotic_refresh(
     check_bound("n_parameters", n_parameters, ">", 0.0)
     check_bound("bath_temperature", bath_temperature, ">", 0.0)
     old, new = _aspect("aspect_ratio", aspect_ratio), _aspect("new_aspect_ratio", new_aspect_ratio)
-    size, bath = as_parameter(n_parameters), as_parameter(bath_temperature)
+    size = as_parameter(n_parameters, "n_parameters")
+    bath = as_parameter(bath_temperature, "bath_temperature")
     excess = old / (1 - old)
-    heat = bath * size * excess + as_parameter(label_noise) ** 2 * (excess + new)
+    heat = bath * size * excess + as_parameter(label_noise, "label_noise") ** 2 * (excess + new)
     return heat / 2, size / 2 * (log_determinant_density(new) - log_determinant_density(old))
 
 
 def _aspect(name: str, value: Any) -> Float[Array, "..."]:
     check_bound(name, value, ">", 0.0)
     check_bound(name, value, "<", 1.0, "with fewer examples than parameters C is singular")
-    return as_parameter(value)
+    return as_parameter(value, name)

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Key
 
 from ...langevin import Solution
 from ...numerics.arrays import is_concrete
+from ...numerics.checks import check_bound, check_number
 from ...numerics.compile import jitted
 from ...numerics.results import AbstractResult
 from ...numerics.statistics import Estimate
@@ -300,6 +301,8 @@ def linear_temperature(
 
     Source: Zhang 2024, arXiv:2404.13218 (definition); closed forms derived here.
     """
+    check_number("bath_temperature", bath_temperature)
+    check_bound("bath_temperature", bath_temperature, ">", 0.0)
     system = LinearLearning(
         MeanSquaredError() if energy is None else energy,
         (features, targets),

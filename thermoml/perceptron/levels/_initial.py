@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from ...ensembles import TEACHER, WEIGHTS
-from ...numerics.arrays import argument, default_float, is_concrete
-from ...numerics.checks import check_count
+from ...numerics.arrays import argument, as_parameter, default_float, is_concrete
+from ...numerics.checks import check_count, check_finite, check_key
 from ...numerics.compile import jitted
 from ...numerics.random import trajectory_key
 from ...numerics.sums import ordered_sum
@@ -21,6 +21,8 @@ from ..theory import SteadyState
 
 def sphere_teacher(key: Key[Array, ""], n_inputs: int, dtype: Any = None) -> Float[Array, " N"]:
     """Weights of a teacher uniform on the sphere |T|² = N."""
+    check_key(key, "a teacher")
+    check_count("n_inputs", n_inputs)
     return _on_sphere(jax.random.normal(key, (n_inputs,), dtype or default_float()))
 
 
@@ -39,6 +41,7 @@ def _teachers(weights: Float[Array, "*M N"]) -> Float[Array, "N _"]:
 
 def binary_teacher(key: Key[Array, ""], n_inputs: int, dtype: Any = None) -> Float[Array, " N"]:
     """Weights of a teacher uniform on {-1, +1}^N; N must be odd, lest T·ξ = 0 for ±1 inputs."""
+    check_key(key, "a teacher")
     check_count("n_inputs", n_inputs)
     if n_inputs % 2 == 0:
         raise ValueError(
@@ -76,8 +79,8 @@ def _normal_weights(
 
 def check_teachers(teachers: str) -> None:
     """ValueError unless it is the name of a way to draw them."""
-    if teachers not in ("single", "ensemble"):
-        raise ValueError(f'teachers must be "single" or "ensemble", got {teachers!r}')
+    if not isinstance(teachers, str) or teachers not in ("single", "ensemble"):
+        raise ValueError(f'teachers must be "single" or "ensemble", got {teachers!r:.80}')
 
 
 def teacher_weights(
@@ -103,7 +106,8 @@ def teacher_weights(
         weights = _each(lambda k: teacher(k, n_inputs), key, indices, TEACHER)
         weights = jnp.asarray(weights, dtype)
     else:
-        weights = jnp.asarray(teacher, dtype)
+        weights = as_parameter(teacher, "teacher").astype(dtype)
+        check_finite("teacher", weights)
         if weights.shape not in ((n_inputs,), (n_trajectories, n_inputs)):
             raise ValueError(
                 f"teacher must have shape ({n_inputs},) or ({n_trajectories}, {n_inputs}), "
@@ -154,7 +158,9 @@ def initial_weights(
         return _normal_weights(key, indices, n_inputs, variance)
     if callable(weights):
         weights = _each(weights, key, indices, WEIGHTS)
-    array = jnp.asarray(weights, dtype)
+    else:
+        check_finite("weights", weights)
+    array = as_parameter(weights, "weights").astype(dtype)
     if array.shape not in ((n_inputs,), shape):
         raise ValueError(
             f"weights must have shape ({n_inputs},) or {shape}, or be a function key -> weights "

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, Key
 from ...ensembles import AbstractAdjoint, Clock, Layout, Saves
 from ...langevin import Time
 from ...numerics.arrays import argument, default_int
-from ...numerics.checks import check_first_trajectory, count_matches
+from ...numerics.checks import check_first_trajectory, check_key, count_matches
 from ...numerics.sums import CompensatedSum
 from ...numerics.types import AnyArray
 from .._curve import AbstractLearningCheckpoint, LearningCurve
@@ -49,9 +49,7 @@ class Request:
     @property
     def drawing_key(self) -> Key[Array, ""]:
         """The key; TypeError without one."""
-        if self.key is None:
-            raise TypeError("key is needed to draw inputs and noise: pass key=jax.random.key(0)")
-        return self.key
+        return check_key(self.key, "inputs and noise")
 
     @property
     def continued(self) -> LearningCurve | None:

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ...ensembles import AbstractAdjoint, Clock, Footprint, Saves, with_known_times
 from ...numerics.arrays import argument, is_concrete
-from ...numerics.checks import check_bound
+from ...numerics.checks import check_bound, flag
 from ...numerics.compile import jitted
 from ...numerics.sums import CompensatedSum
 from ...numerics.types import AnyArray
@@ -71,7 +71,9 @@ class MeanField(AbstractLevel):
     """
 
     dt: float = 0.01
-    finite_step: bool = eqx.field(default=False, static=True, kw_only=True)
+    finite_step: bool = eqx.field(
+        default=False, static=True, kw_only=True, converter=flag("finite_step")
+    )
 
     def __check_init__(self):
         check_bound("dt", self.dt, ">", 0.0)

@@ -8,7 +8,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
 from ...ensembles import INPUTS, NOISE, Footprint
-from ...numerics.checks import check_bound, check_count
+from ...numerics.checks import check_bound, check_count, parameter
 from ...numerics.random import Streams, check_generator, trajectory_streams
 from ...numerics.sums import CompensatedSum, by_blocks, ordered_sum
 from ...numerics.types import AnyArray
@@ -97,7 +97,7 @@ def _start(
 def _test_inputs(request: Request, n_inputs: int) -> Float[Array, "P N"] | None:
     if request.test_inputs is None:
         return None
-    test_inputs = jnp.asarray(request.test_inputs, request.dtype)
+    test_inputs = parameter("test_inputs")(request.test_inputs).astype(request.dtype)
     if test_inputs.ndim != 2 or test_inputs.shape[1] != n_inputs:
         raise ValueError(
             f"test_inputs must have shape (examples, {n_inputs}), got {test_inputs.shape}"

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from ...ensembles import NOISE, Footprint
 from ...numerics.arrays import is_concrete
-from ...numerics.checks import check_bound, check_count
+from ...numerics.checks import check_bound, check_count, flag
 from ...numerics.random import Streams, check_generator, row_numbers, trajectory_streams
 from ...numerics.sums import by_blocks, ordered_sum
 from ...numerics.types import AnyArray
@@ -56,7 +56,9 @@ class Reduced(AbstractLevel):
     """
 
     dt: float
-    jump_corrected: bool = eqx.field(default=False, static=True, kw_only=True)
+    jump_corrected: bool = eqx.field(
+        default=False, static=True, kw_only=True, converter=flag("jump_corrected")
+    )
     generator: str = eqx.field(default="hash", static=True, kw_only=True)
 
     def __check_init__(self):

@@ -11,7 +11,8 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from ...numerics.arrays import as_parameter, is_concrete
+from ...numerics.arrays import is_concrete
+from ...numerics.checks import flag, parameter
 from ...numerics.compile import jitted
 from ...numerics.kinks import find_kinks
 from ...numerics.quadrature import tanh_sinh
@@ -62,7 +63,7 @@ def potential_by_quadrature(
 
 
 def _kinks_given(kinks: Any) -> Any:
-    return None if kinks is None else as_parameter(kinks)
+    return None if kinks is None else parameter("kinks")(kinks)
 
 
 class CustomRule(AbstractRule):
@@ -85,7 +86,9 @@ class CustomRule(AbstractRule):
     """
 
     force: Callable[[Array], Array]
-    continuous: bool = eqx.field(default=False, static=True, kw_only=True)
+    continuous: bool = eqx.field(
+        default=False, static=True, kw_only=True, converter=flag("continuous")
+    )
     kinks: Float[Array, "..."] | None = eqx.field(  # pyright: ignore[reportIncompatibleVariableOverride]
         default=None, kw_only=True, converter=_kinks_given
     )

@@ -77,17 +77,18 @@ class TrainingSet(AbstractInputs):
         ValueError: not a two-dimensional array of finite numbers.
     """
 
-    examples: Float[Array, "P N"] = eqx.field(converter=as_parameter)
+    examples: Float[Array, "P N"] = eqx.field(converter=lambda x: as_parameter(x, "examples"))
 
     def __check_init__(self):
         if not isinstance(self.examples, jax.Array):
             return
         if self.examples.ndim != 2 or 0 in self.examples.shape:
             raise ValueError(
-                f"a training set must have shape (examples, N), got {self.examples.shape}"
+                "examples of a training set must have shape (examples, N), got "
+                f"{self.examples.shape}"
             )
         if is_concrete(self.examples) and not np.isfinite(np.asarray(self.examples)).all():
-            raise ValueError("a training set must hold finite numbers, got inf or nan")
+            raise ValueError("examples of a training set must be finite, got inf or nan")
 
     def draw(self, draws, *, batch, n_inputs, dtype):
         n_examples, words = self.examples.shape[0], draws.bits(row_numbers(batch))

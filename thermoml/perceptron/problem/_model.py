@@ -8,7 +8,15 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from ...numerics.arrays import as_parameter
-from ...numerics.checks import check_bound
+from ...numerics.checks import check_bound, parameter
+
+
+def _vectors(name: str, weights: ArrayLike) -> Float[Array, "... N"]:
+    """Weights as an array; ValueError if they have no axis of inputs."""
+    array = as_parameter(weights, name)
+    if array.ndim == 0 or array.shape[-1] == 0:
+        raise ValueError(f"{name} must have shape (..., N) with N >= 1, got {array.shape}")
+    return array
 
 
 class Perceptron(eqx.Module):
@@ -18,7 +26,7 @@ class Perceptron(eqx.Module):
         weights: w, shape `(..., N)`; leading axes are a batch of perceptrons.
     """
 
-    weights: Float[Array, "... N"] = eqx.field(converter=as_parameter)
+    weights: Float[Array, "... N"] = eqx.field(converter=lambda x: _vectors("weights", x))
 
     def activation(self, inputs: ArrayLike) -> Float[Array, "..."]:
         """λ = w·ξ/√N.
@@ -46,8 +54,24 @@ class Perceptron(eqx.Module):
         return jnp.where(activation < 0, -jnp.ones_like(activation), 1)
 
 
-def _weights(perceptron: Perceptron | ArrayLike) -> Float[Array, "... N"]:
-    return perceptron.weights if isinstance(perceptron, Perceptron) else as_parameter(perceptron)
+def _pair(
+    student: Perceptron | ArrayLike, teacher: Perceptron | ArrayLike
+) -> tuple[Float[Array, "... N"], Float[Array, "... N"]]:
+    """The weights of student and teacher; ValueError if they do not broadcast."""
+    a, b = (
+        perceptron.weights if isinstance(perceptron, Perceptron) else _vectors(name, perceptron)
+        for name, perceptron in (("student", student), ("teacher", teacher))
+    )
+    leading = all(
+        1 in pair or pair[0] == pair[1]
+        for pair in zip(a.shape[-2::-1], b.shape[-2::-1], strict=False)
+    )
+    if a.shape[-1] != b.shape[-1] or not leading:
+        raise ValueError(
+            "student and teacher must have as many weights, and leading axes that broadcast, got "
+            f"shapes {a.shape} and {b.shape}"
+        )
+    return a, b
 
 
 def generalization_error(
@@ -67,7 +91,7 @@ def generalization_error(
         teacher of zero weights, which has no direction. Where student and teacher are parallel ε
         has a cone's tip, and its gradient is 0, as that of |x| at 0.
     """
-    a, b = jnp.broadcast_arrays(_weights(student), _weights(teacher))
+    a, b = jnp.broadcast_arrays(*_pair(student, teacher))
     blank = jnp.all(a == 0, axis=-1)
     a, b = _direction(jnp.where(blank[..., None], jnp.ones_like(a), a)), _direction(b)
     error = 2 * wrong_fraction(_length(a - b), _length(a + b))
@@ -115,8 +139,8 @@ def test_error(
 
     Cost: O(P N) for each pair.
     """
-    student, teacher = Perceptron(_weights(student)), Perceptron(_weights(teacher))
-    inputs = jnp.asarray(inputs, student.weights.dtype)
+    student, teacher = map(Perceptron, _pair(student, teacher))
+    inputs = parameter("inputs")(inputs).astype(student.weights.dtype)
     if inputs.ndim != 2:
         raise ValueError(f"inputs must have shape (examples, N), got {inputs.shape}")
     labels = [
@@ -151,7 +175,7 @@ def label_information(error: ArrayLike) -> Float[Array, "..."]:
 
     Source: Goldt and Seifert 2017, arXiv:1611.09428, eq. 2 and below.
     """
-    error = as_parameter(error)
+    error = as_parameter(error, "error")
     check_bound("error", error, ">=", 0.0)
     check_bound("error", error, "<=", 1.0)
     return _label_information(error)

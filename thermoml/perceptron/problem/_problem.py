@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -30,6 +30,21 @@ def as_rule(rule: AbstractRule | Callable[[Array], Array]) -> AbstractRule:
     raise TypeError(
         f"rule must be a rule such as Hebbian() or AlphaTron(0.5), or a function F(s), got {rule!r}"
     )
+
+
+def _scalar(name: str) -> Callable[[Any], Array]:
+    """A converter of a field to one number, which may be NaN where it is the result of a search."""
+
+    def convert(value: Any) -> Array:
+        array = as_parameter(value, name)
+        if array.ndim:
+            raise ValueError(
+                f"{name} must be one number, got shape {array.shape}; map over several with "
+                "jax.vmap, or take a sweep"
+            )
+        return array
+
+    return convert
 
 
 class LearningProblem(eqx.Module):
@@ -62,10 +77,14 @@ class LearningProblem(eqx.Module):
     """
 
     rule: AbstractRule = eqx.field(converter=as_rule)
-    learning_rate: Float[Array, ""] = eqx.field(kw_only=True, converter=as_parameter)
+    learning_rate: Float[Array, ""] = eqx.field(kw_only=True, converter=_scalar("learning_rate"))
     n_inputs: int | np.integer | Array | None = eqx.field(default=None, kw_only=True)
-    stiffness: Float[Array, ""] = eqx.field(default=1.0, kw_only=True, converter=as_parameter)
-    temperature: Float[Array, ""] = eqx.field(default=1.0, kw_only=True, converter=as_parameter)
+    stiffness: Float[Array, ""] = eqx.field(
+        default=1.0, kw_only=True, converter=_scalar("stiffness")
+    )
+    temperature: Float[Array, ""] = eqx.field(
+        default=1.0, kw_only=True, converter=_scalar("temperature")
+    )
     batch: int = eqx.field(default=30, kw_only=True, static=True)
     inputs: AbstractInputs = eqx.field(default="binary", kw_only=True, converter=as_inputs)
 

@@ -232,7 +232,7 @@ class AlphaTron(AbstractPowerRule):
     """
 
     title = "alpha-tron"
-    alpha: Float[Array, ""] = eqx.field(converter=as_parameter)
+    alpha: Float[Array, ""] = eqx.field(converter=lambda x: as_parameter(x, "alpha"))
 
     def __check_init__(self):
         if not isinstance(self.alpha, jax.Array) or not is_concrete(self.alpha):
@@ -287,7 +287,7 @@ class LinearAlphaTron(AbstractPowerRule):
     """
 
     title = "linear alpha-tron"
-    alpha: Float[Array, ""] = eqx.field(converter=as_parameter)
+    alpha: Float[Array, ""] = eqx.field(converter=lambda x: as_parameter(x, "alpha"))
 
     def __check_init__(self):
         if isinstance(self.alpha, jax.Array) and is_concrete(self.alpha):

@@ -49,7 +49,7 @@ def at_dissipation(problem: LearningProblem, dissipation: ArrayLike) -> Learning
         raise TypeError(f"problem must be a LearningProblem, got {problem!r}")
     check_bound("dissipation", dissipation, ">", 0.0)
     problem = cast_floats(problem, default_float())
-    target = jnp.asarray(as_parameter(dissipation), default_float())
+    target = jnp.asarray(as_parameter(dissipation, "dissipation"), default_float())
     rate, converged = _learning_rate(known_kinks(problem), target)
     if is_concrete(rate):
         refuse_unconverged(converged, problem.rule)

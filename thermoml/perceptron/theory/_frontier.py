@@ -62,7 +62,7 @@ def _least(error: Float[Array, "..."]) -> _Frontier:
 
 
 def _checked(error: ArrayLike) -> Float[Array, "..."]:
-    error = as_parameter(error)
+    error = as_parameter(error, "error")
     remedy = "an error of exactly 0 or 1 takes infinite dissipation"
     check_bound("error", error, ">", 0.0, remedy)
     check_bound("error", error, "<", 1.0, remedy)
