@@ -2,14 +2,16 @@
 
     python benchmarks/fuzz.py [--examples 10000] [--seed 7] [--only arguments]
 
-A third of the examples are shipped configs with keys dropped, added, misspelt or of other values, as
-far as a run goes before it compiles; a third are texts of configs and values of `--set`; a third are
-calls of public constructors and functions with one argument replaced. Each must be accepted, or be
-refused by an error of the library's own that names the key or argument, within 5 s of one core and
-2 GB; NaN must be refused. Strategies and judgement are those of `tests/test_fuzz.py`.
+A third of the examples are shipped configs with keys dropped, added, misspelt or of other values,
+as far as a run goes before it compiles; a third are texts of configs and values of `--set`; a third
+are calls of public constructors and functions with one argument replaced. Each must be accepted, or
+be refused by an error of the library's own that names the key or argument, within 5 s of one core
+(30 s for functions that search or compile for long) and 2 GB; NaN must be refused. Strategies and
+judgement are those of `tests/test_fuzz.py`.
 
 Prints the seed, and each kind of failure with the smallest input that shows it; the exit code is 1
-if there is any. About 40 ms for each example, and seconds for calls that compile.
+if there is any. Minutes for each thousand
+examples, most of them for the compilation of calls that are accepted.
 """
 
 import argparse

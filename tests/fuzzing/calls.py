@@ -352,12 +352,12 @@ SWEEPS = {
             "tolerance": 1e-3,
         },
     ),
-    "load": Call(tml.load, {"path": "nowhere.tml"}),
+    "load": Call(tml.load, {"path": "nowhere.tml"}, words=("file",)),
     "Estimate": Call(
         tml.Estimate, {"mean": 1.0, "standard_error": 0.1}, nan=("mean", "standard_error")
     ),
 }
-# They search or compile for seconds, accepted or not.
+# They search or compile for many seconds, accepted or not.
 SLOW = {"at_dissipation", "steady_state", "classify_engine", "engine_chain", "expected_maximum"}
 SLOW |= {"linear_temperature", "learn", "learn, microscopic", "OptimalRule", "tune"}
 CALLS = LANGEVIN | THERMODYNAMICS | PERCEPTRON | NETWORKS | SWEEPS
@@ -410,4 +410,5 @@ def objections(name: str, change: dict[str, Any]) -> str | None:
         lambda: call.function(**call.arguments | change),
         names=(key, *call.words),
         senseless=key not in call.nan and holds_nan(change),
+        seconds=30.0 if name in SLOW else None,
     )

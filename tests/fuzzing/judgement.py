@@ -86,7 +86,11 @@ def _wrong_words(error: BaseException, names: Collection[str]) -> str | None:
 
 
 def objection(
-    call: Callable[[], Any], *, names: Collection[str] = (), senseless: bool = False
+    call: Callable[[], Any],
+    *,
+    names: Collection[str] = (),
+    senseless: bool = False,
+    seconds: float | None = None,
 ) -> str | None:
     """What is wrong with the way in which a call ends, in a line; None if nothing is.
 
@@ -94,6 +98,7 @@ def objection(
         call: without arguments.
         names: words of which an error must hold one, such as the argument's name.
         senseless: whether the input must be refused, because it holds NaN, say.
+        seconds: of one core that the call may take, `MOST_SECONDS` if left out.
     """
     filtering = jax.config.values["jax_traceback_filtering"]
     jax.config.update("jax_traceback_filtering", "off")  # else frames of JAX are left out
@@ -113,9 +118,9 @@ def objection(
         wrong = _wrong_words(error, names)
     finally:
         jax.config.update("jax_traceback_filtering", filtering)
-    seconds, grown = time.process_time() - began, _peak() - before
-    if wrong is None and seconds > MOST_SECONDS:
-        wrong = f"took {seconds:.1f} s of a core"
+    taken, grown = time.process_time() - began, _peak() - before
+    if wrong is None and taken > (MOST_SECONDS if seconds is None else seconds):
+        wrong = f"took {taken:.1f} s of a core"
     if wrong is None and grown > MOST_BYTES:
         wrong = f"took {grown / 1e9:.1f} GB of memory"
     return wrong

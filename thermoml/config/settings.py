@@ -35,6 +35,16 @@ class Strict(BaseModel):
                 raise ValueError(f"must not be a truth value, got {word}; write a number or a word")
         return value
 
+    @field_validator("*", mode="after")
+    @classmethod
+    def _refuse_large(cls, value: Any, info: Any) -> Any:
+        """Counts fix the shapes of arrays, whose indices have 32 bits."""
+        if info.field_name not in ("memory", "seed"):
+            for entry in value if isinstance(value, list) else [value]:
+                if isinstance(entry, int) and entry >= 2**31:
+                    raise ValueError(f"must be below 2**31, got {entry!s:.40}")
+        return value
+
 
 class Ensemble(Strict):
     """Base of every study's settings: how many trajectories, how they are computed and kept.

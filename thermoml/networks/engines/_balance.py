@@ -11,7 +11,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from ...numerics.arrays import as_parameter, is_concrete
-from ...numerics.checks import check_bound
+from ...numerics.checks import check_bound, check_number
 from ...numerics.compile import jitted
 from ...numerics.normal_mean import normal_mean, refuse_unconverged
 from ...numerics.results import AbstractResult
@@ -240,6 +240,8 @@ def classify_engine(
     slope = jax.vmap(jax.grad(log_efficiency))(jnp.log(temperatures))
     if tolerance is None:
         tolerance = 1e-6 if temperatures.dtype == np.float64 else 1e-3
+    check_number("tolerance", tolerance)
+    check_bound("tolerance", tolerance, ">", 0.0)
     steepest = float(jnp.max(jnp.abs(slope)))
     kind = EngineType.SCALE_FREE if steepest < tolerance else EngineType.TEMPERATURE_DEPENDENT
     return EngineClassification(kind, slope, temperatures, efficiency)

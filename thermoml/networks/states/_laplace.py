@@ -12,7 +12,7 @@ from jax.scipy.special import gammaln
 from jaxtyping import Array, Float, Key, PyTree
 
 from ...numerics.arrays import held, is_concrete
-from ...numerics.checks import check_count, check_key
+from ...numerics.checks import check_count, check_flag, check_key
 from ...numerics.compile import jitted
 from ...numerics.lanczos import probe_log_determinants
 from ...numerics.statistics import Estimate
@@ -241,5 +241,6 @@ def log_copies(*widths: int, odd: bool = True) -> Float[Array, ""]:
     """
     for width in widths:
         check_count("width", width)
+    check_flag("odd", odd)
     h = jnp.asarray(widths, float)
     return jnp.sum(gammaln(h + 1) + (h * np.log(2) if odd else 0))
