@@ -58,6 +58,28 @@ def test_arguments(name):
     check()
 
 
+NAN = np.array([np.nan, 1.0, 1.0])
+FAULTS = [
+    *[("simulate", {"state": x}) for x in (np.nan, np.inf)],
+    *[("simulate", {"key": x}) for x in (0, None, jax.random.split(calls.KEY))],
+    *[("simulate", change) for change in ({"t1": 1e308}, {"observables": [1]}, {"layout": 3})],
+    *[("PiecewiseLinear", {name: NAN}) for name in ("times", "values")],
+    *[("Batch", {"states": states}) for states in (NAN, np.zeros(0))],
+    *[("Ramp", {"end": np.nan}), ("Constant", {"value": np.nan}), ("Axis", {"lower": "a"})],
+    *[("learn, microscopic", {"weights": np.full(8, np.nan)}), ("read_csv", {"path": 1})],
+    *[("LearningProblem", {"learning_rate": [1.0, 2.0]}), ("LearningProblem", {"batch": 1e10})],
+    *[("FokkerPlanck", {"axes": 3}), ("Cycle", {"strokes": 3}), ("sweep", {"static": 3})],
+]
+
+
+@pytest.mark.parametrize(("name", "change"), FAULTS)
+def test_faults_of_the_past(name, change):
+    call = calls.CALLS[name]
+    words = (*change, *call.words)
+    run = lambda: call.function(**call.arguments | change)
+    assert objection(run, names=words, senseless=True) is None
+
+
 def raising(error):
     def call():
         raise error

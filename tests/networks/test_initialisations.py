@@ -271,7 +271,7 @@ def test_patterns_choose_among_the_leaves_of_a_network(network):
         (
             lambda: tml.networks.Normal("wide"),
             TypeError,
-            "std must be a number or an array, got 'wide'",
+            "std must be a number or an array of real numbers, got 'wide'",
         ),
         (
             lambda: tml.networks.Uniform([1.0, 0.0]),

@@ -246,7 +246,7 @@ REFUSED = {
     "NaN bath": (
         lambda: tml.Trained(problem("squared", temperature=np.nan)),
         ValueError,
-        "temperature must be finite and > 0, got nan",
+        "temperature must be finite, got nan",
     ),
     "baths": (
         lambda: tml.Trained(problem("squared", temperature=np.ones(2))),

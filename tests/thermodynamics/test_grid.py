@@ -205,7 +205,7 @@ def test_cells_lie_between_the_ends_of_their_axis(dtype):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ((1.0, 1.0, 5), ValueError, "^upper must be finite and above lower, got 1.0 and 1.0"),
+        ((1.0, 1.0, 5), ValueError, "^upper must be above lower = 1.0, got 1.0"),
         ((0.0, np.inf, 5), ValueError, '^upper must be finite .* boundary="natural"'),
         ((np.nan, 1.0, 5), ValueError, "^upper must be finite"),
         ((0.0, 1.0, 2), ValueError, "^cells must be at least 3, got 2"),

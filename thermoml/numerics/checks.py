@@ -69,20 +69,21 @@ def parameters(name: str) -> Callable[[Any], Any]:
     return convert
 
 
-def check_number(name: str, value: Any) -> None:
+def check_number(name: str, value: Any, remedy: str = "") -> None:
     """An error unless `value` is one finite real number, or traced."""
     if is_concrete(value):
         array = real_numbers(name, value)
         if array.ndim:
             raise ValueError(f"{name} must be one number, got {value!r:.80}")
-        check_bound(name, array, ">", -math.inf)
+        if not np.isfinite(array):
+            raise ValueError(f"{name} must be finite, got {value}{remedy and '; '}{remedy}")
 
 
-def number(name: str) -> Callable[[Any], Any]:
+def number(name: str, remedy: str = "") -> Callable[[Any], Any]:
     """A converter of a static field to a Python number; an error for any other value."""
 
     def convert(value: Any) -> Any:
-        check_number(name, value)
+        check_number(name, value, remedy)
         return np.asarray(value).item() if isinstance(value, jax.Array | np.generic) else value
 
     return convert

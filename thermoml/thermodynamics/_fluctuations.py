@@ -207,8 +207,8 @@ def uncertainty_product(current: Numbers, entropy_production: Numbers) -> Uncert
     produced = as_parameter(entropy_production, "entropy_production").astype(default_float())
     if produced.shape not in ((), current.shape):
         raise ValueError(
-            f"entropy_production must be a scalar or have the shape of current, "
-            f"{current.shape}, got {produced.shape}"
+            f"entropy_production must be a scalar or have shape {current.shape} like current, "
+            f"got {produced.shape}"
         )
     produced = check_samples("entropy_production", jnp.broadcast_to(produced, current.shape))
     count = current.shape[0]

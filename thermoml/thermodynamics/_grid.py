@@ -16,6 +16,9 @@ from ..numerics.checks import check_count, number
 Boundary = Literal["reflecting", "periodic", "natural"]
 
 
+_DISTANT = 'an unbounded coordinate needs distant ends, with boundary="natural"'
+
+
 class Axis(eqx.Module):
     """One coordinate of a grid, in cells of equal size.
 
@@ -29,8 +32,8 @@ class Axis(eqx.Module):
         ValueError: ends in the wrong order or not finite, too few cells, or another boundary.
     """
 
-    lower: float | int = eqx.field(static=True, converter=number("lower"))
-    upper: float | int = eqx.field(static=True, converter=number("upper"))
+    lower: float | int = eqx.field(static=True, converter=number("lower", _DISTANT))
+    upper: float | int = eqx.field(static=True, converter=number("upper", _DISTANT))
     cells: int = eqx.field(static=True)
     boundary: Boundary = eqx.field(default="reflecting", static=True, kw_only=True)
 
