@@ -29,7 +29,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import hypothesis
-from fuzzing import calls, configs
+from fuzzing import arguments, configs
 from fuzzing.judgement import objection
 
 Report = dict[str, list[str]]
@@ -92,7 +92,7 @@ def main() -> int:
                 lambda x: configs.objections_to_override(x, folder),
                 6,
             ),
-            "arguments": (calls.mutated(), lambda x: calls.objections(*x), 3),
+            "arguments": (arguments.mutated(), lambda x: arguments.objections(*x), 3),
         }
         for name, (strategy, judge, share) in kinds.items():
             if not name.startswith(chosen.only):

@@ -6,7 +6,7 @@ The examples are the same in each run. What may be refused, and how, says `fuzzi
 import jax
 import numpy as np
 import pytest
-from fuzzing import calls, configs
+from fuzzing import arguments, calls, configs
 from fuzzing.judgement import objection
 from hypothesis import HealthCheck, given, settings
 
@@ -50,10 +50,10 @@ def test_overrides(folder):
 # Most calls compile something for each new shape or type that they accept.
 @pytest.mark.parametrize("name", sorted(set(calls.CALLS) - calls.SLOW))
 def test_arguments(name):
-    @given(change=calls.mutated(name))
+    @given(change=arguments.mutated(name))
     @settings(few, max_examples=10)
     def check(change):
-        assert calls.objections(*change) is None
+        assert arguments.objections(*change) is None
 
     check()
 

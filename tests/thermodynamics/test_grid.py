@@ -206,8 +206,8 @@ def test_cells_lie_between_the_ends_of_their_axis(dtype):
     ("arguments", "error", "message"),
     [
         ((1.0, 1.0, 5), ValueError, "^upper must be above lower = 1.0, got 1.0"),
-        ((0.0, np.inf, 5), ValueError, '^upper must be finite .* boundary="natural"'),
-        ((np.nan, 1.0, 5), ValueError, "^upper must be finite"),
+        ((0.0, np.inf, 5), ValueError, '^upper must be finite.* boundary="natural"'),
+        ((np.nan, 1.0, 5), ValueError, "^lower must be finite"),
         ((0.0, 1.0, 2), ValueError, "^cells must be at least 3, got 2"),
         ((0.0, 1.0, 5.0), TypeError, "^cells must be a whole number"),
     ],
