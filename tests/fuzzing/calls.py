@@ -240,7 +240,7 @@ PERCEPTRON = {
 NETWORKS = {
     "Data": Call(networks.Data, {"features": NOISE, "targets": WORK, "name": "noise"}),
     "example_data": Call(tml.example_data, {"name": "diabetes"}),
-    "read_csv": Call(tml.read_csv, {"path": "nowhere.csv", "target": "y"}),
+    "read_csv": Call(tml.read_csv, {"path": "nowhere.csv", "target": "y"}, words=("path",)),
     "synthetic_data": Call(
         networks.synthetic_data,
         {"n_examples": 10, "spectrum": np.ones(2), "noise": 0.1, "key": KEY, "n_classes": 2},
