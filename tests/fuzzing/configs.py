@@ -79,7 +79,7 @@ def read(text: str, folder: Path, overrides: list[str] | None = None) -> Sweep |
 
 def objections(content: Any, folder: Path) -> str | None:
     """The objection to what becomes of a config; its folder is for a file of it."""
-    names = {*KEYS, "module", "file", *map(str, content)}
+    names = {*KEYS, "module", "file", "rule", *map(str, content)}
     text = dump(content)
     return objection(lambda: read(text, folder), names=names, senseless=holds_nan(content))
 

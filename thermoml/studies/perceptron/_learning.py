@@ -60,7 +60,9 @@ def rule_maker(name: str) -> Callable[..., AbstractRule]:
         return thing
     if inspect.isfunction(thing):
         return functools.partial(CustomRule, thing)
-    raise ValueError(f"{name} must be a subclass of AbstractRule or a function F(s), got {thing!r}")
+    raise ValueError(
+        f"rule {name} must be a subclass of AbstractRule or a function F(s), got {thing!r:.80}"
+    )
 
 
 def rule_parameters(name: str) -> dict[str, bool]:
