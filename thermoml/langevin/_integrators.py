@@ -101,7 +101,9 @@ class Heun(AbstractIntegrator):
     r"""$\tilde x = x + \mu F(x)\,dt + \sqrt{2\mu T\,dt}\,z$,
     $x' = x + \tfrac12\mu[F(x) + F(\tilde x)]\,dt + \sqrt{2\mu T\,dt}\,z$.
 
-    Weak order 2 for additive noise, the only kind here. Two forces a step.
+    Weak order 2 for additive noise, the only kind here, while control and baths stand still. Where
+    they move, a step sees their values at its end alone, so that states, work and heat are of order
+    1, as with the other integrators. Two forces a step.
 
     Source: Kloeden and Platen 1992, section 15.1 (simplified for additive noise).
     """
@@ -125,7 +127,8 @@ class ExactLinear(AbstractIntegrator):
     With $a = \mu K dt$ and $\varphi(a) = (1 - e^{-a})/a$:
     $$x' = x + \varphi(a)\,\mu F(x)\,dt + \sqrt{2\mu T\,dt\,\varphi(2a)}\;z.$$
     For F = -K(x - c) this is the exact Ornstein-Uhlenbeck transition at any dt: no bias, no
-    stability limit. For other forces it is an exponential Euler step of weak order 1.
+    stability limit. For other forces it is an exponential Euler step of weak order 1, and so are
+    the work and heat of a control that moves.
 
     Args:
         stiffness: K, elementwise, such as `trap.stiffness` of a `HarmonicPotential`: a number, an
