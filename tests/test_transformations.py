@@ -169,13 +169,7 @@ CASES = {
     "an engine": lambda way, k: tml.work_efficiency(way(k, jnp.tanh), 1.5),
     "a chain of engines": chained,
 }
-QUICK = {
-    "a potential",
-    "a rule, reduced",
-    "moment equations",
-    "a steady state",
-    "a density in time",
-}
+QUICK = {"a potential", "moment equations"}
 MARKED = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
 
 

@@ -216,6 +216,7 @@ class Bent(eqx.Module):
         return self.a * jnp.tanh(self.b * x[0])
 
 
+@pytest.mark.slow
 def test_an_energy_that_still_falls_is_warned_of(x64):
     """By quadrature U = 0.0446; after a time of 40 it is 0.0472 ± 0.0006, the virial at rest."""
     x = np.linspace(-1.5, 1.5, 5)

@@ -22,6 +22,7 @@ def problem(rate, **more):
     return tml.LearningProblem(RULE, learning_rate=rate, temperature=0.15, **more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "overlap"), [(200, 0.826864005), (400, 0.664892)])
 def test_the_exact_state_has_both_wells(n, overlap):
     """By a trapezoidal rule on 1000 x 260 points of (R, ln P); one well alone has R = 0.38."""
@@ -29,6 +30,7 @@ def test_the_exact_state_has_both_wells(n, overlap):
     np.testing.assert_allclose(state.overlap, overlap, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_metastable_states():
     """Each is at rest; the first is the steady state, learning by time stays in the other."""
     states = tml.perceptron.metastable_states(problem(1.3))
@@ -75,6 +77,7 @@ def test_exact_states_of_hebbian_in_closed_form(n):
     np.testing.assert_allclose([state.overlap, state.norm, state.transverse], expected, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::thermoml.perceptron.ScaleSeparationWarning")
 @pytest.mark.parametrize("alpha", [0.5, -0.4])
 def test_the_plane_of_a_steady_state_in_float32(quiet_alpha_tron, alpha):
@@ -101,6 +104,7 @@ STATES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "exact"), [(x, False) for x in STATES] + [("alpha", True)])
 def test_steady_states_in_float32(name, exact):
     """1e-4 for ν̃ from 1e-3 to 1e3; an exact state that rounding would change is refused."""

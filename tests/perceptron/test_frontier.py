@@ -76,6 +76,7 @@ def test_optimal_rule_in_float32(error):
         np.testing.assert_allclose(value, other, rtol=0, atol=1e-5 * float(jnp.abs(other).max()))
 
 
+@pytest.mark.slow
 def test_optimal_states_in_float32():
     """Right at 0.001; refused where decay and force cancel to rounding."""
     with jax.enable_x64(False):
@@ -104,6 +105,7 @@ def optimal_state(error):
     return tml.steady_state(problem)
 
 
+@pytest.mark.slow
 def test_optimal_rule_reaches_the_bound():
     errors = jnp.asarray(ERRORS)
     state = jax.jit(jax.vmap(optimal_state))(errors)

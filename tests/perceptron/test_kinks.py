@@ -114,6 +114,7 @@ def test_steady_states_of_the_referee(x64, force, expected):
     np.testing.assert_allclose([found.overlap, found.error, found.dissipation], expected, atol=6e-7)
 
 
+@pytest.mark.slow
 def test_gradient_of_a_steady_state_in_the_margin(x64):
     """By closure, by a field, and by `kinks=`; against differences."""
 

@@ -6,12 +6,13 @@ from thermoml.studies import load_study, redraw, run_study
 from thermoml.sweeps import Store
 
 LONG_RUNS = ("test_learning_rules.py", "test_training_engine.py")
+WHOLE_STUDIES = {"finished", "finals"}  # fixtures
 
 
 def pytest_collection_modifyitems(items):
     """Mark the tests that run a whole study as slow; where steps take the time, as optimised."""
     for item in items:
-        if item.path.parent.name == "studies" and "finished" in item.fixturenames:
+        if item.path.parent.name == "studies" and WHOLE_STUDIES & {*item.fixturenames}:
             item.add_marker("optimised" if item.path.name in LONG_RUNS else "slow")
 
 

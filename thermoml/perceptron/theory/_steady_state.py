@@ -1,7 +1,5 @@
 """The steady state of learning: minima of the free energy, or exact averages at finite N."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -108,15 +106,11 @@ def _refuse_doubtful(
         )
     refuse_unconverged(converged, problem.rule)
     if not np.asarray(resolved).all():
-        raise _unresolved(state.norm.dtype)
-
-
-def _unresolved(dtype: Any) -> ValueError:
-    return ValueError(
-        f"the steady state cannot be computed in {dtype}: decay and learning force cancel to "
-        "rounding, or n_inputs times the energy is too large for an exact state; use float64, "
-        'jax.config.update("jax_enable_x64", True)'
-    )
+        raise ValueError(
+            f"the steady state cannot be computed in {state.norm.dtype}: decay and learning force "
+            "cancel to rounding, or n_inputs times the energy is too large for an exact state; use "
+            'float64, jax.config.update("jax_enable_x64", True)'
+        )
 
 
 def _refuse_runaway(problem: LearningProblem) -> None:
@@ -127,13 +121,12 @@ def _refuse_runaway(problem: LearningProblem) -> None:
     if np.isnan(np.asarray(away)).any():
         raise ValueError("rule must be finite, got a potential that is nan far from s = 0")
     if beyond:
-        below, _ = runs_away(_stiffer(problem))
-        if not below and away.dtype == np.float32:
-            raise _unresolved(away.dtype)
+        lost = away.dtype == np.float32 and not runs_away(_stiffer(problem))[0]
+        doubt = ", or none that float32 resolves; float64 would (jax_enable_x64)" if lost else ""
         raise ValueError(
-            "there is no steady state: the weights run away, since the learning force exceeds "
-            "their decay at large s; F(s) must grow more slowly than stiffness/learning_rate · s, "
-            f"got {problem.rule.label}"
+            f"there is no steady state{doubt}: the weights run away, since the learning force "
+            "exceeds their decay at large s; F(s) must grow more slowly than "
+            f"stiffness/learning_rate · s, got {problem.rule.label}"
         )
 
 
