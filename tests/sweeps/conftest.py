@@ -12,12 +12,17 @@ import thermoml as tml
 from thermoml.sweeps import Store
 from thermoml.sweeps._task import UnitRunner
 
-KEY = jax.random.key(3)
+SEED = 3
 GRID = {"drift": [0.0, 0.5, 1.0, 2.0, 4.0]}
 # 5 points with 5 trajectories each: two points a unit, or two blocks of trajectories a point.
 CUTS = {"points": {"per_unit": 10}, "blocks": {"per_unit": 3}}
 N_UNITS = {"points": 3, "blocks": 10}
 M = 7
+
+
+def new_key():
+    """Made when it is used: at import it would start JAX before its options are set."""
+    return jax.random.key(SEED)
 
 
 def uniform(ensemble, n):
@@ -45,7 +50,7 @@ def noise_of():
 @pytest.fixture
 def go(tmp_path):
     def run(grid, function, **options):
-        options = {"key": KEY, "progress": False, "store": tmp_path / "run"} | options
+        options = {"key": new_key(), "progress": False, "store": tmp_path / "run"} | options
         return tml.sweep(grid, function, **options)
 
     return run
@@ -56,7 +61,7 @@ def at():
     """The function at point number p of the grid, as the docstring of `sweep` has it."""
 
     def result(p, function, n_trajectories=M, **parameters):
-        key = jax.random.fold_in(KEY, p)
+        key = jax.random.fold_in(new_key(), p)
         ensemble = {"key": key, "n_trajectories": n_trajectories, "first_trajectory": 0}
         floats = {k: jnp.asarray(v) if type(v) is float else v for k, v in parameters.items()}
         return function(ensemble | {"progress": False}, **floats)
@@ -88,7 +93,7 @@ def sweep_into(compile_once):
     """(folder, cut, function, grid, changes) -> the results of a sweep that is stored there."""
 
     def run(folder, cut="points", function=walk, grid=GRID, **changes):
-        options = {"key": KEY, "n_trajectories": 5, "trajectories": True, "progress": False}
+        options = {"key": new_key(), "n_trajectories": 5, "trajectories": True, "progress": False}
         return tml.sweep(grid, function, store=folder, **(options | CUTS[cut] | changes))
 
     return run

@@ -50,6 +50,11 @@ def files(store):
     return {path.relative_to(store): path.read_bytes() for path in found}
 
 
+def values(files):
+    """The arrays without the attributes of the store, which hold the program's digest."""
+    return {path: content for path, content in files.items() if path.parent.name != "results.zarr"}
+
+
 def units_done(store):
     journal = store / "journal.jsonl"
     return journal.read_bytes().count(b"\n") if journal.exists() else 0
@@ -107,7 +112,7 @@ def test_a_killed_workers_unit_is_run_again_elsewhere(here, workers, tmp_path):
     thread.join()
     with pytest.raises(ProcessLookupError):
         os.kill(killed[0], 0)
-    assert files(store) == here
+    assert values(files(store)) == values(here)  # another program: it waits longer
 
 
 def test_other_versions_on_workers_are_refused(workers, tmp_path, monkeypatch):
