@@ -191,7 +191,7 @@ class Cycle(eqx.Module):
         Args:
             state: an example of shape `(d,)` or (); its values do not matter.
             points: number of points of each stroke in the diagrams.
-            adjoint: as in `simulate`; `Direct()` for `jax.jvp` and `jax.hessian`.
+            adjoint: as in `simulate`; `ForwardMode()` for `jax.jvp`.
 
         Returns:
             A `CycleResult` with standard errors 0.
