@@ -70,6 +70,7 @@ def test_a_network_of_it_is_measured(x64):
     close(jax.tree.leaves(report), jax.tree.leaves(plain), rtol=1e-13)
 
 
+@pytest.mark.filterwarnings("ignore:from the second to the last quarter")  # a short run
 @pytest.mark.slow
 def test_a_network_of_it_has_transitions_and_local_temperatures(x64):
     def heat_and_temperature(activation):

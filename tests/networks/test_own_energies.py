@@ -126,6 +126,7 @@ def test_laplace_finds_the_same_trained_state(x64, systems):
         tml.Trained(systems[1], tml.networks.Harmonic())
 
 
+@pytest.mark.filterwarnings("ignore:from the second to the last quarter")  # a short run
 @pytest.mark.slow
 def test_trajectories_find_the_same_trained_state(x64):
     route = tml.Switching(t1=1.0, relax=1.0, dt=0.1, n_trajectories=50, key=KEY(2))
