@@ -114,6 +114,7 @@ def test_switching_finds_the_harmonic_state(x64):
         assert abs(getattr(found, name) - getattr(exact, name)) < 4 * error < 0.12
 
 
+@pytest.mark.filterwarnings("ignore:the works contradict")
 @pytest.mark.slow
 def test_too_long_a_step_biases_switching_as_much_as_heun(x64):
     """In a harmonic mode h = μk dt leaves Heun the variance τ/k (1-h+h²/4)/(1-h+h²/2-h³/8)."""
