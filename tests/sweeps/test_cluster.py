@@ -60,7 +60,7 @@ def units_done(store):
     return journal.read_bytes().count(b"\n") if journal.exists() else 0
 
 
-def wait_for(condition, seconds=60.0):
+def wait_for(condition, seconds=300.0):
     """Until `condition()`, or the time is up."""
     end = time.monotonic() + seconds
     while not condition() and time.monotonic() < end:
