@@ -9,9 +9,9 @@ import jax
 import yaml
 from hypothesis import strategies as st
 
-from thermoml.config import config_json, load_yaml, named_objects, shipped_configs
-from thermoml.studies import AbstractStudy, load_study
-from thermoml.sweeps import Sweep, Task, parse_size, program_of_study
+from thermoml.config import load_yaml, shipped_configs
+from thermoml.studies import AbstractStudy, load_study, sweep_of
+from thermoml.sweeps import Sweep
 
 from .judgement import objection
 from .values import CONTENT, NUMBERS, WORDS, holds_nan
@@ -40,33 +40,11 @@ COMPUTED = ("entropy_production",)
 
 def planned(study: AbstractStudy) -> Sweep | None:
     """A study as far as a run goes before it compiles anything: grid, task, program, groups."""
-    config = study.config
-    if config.study in COMPUTED:
+    if study.config.study in COMPUTED:
         return None
-    with jax.enable_x64(config.precision == "float64"):
-        task = Task.of(
-            study.point,
-            study.grid,
-            n_trajectories=config.n_trajectories,
-            key=jax.random.key(config.seed),
-            x64=config.precision == "float64",
-            static=[name for name in study.static if name in study.grid.names],
-            replicates=study.replicates,
-        )
-        sweep = Sweep(
-            task,
-            identity=config_json(config),
-            program=program_of_study(
-                study,
-                ("point", "grid", "static", "replicates"),
-                named_objects(config.model_dump(mode="json", exclude={"study", "title"})),
-            ),
-            keep=config.trajectories,
-            standard_errors=study.standard_errors,
-            memory=parse_size(config.memory),
-            per_unit=config.per_unit,
-        )
-        task.groups()
+    with jax.enable_x64(study.config.precision == "float64"):
+        sweep = sweep_of(study)
+        sweep.task.groups()
     return sweep
 
 

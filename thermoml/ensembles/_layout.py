@@ -12,6 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
 from ..numerics.checks import check_count
+from ..numerics.choices import is_choice
 
 # Numbers that an array of one chunk may hold on one device, so that it fits its caches.
 _ROOM = {"cpu": 2**20, "gpu": 2**28, "tpu": 2**28}
@@ -76,8 +77,7 @@ class Layout:
         for name in ("chunk", "n_devices"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
-        known = isinstance(self.platform, str) and self.platform in _ROOM
-        if self.platform is not None and not known:
+        if self.platform is not None and not is_choice(self.platform, _ROOM):
             names = ", ".join(_ROOM)
             raise ValueError(f"platform must be one of {names}, got {self.platform!r:.80}")
 

@@ -11,8 +11,13 @@ def nearest(word: object, choices: Iterable[object]) -> str:
     return f'; did you mean "{similar[0]}"?' if similar else f"; choose from {', '.join(names)}"
 
 
-def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
+def is_choice(value: object, choices: Iterable[str]) -> bool:
+    """Whether `value` is one of these words; a list or an array, say, is none."""
+    return isinstance(value, str) and value in choices
+
+
+def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
     """ValueError with the nearest choice unless `value` is one of them."""
     choices = list(choices)
-    if not isinstance(value, str) or value not in choices:
+    if not is_choice(value, choices):
         raise ValueError(f"{name} {value!r:.80} is unknown{nearest(value, choices)}")

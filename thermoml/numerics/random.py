@@ -10,6 +10,7 @@ from jax import lax
 from jaxtyping import Array, Float, Key, UInt32
 
 from .bits import GENERATORS, AbstractBits, RowNumbers, Words, threefry_2x32
+from .choices import is_choice
 from .types import AnyArray
 
 _SECOND_HALF = 1 << 30  # where float64 finds its other blocks
@@ -69,7 +70,7 @@ def _uniform_float64(first: Array, second: Array) -> Array:
 
 def check_generator(generator: str) -> None:
     """ValueError unless `generator` is the name of one."""
-    if not isinstance(generator, str) or generator not in GENERATORS:
+    if not is_choice(generator, GENERATORS):
         names = " or ".join(f'"{name}"' for name in GENERATORS)
         raise ValueError(f"generator must be {names}, got {generator!r}")
 

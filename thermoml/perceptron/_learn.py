@@ -17,7 +17,7 @@ from ..numerics.types import AnyArray
 from ._curve import LearningCurve
 from ._information import check_second_law
 from .levels import AbstractLevel, Request
-from .problem import AbstractRule, LearningProblem, Perceptron, check_finite, known_kinks
+from .problem import AbstractRule, LearningProblem, Perceptron, check_finite_force, known_kinks
 from .theory import SteadyState
 
 _LARGE_SEPARATION = 0.1
@@ -66,7 +66,7 @@ def _report(curve: LearningCurve, rule: AbstractRule, dt: float, throw: bool) ->
     if (np.asarray(curve.diverged_step) < 0).all():
         warn_of_separation(np.asarray(curve.scale_separation).mean(axis=0).max(), dt)
         return
-    check_finite(rule, curve.overlap.dtype)
+    check_finite_force(rule, curve.overlap.dtype)
     if throw:
         raise_if_diverged(
             curve.diverged_step,

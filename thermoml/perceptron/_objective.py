@@ -22,6 +22,7 @@ from ..numerics.checks import (
     check_key,
     number,
 )
+from ..numerics.choices import is_choice
 from ..numerics.compile import jitted
 from ._curve import LearningCurve
 from ._learn import learn
@@ -151,7 +152,7 @@ class LearningObjective(AbstractObjective):
             raise TypeError(
                 f"level must be Microscopic(dt), Reduced(dt) or MeanField(), got {self.level!r:.80}"
             )
-        if not isinstance(self.method, str) or self.method not in METHODS:
+        if not is_choice(self.method, METHODS):
             names = ", ".join(METHODS)
             raise ValueError(f"method must be one of {names}, got {self.method!r:.80}")
         check_bound("t1", self.t1, ">", 0.0)

@@ -18,6 +18,7 @@ from ._study import (
     study_class as study_class,
     study_from_json as study_from_json,
     study_of as study_of,
+    sweep_of as sweep_of,
 )
 from ._table import (
     measured as measured,

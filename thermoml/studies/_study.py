@@ -1,11 +1,10 @@
-"""Studies: the base class, the shipped ones and a user's own by name, running and drawing."""
+"""Studies: the base class, the shipped ones and a user's own by name, and their runs."""
 
 import abc
 import ast
 import contextlib
 import importlib
 import inspect
-import io
 import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +29,7 @@ from ..config import (
 from ..langevin import SimulationDiverged
 from ..numerics.choices import nearest
 from ..sweeps import Grid, Store, StoreError, Sweep, Task, parse_size, program_of_study
+from ._drawing import draw
 
 if TYPE_CHECKING:
     import xarray
@@ -279,6 +279,32 @@ def study_from_json(text: str) -> AbstractStudy:
         return study_of(json.loads(text))
 
 
+def sweep_of(study: AbstractStudy) -> Sweep:
+    """The sweep of a study, with all that a store of it must agree with; in its precision."""
+    config = study.config
+    return Sweep(
+        Task.of(
+            study.point,
+            study.grid,
+            n_trajectories=config.n_trajectories,
+            key=jax.random.key(config.seed),
+            x64=config.precision == "float64",
+            static=[name for name in study.static if name in study.grid.names],
+            replicates=study.replicates,
+        ),
+        identity=config_json(config),
+        program=program_of_study(
+            study,
+            ("point", "grid", "static", "replicates"),
+            named_objects(config.model_dump(mode="json", exclude={"study", "title"})),
+        ),
+        keep=config.trajectories,
+        standard_errors=study.standard_errors,
+        memory=parse_size(config.memory),
+        per_unit=config.per_unit,
+    )
+
+
 def run_study(
     study: AbstractStudy,
     folder: Path,
@@ -297,36 +323,15 @@ def run_study(
         StoreError, SchedulerLost: see `sweep`.
         MemoryError: the config's memory does not hold one trajectory.
     """
-    config = study.config
-    with _precision(config):
-        sweep = Sweep(
-            Task.of(
-                study.point,
-                study.grid,
-                n_trajectories=config.n_trajectories,
-                key=jax.random.key(config.seed),
-                x64=config.precision == "float64",
-                static=[name for name in study.static if name in study.grid.names],
-                replicates=study.replicates,
-            ),
-            identity=config_json(config),
-            program=program_of_study(
-                study,
-                ("point", "grid", "static", "replicates"),
-                named_objects(config.model_dump(mode="json", exclude={"study", "title"})),
-            ),
-            keep=config.trajectories,
-            standard_errors=study.standard_errors,
-            memory=parse_size(config.memory),
-            per_unit=config.per_unit,
-        )
+    with _precision(study.config):
+        sweep = sweep_of(study)
         with Store.claim(folder, resume=resume, overwrite=overwrite) as store:
             sweep.run(store, executor=executor, resume=resume, same_program=same_program)
             store.finish()
             results = store.load().load()
             summary = study.summary(results)
             store.write_summary(summary)
-            _, failures = _draw(study, results, store)
+            _, failures = draw(study, results, store)
     for failure in failures:
         warnings.warn(failure, StudyWarning, stacklevel=2)
     return summary
@@ -351,49 +356,10 @@ def redraw(folder: Path) -> list[Path]:
             f"{folder} does not hold the results of a config; draw its results.zarr in Python"
         ) from None
     with _precision(study.config):
-        files, failures = _draw(study, results, store)
+        files, failures = draw(study, results, store)
     if failures:
         raise StoreError("; ".join(failures))
     return files
-
-
-def _draw(
-    study: AbstractStudy, results: "xarray.Dataset", store: Store
-) -> tuple[list[Path], list[str]]:
-    """Each figure as PNG and SVG in `figures`, the same bytes for the same figure.
-
-    Returns their files, and a sentence for each figure that could not be drawn.
-    """
-    import matplotlib
-
-    from ..plots import plain_text
-
-    files: list[Path] = []
-    failures: list[str] = []
-    config = study.config
-    study.config = config.model_copy(update={"title": plain_text(config.title)})
-    try:
-        figures = study.figures(results)
-    except Exception as error:
-        return files, [_failure("the figures", store, error)]
-    finally:
-        study.config = config
-    for name, figure in figures.items():
-        try:
-            png, svg = io.BytesIO(), io.BytesIO()
-            with matplotlib.rc_context({"svg.hashsalt": "thermoml"}):
-                figure.savefig(png, format="png", dpi=160)
-                figure.savefig(svg, format="svg", metadata={"Date": None})
-            for suffix, file in (("png", png), ("svg", svg)):
-                files.append(store.write_file(f"figures/{name}.{suffix}", file.getvalue()))
-        except Exception as error:
-            failures.append(_failure(f"the figure {name}", store, error))
-    return files, failures
-
-
-def _failure(figure: str, store: Store, error: Exception) -> str:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return f"{figure} could not be drawn: {reason:.200}; the results in {store.folder} are complete"
 
 
 def _precision(config: Ensemble) -> contextlib.AbstractContextManager:

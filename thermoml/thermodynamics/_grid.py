@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from ..langevin import Time
 from ..numerics.checks import check_count, number
+from ..numerics.choices import is_choice
 
 Boundary = Literal["reflecting", "periodic", "natural"]
 
@@ -46,7 +47,7 @@ class Axis(eqx.Module):
             )
         check_count("cells", self.cells, 3)
         names = ("reflecting", "periodic", "natural")
-        if not isinstance(self.boundary, str) or self.boundary not in names:
+        if not is_choice(self.boundary, names):
             raise ValueError(
                 f'boundary must be "reflecting", "periodic" or "natural", got {self.boundary!r:.80}'
             )

@@ -17,7 +17,7 @@ from ..langevin import (
     Langevin,
     Time,
 )
-from ..numerics.arrays import cast_floats, is_concrete
+from ..numerics.arrays import cast_floats, held, is_concrete
 from ..numerics.checks import check_count, check_number, parameter
 from ..numerics.compile import jitted
 from ..numerics.results import AbstractResult
@@ -132,10 +132,7 @@ def check_linear(
     system: Langevin, start: NormalState, times: Float[Array, " save"]
 ) -> Callable[[Moments], Moments]:
     """ValueError for a force that is not linear in x at some time; if traced, what gives NaN."""
-    system, start, times = jax.tree.map(
-        lambda x: jax.lax.stop_gradient(x) if eqx.is_array(x) else x, (system, start, times)
-    )
-    excess = _nonlinearity(system, start, times)
+    excess = _nonlinearity(*held((system, start, times)))
     if is_concrete(excess):
         if not float(excess) < 1:  # not a number counts
             raise ValueError(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...numerics.choices import is_choice
 from ._data import KINDS, Data, Kind, listing
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def read_csv(
     """
     if not isinstance(path, str | os.PathLike):  # an integer would be taken for an open file
         raise TypeError(f"path must be the name of a file, got {path!r:.80}")
-    if kind is not None and (not isinstance(kind, str) or kind not in KINDS):
+    if kind is not None and not is_choice(kind, KINDS):
         raise ValueError(f'kind must be "regression" or "classification", got {kind!r:.80}')
     if not isinstance(target, str):
         raise TypeError(f"target must be the name of a column, got {target!r:.80}")

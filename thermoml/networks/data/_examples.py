@@ -9,6 +9,7 @@ from jaxtyping import Array, Key
 
 from ...numerics.arrays import default_float
 from ...numerics.checks import check_bound, check_count, check_key
+from ...numerics.choices import is_choice
 from ._data import KINDS, Data, Kind
 
 _EXAMPLES: dict[str, tuple[str, dict[str, Any]]] = {  # their loaders in scikit-learn
@@ -31,7 +32,7 @@ def example_data(name: str) -> Data:
     Source: Efron et al. 2004, Ann. Stat. 32, 407; Street, Wolberg and Mangasarian 1993; Alpaydin
     and Kaynak 1998 (both UCI Machine Learning Repository).
     """
-    if not isinstance(name, str) or name not in _EXAMPLES:
+    if not is_choice(name, _EXAMPLES):
         listed = ", ".join(f'"{example}"' for example in _EXAMPLES)
         raise ValueError(f"name must be one of {listed}, got {name!r:.80}")
     from sklearn import datasets  # imported here: slow to load, and rarely used

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from ...numerics.arrays import as_parameter, default_float
 from ...numerics.checks import check_bound, check_count
+from ...numerics.choices import is_choice
 from ...numerics.labels import leaf_names, name_fits
 from ...numerics.normal_uniform import Widths
 from ...thermodynamics import normal_entropy
@@ -133,10 +134,7 @@ class AbstractScaled(AbstractIndependent):
     distribution: eqx.AbstractVar[Literal["normal", "uniform"]]
 
     def __check_init__(self):
-        if not isinstance(self.distribution, str) or self.distribution not in (
-            "normal",
-            "uniform",
-        ):
+        if not is_choice(self.distribution, ("normal", "uniform")):
             raise ValueError(
                 f'distribution must be "normal" or "uniform", got {self.distribution!r}'
             )

@@ -57,10 +57,8 @@ def asymptotic_temperature(
     check_bound("signal", signal, ">=", 0.0)
     check_bound("bath_temperature", bath_temperature, ">", 0.0)
     start = as_parameter(initial_variance, "initial_variance")
-    signal, bath = (
-        as_parameter(signal, "signal"),
-        as_parameter(bath_temperature, "bath_temperature"),
-    )
+    signal = as_parameter(signal, "signal")
+    bath = as_parameter(bath_temperature, "bath_temperature")
     drop = jnp.log(start / bath) + log_determinant_density(aspect_ratio)
     return (start + signal - bath) / drop
 

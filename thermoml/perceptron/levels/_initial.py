@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, Key
 from ...ensembles import TEACHER, WEIGHTS
 from ...numerics.arrays import argument, as_parameter, default_float, is_concrete
 from ...numerics.checks import check_count, check_finite, check_key
+from ...numerics.choices import is_choice
 from ...numerics.compile import jitted
 from ...numerics.random import trajectory_key
 from ...numerics.sums import ordered_sum
@@ -79,7 +80,7 @@ def _normal_weights(
 
 def check_teachers(teachers: str) -> None:
     """ValueError unless it is the name of a way to draw them."""
-    if not isinstance(teachers, str) or teachers not in ("single", "ensemble"):
+    if not is_choice(teachers, ("single", "ensemble")):
         raise ValueError(f'teachers must be "single" or "ensemble", got {teachers!r:.80}')
 
 

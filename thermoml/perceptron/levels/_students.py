@@ -24,7 +24,7 @@ from ...numerics.compile import compiled
 from ...numerics.sums import CompensatedSum
 from .._curve import AbstractLearningCheckpoint, LearningCurve, curve_of
 from ..problem import LearningProblem, check_force
-from ..theory import force_jumps, jump_losses
+from ..theory import jump_losses
 from ._level import Request
 
 _VECTOR = 16  # float32 numbers in the widest vector of a CPU
@@ -108,8 +108,7 @@ def _run(
     drive_square = records.pop("drive_square")
     # No step has led to the start: it shares its drive with the first interval.
     drive_square = drive_square.at[:, 0].set(drive_square[:, 1])
-    losses = jump_losses(problem, problem.n_inputs, clock.dt, times.dtype)
-    places = force_jumps(problem.rule, times.dtype).places
+    places, losses = jump_losses(problem, problem.n_inputs, clock.dt, times.dtype)
     return curve_of(
         problem,
         records,

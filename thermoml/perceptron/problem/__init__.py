@@ -37,7 +37,7 @@ from ._rules import (
     PerceptronRule as PerceptronRule,
     Power as Power,
     RuleWarning as RuleWarning,
-    check_finite as check_finite,
+    check_finite_force as check_finite_force,
     check_force as check_force,
 )
 

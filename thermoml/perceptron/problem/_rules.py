@@ -135,7 +135,7 @@ def check_force(rule: AbstractRule, dtype: DTypeLike) -> None:
         raise TypeError(f"rule must map a scalar s of {dtype} to a scalar, got {force}")
 
 
-def check_finite(rule: AbstractRule, dtype: DTypeLike) -> None:
+def check_finite_force(rule: AbstractRule, dtype: DTypeLike) -> None:
     """ValueError unless F is finite on both sides of 0, if its parameters are concrete."""
     probes = jnp.asarray([-3.0, -0.1, 0.1, 3.0], dtype)
     values = jax.vmap(rule)(probes)

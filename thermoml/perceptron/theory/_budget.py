@@ -2,14 +2,13 @@
 
 import dataclasses
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
-from ...numerics.arrays import as_parameter, cast_floats, default_float, is_concrete
+from ...numerics.arrays import as_parameter, cast_floats, default_float, held, is_concrete
 from ...numerics.checks import check_bound
 from ...numerics.compile import jitted
 from ...numerics.roots import newton_root
@@ -89,8 +88,7 @@ def _learning_rate(
     problem: LearningProblem, target: Float[Array, ""]
 ) -> tuple[Float[Array, ""], Bool[Array, ""]]:
     """The rate, NaN where there is none, and True if the averages there have converged."""
-    arrays, static = eqx.partition((problem, target), eqx.is_array)
-    fixed, aim = eqx.combine(jax.lax.stop_gradient(arrays), static)
+    fixed, aim = held((problem, target))
 
     def divide(ends, _):
         low, high = ends

@@ -4,13 +4,13 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool
 
+from ...numerics.arrays import held
 from ...numerics.compile import jitted
 from ...numerics.quadrature import gauss_legendre
 from ..problem import LearningProblem
@@ -131,8 +131,7 @@ def _quantities(problem: LearningProblem, centre: Array, root: Array, angle: Arr
 @jitted
 def exact_state(problem: LearningProblem) -> tuple[SteadyState, Bool[Array, ""], Bool[Array, ""]]:
     """The exact state by quadrature of each well; whether averages converged; if it is resolved."""
-    arrays, static = eqx.partition(problem, eqx.is_array)
-    fixed = eqx.combine(lax.stop_gradient(arrays), static)
+    fixed = held(problem)
     wells = _Wells.of(fixed)
     exists, (centre, across) = wells.exists, wells.places[jnp.argmax(wells.exists)]
     nodes, weights = _nodes(centre.dtype)

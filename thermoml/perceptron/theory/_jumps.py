@@ -43,21 +43,23 @@ def force_jump(rule: AbstractRule, dtype: DTypeLike) -> Float[Array, ""]:
 
 def jump_losses(
     problem: LearningProblem, n_inputs: ArrayLike | None, dt: ArrayLike, dtype: DTypeLike
-) -> Float[Array, " jump"]:
-    r"""$-\frac{\tilde\nu^2N}{B} J^2 \frac{\sqrt{2T dt}}{2\pi}$: `heat_rate_bias` of each jump.
+) -> tuple[Float[Array, " jump"], Float[Array, " jump"]]:
+    r"""The places of jumps, and the `heat_rate_bias` of each.
 
-    Where the density of stabilities is 1/√(2π), as at 0 for ⟨Q⟩ = 1.
+    It is $-\frac{\tilde\nu^2N}{B} J^2 \frac{\sqrt{2T dt}}{2\pi}$ where the density of stabilities
+    is 1/√(2π), as at 0 for ⟨Q⟩ = 1.
     """
-    heights = force_jumps(problem.rule, dtype).heights
+    jumps = force_jumps(problem.rule, dtype)
+    heights = jumps.heights
     # A jump larger than any finite one means that F is singular there (α < 0): so is the loss.
     square = jnp.where(jnp.abs(heights) < 1e6, heights**2, jnp.inf)
     loss = problem.learning_rate**2 * jnp.asarray(n_inputs, dtype) / problem.batch * square
     loss = loss * jnp.sqrt(2 * problem.temperature * jnp.asarray(dt, dtype)) / (2 * jnp.pi)
-    return jnp.where(heights == 0, 0, -loss)
+    return jumps.places, jnp.where(heights == 0, 0, -loss)
 
 
 def jump_loss(
     problem: LearningProblem, n_inputs: ArrayLike | None, dt: ArrayLike, dtype: DTypeLike
 ) -> Float[Array, ""]:
     """The loss of the jump at s = 0."""
-    return jump_losses(problem, n_inputs, dt, dtype)[0]
+    return jump_losses(problem, n_inputs, dt, dtype)[1][0]

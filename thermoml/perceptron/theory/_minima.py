@@ -2,13 +2,13 @@
 
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from ...numerics import AbstractResult
+from ...numerics.arrays import held
 from ...numerics.compile import jitted
 from ...numerics.roots import newton_root
 from ..problem import GaussianInputs, LearningProblem, wrong_fraction
@@ -159,8 +159,7 @@ def stiffness_bracket(problem: LearningProblem) -> tuple[Array, Array, Bool[Arra
 
 def effective_stiffness(problem: LearningProblem) -> Float[Array, ""]:
     """c at the minimum of the free energy, with implicit derivatives; NaN if there is none."""
-    arrays, static = eqx.partition(problem, eqx.is_array)
-    fixed = eqx.combine(lax.stop_gradient(arrays), static)
+    fixed = held(problem)
     return stiffness_within(problem, *stiffness_bracket(fixed))
 
 
