@@ -60,7 +60,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.suffix == ".ipynb":
             item.add_marker("slow")
-    long = ("test_readme.py", ".ipynb")
+    long = ("test_readme.py", "test_transformations.py", ".ipynb")
     items.sort(key=lambda item: not item.path.name.endswith(long))
 
 

@@ -19,6 +19,7 @@ def config(tmp_path):
     return config_writer(tmp_path)
 
 
+@pytest.mark.slow
 def test_run_leaves_everything_and_plot_redraws(config, tmp_path):
     out = tmp_path / "out"
     result = invoke("run", config(), "--out", out)

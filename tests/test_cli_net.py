@@ -161,6 +161,7 @@ def results(finished, tmp_path):
 TITLES = [r"$\frac{1$", "$5 and $6", "100 % of _this_ ^2", "\\", "{", "$$", "ünïcode 测试"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("title", TITLES)
 def test_a_title_is_words(title, finished, results):
     path, _ = finished

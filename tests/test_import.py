@@ -48,6 +48,7 @@ def test_import_changes_no_flag_and_starts_no_backend():
     assert run(code) == "True False"
 
 
+@pytest.mark.slow
 def test_import_time_is_that_of_its_foundations(tmp_path):
     """In processor time and within one process, which other work on the machine disturbs least.
 

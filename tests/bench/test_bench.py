@@ -27,6 +27,7 @@ def report():
     return measure(WORK, list(PROGRAMS), rounds=2)
 
 
+@pytest.mark.slow
 def test_all_programs_agree(report):
     """Means of R, Q and heat to five errors; two rounds of each."""
     assert {"thermoml", "thermoml, reduced", "NumPy", "ordinary JAX", "diffrax"} <= set(

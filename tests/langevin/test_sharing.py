@@ -74,6 +74,7 @@ def assert_same(whole, *parts):
     assert (whole.result == 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "cut", "devices"), [(40, 20, (1, 1)), (41, 32, (2, 1))])
 def test_a_shared_ensemble_is_the_ensemble_run_in_parts(x64, ensemble, whole, count, cut, devices):
     parts = [ensemble(cut, 0), ensemble(count - cut, cut)]

@@ -123,6 +123,7 @@ def kind(request):
         yield net, sizes, baths, *learned(net, temperature=list(baths.values()), control=ramp(DT))
 
 
+@pytest.mark.slow
 def test_its_energy_is_the_loss_and_the_prior_by_hand(x64, kind):
     net, sizes, _, system, _ = kind
     state, each = system.state(net), losses(net)

@@ -70,6 +70,7 @@ def exact():
     return stiffness, covariance, owner, rates
 
 
+@pytest.mark.slow
 def test_rates_and_currents_are_those_of_the_stationary_steps(x64, system, ran):
     """8 comparisons to 4 standard errors."""
     run, _ = ran

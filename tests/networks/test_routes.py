@@ -90,6 +90,7 @@ def test_lanczos_finds_the_determinant_within_its_error(x64, routes):
     assert dense.energy == pytest.approx(float(lanczos.energy), abs=1e-12)
 
 
+@pytest.mark.slow
 def test_at_rest_the_virial_temperature_is_that_of_the_bath(x64, routes):
     for route in ("switching", "gaussian"):
         found = routes[route]
@@ -106,6 +107,7 @@ def brief(**options):
     return tml.Switching(**options, key=jax.random.key(1))
 
 
+@pytest.mark.slow
 def test_switching_finds_the_harmonic_state(x64):
     exact = tml.Trained(linear())
     found = tml.Trained(linear(), brief())

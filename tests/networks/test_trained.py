@@ -140,6 +140,7 @@ def test_harmonic_entropy_in_float32_bears_features_far_from_their_mean():
     close(found.mean_energy(new).mean, expected, rtol=3e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_importance_sampling_finds_what_quadrature_does(x64, sampled, form):
     """3 scores of 4 standard errors: a false alarm in 5000 keys."""

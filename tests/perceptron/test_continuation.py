@@ -77,6 +77,7 @@ def first():
     return run(problem_of())
 
 
+@pytest.mark.slow
 def test_a_saved_curve_goes_on_as_if_it_had_never_stopped(tmp_path, first):
     tml.save(tmp_path / "half.tml", first)
     again = tml.load(tmp_path / "half.tml")

@@ -47,6 +47,7 @@ def test_bound_at_tiny_errors(error):
     np.testing.assert_allclose(tml.dissipation_bound(error), TINY[error], rtol=1e-7)
 
 
+@pytest.mark.slow
 def test_bound_and_its_gradient_in_float32():
     """2e-6 from ε = 1e-6 to 1/2 and beyond, where D_min vanishes like (ε - 1/2)²."""
     errors = np.concatenate([np.geomspace(1e-6, 0.4, 40), 0.5 - np.geomspace(1e-3, 0.1, 20)])
@@ -62,6 +63,7 @@ def test_bound_and_its_gradient_in_float32():
     np.testing.assert_array_equal(jax.grad(tml.dissipation_bound)(0.5), 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [1e-6, 1e-3, 0.2, 0.499, 0.7])
 def test_optimal_rule_in_float32(error):
     """F and Φ to 1e-5 of their largest, within five standard deviations."""

@@ -138,6 +138,7 @@ def test_packed_inputs_need_less_than_a_tenth_of_the_memory():
     assert ours < plain / 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [tml.Microscopic, tml.Reduced])
 def test_a_generator_is_the_one_asked_for(level):
     """Noise and inputs of a level, from one key: another generator, other numbers; none by name."""

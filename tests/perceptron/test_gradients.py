@@ -81,6 +81,7 @@ def test_likelihood_ratio():
     assert error[1] < 0.3 * abs(difference.gradient[1])
 
 
+@pytest.mark.slow
 def test_smooth_rules_go_along_the_path():
     def smooth(p):
         return tml.LearningProblem(tml.AdaTron(), learning_rate=p["rate"], n_inputs=50, batch=5)

@@ -139,6 +139,7 @@ def test_gradient_of_a_steady_state_in_the_margin(x64):
         np.testing.assert_allclose(slope, (ahead - behind) / 0.002, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "force", [lambda s: 0.5 - 0.1 * jnp.floor(3 * s), lambda s: jnp.tanh(1e5 * (s - 1))]
 )
@@ -151,11 +152,13 @@ def test_averages_that_have_not_converged_are_refused(x64, force):
     assert jnp.isnan(jax.jit(lambda: state(force).error)())
 
 
+@pytest.mark.slow
 def test_a_steep_step_that_is_named(x64):
     steep = CustomRule(lambda s: jax.nn.sigmoid(1e6 * (0.5 - s)), kinks=0.5, continuous=True)
     np.testing.assert_allclose(state(steep).overlap, state(margin(0.5)).overlap, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_wide_student_of_a_smooth_rule_is_at_rest(x64):
     """1/(1 + e^{2s}) with √Q 200 times its width: k R = ν̃ E[|λ*|F] and k Q = ν̃ E[sF] + T."""
     rule = CustomRule(lambda s: jax.nn.sigmoid(-2 * s), continuous=True)

@@ -45,6 +45,7 @@ def test_trajectories_do_not_depend_on_their_number(ensembles):
         np.testing.assert_array_equal(a.teacher[:m], b.teacher[:m])
 
 
+@pytest.mark.slow
 def test_teachers_lie_on_the_sphere(ensembles):
     teacher = ensembles[0].teacher
     np.testing.assert_allclose(jnp.sum(teacher**2, axis=-1), 10, rtol=1e-5)
@@ -77,6 +78,7 @@ def final_overlap(parameters):
     return jnp.mean(run(problem, n_trajectories=4).overlap[:, -1])
 
 
+@pytest.mark.slow
 def test_gradient_of_learning(x64):
     """Both modes against differences with common noise, in learning rate and stiffness."""
     at, h = jnp.asarray([0.5, 1.2]), 1e-5

@@ -96,6 +96,7 @@ def test_the_end_need_not_be_a_whole_number_of_steps(x64, run_mean_field):
         run_mean_field(weights=first, t1=0.1)
 
 
+@pytest.mark.slow
 def test_float32_agrees_with_float64(run_mean_field):
     single = run_mean_field(t1=2.0)
     with jax.enable_x64(True):

@@ -91,6 +91,7 @@ LEVELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LEVELS)
 @pytest.mark.filterwarnings("ignore::thermoml.perceptron.ScaleSeparationWarning")
 def test_simulated_learning(name):
@@ -119,6 +120,7 @@ def test_mean_field_and_information_bound(x64, own, finite_step):
     agree(run(own(ALPHA)), run(tml.AlphaTron(ALPHA)), 1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exact", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_steady_state(x64, own, exact):
     """As N → ∞, where the least dissipation bounds it, and at finite N."""
@@ -234,6 +236,7 @@ class ClosedBell(tml.AbstractRule):
         return True
 
 
+@pytest.mark.slow
 def test_a_potential_by_quadrature(x64):
     s = jnp.asarray([[-3.0, -0.1], [0.0, 2.0]])
     mine, expected = (rule(1.5).potential(s) for rule in (Bell, ClosedBell))

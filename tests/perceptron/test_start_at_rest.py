@@ -15,6 +15,7 @@ def state():
     return tml.steady_state(PROBLEM)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [tml.Reduced(0.01), tml.Microscopic(0.01), tml.MeanField()])
 def test_overlap_and_norm_are_those_of_rest(level, state):
     many = {} if isinstance(level, tml.MeanField) else {"n_trajectories": 8, "teachers": "ensemble"}
@@ -26,6 +27,7 @@ def test_overlap_and_norm_are_those_of_rest(level, state):
         np.testing.assert_allclose(curve.norm[:, -1], state.norm, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_beside_the_teacher_weights_lie_anywhere(state):
     """What is orthogonal to the teacher is isotropic: independent of one student to the next."""
     run = {"t1": 0.01, "key": KEY, "weights": state, "n_trajectories": 400, "save_every": 1}

@@ -212,6 +212,7 @@ def case(request):
     return [(law, point, at(law.build(), point)[1]) for law, point in pairs]
 
 
+@pytest.mark.slow
 def test_the_mean_field_is_at_rest(case):
     """Theory 2.2: -kR + ν̃E[|λ*|F] = 0 and -kQ + ν̃E[sF] + T = 0; ε is the angle."""
     for law, (rate, k, bath), state in case:

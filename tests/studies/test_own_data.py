@@ -39,6 +39,7 @@ def study(**data):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["score", "size"])
 def test_a_file_gives_the_numbers_of_its_arrays(file, tmp_path, target):
     regression = target == "score"

@@ -61,6 +61,7 @@ def test_solutions(go, at):
     np.testing.assert_allclose(results.heat[1], expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_learning_curves(go, at):
     def run(ensemble, learning_rate, n_inputs):
         problem = tml.LearningProblem(

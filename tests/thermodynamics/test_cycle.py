@@ -95,6 +95,7 @@ def test_the_second_law_bounds_the_efficiency(fast):
     np.testing.assert_allclose(fast.efficiency, fast.work / fast.heat["hot"], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_round_closes(fast):
     np.testing.assert_allclose(fast.work, sum(fast.heat.values()), rtol=1e-8)
     np.testing.assert_allclose(fast.entropy[0], fast.entropy[-1], rtol=1e-8)

@@ -72,6 +72,7 @@ def test_relaxation_in_a_trap_is_that_of_a_normal_distribution(assert_second_ord
     assert_second_order([s.work for s in solutions], 0, np.ptp(energies))  # the trap stands still
 
 
+@pytest.mark.slow
 def test_dragging_a_trap_does_the_work_of_friction_behind_it(assert_second_order):
     """The lag y of the mean follows y' = v - μky from 0, and the work is ∫ kvy dt."""
     k, v = 1.5, 1.2
