@@ -56,8 +56,8 @@ class Importance(AbstractRoute):
                 f"Importance needs a LinearLearning, got {type(system).__name__}; use Switching"
             )
         key = check_key(self.key, "samples")
-        mode = ground_state(held(system)).parameters
-        proposal = _adapted(held(system), mode, jax.random.split(key, _ROUNDS + 1)[1:])
+        mode = held(ground_state(held(system)).parameters)
+        proposal = held(_adapted(held(system), mode, jax.random.split(key, _ROUNDS + 1)[1:]))
         state, effective = _sampled(system, proposal, mode.shape, key, self.n_samples)
         if is_concrete(effective) and not float(effective) >= ENOUGH:
             raise ValueError(

@@ -50,8 +50,16 @@ def _log_density(problem: LearningProblem, root: Array, angle: Array) -> Array:
 
 
 def _on_grid(function: OnPlane, axes: Array) -> Array:
-    """A function of (√Q, θ) at the points of a grid."""
-    return lax.map(lambda root: jax.vmap(lambda angle: function(root, angle))(axes[1]), axes[0])
+    """A function of (√Q, θ) at the points of a grid.
+
+    Reverse mode makes each row of points again: its averages over inputs would not fit in memory.
+    """
+
+    @jax.checkpoint
+    def row(root):
+        return jax.vmap(lambda angle: function(root, angle))(axes[1])
+
+    return lax.map(row, axes[0])
 
 
 def _support(log_density: OnPlane, box: _Box) -> _Box:
@@ -132,7 +140,8 @@ def _quantities(problem: LearningProblem, centre: Array, root: Array, angle: Arr
 def exact_state(problem: LearningProblem) -> tuple[SteadyState, Bool[Array, ""], Bool[Array, ""]]:
     """The exact state by quadrature of each well; whether averages converged; if it is resolved."""
     fixed = held(problem)
-    wells = _Wells.of(fixed)
+    # Their derivatives are stopped too: a rule may close over what `held` does not see.
+    wells = lax.stop_gradient(_Wells.of(fixed))
     exists, (centre, across) = wells.exists, wells.places[jnp.argmax(wells.exists)]
     nodes, weights = _nodes(centre.dtype)
 
@@ -141,7 +150,9 @@ def exact_state(problem: LearningProblem) -> tuple[SteadyState, Bool[Array, ""],
             share = wells.log_shares(fixed, root, angle)[well]
             return _log_density(problem, root, angle) + share
 
-        box = _box(fixed, wells.places[well], functools.partial(log_density, fixed))
+        box = lax.stop_gradient(
+            _box(fixed, wells.places[well], functools.partial(log_density, fixed))
+        )
         logs = _on_grid(functools.partial(log_density, problem), box.axes(nodes))
         peak = lax.stop_gradient(jnp.max(logs))
         area = jnp.prod(box.high - box.low)
