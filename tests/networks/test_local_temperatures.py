@@ -159,7 +159,7 @@ def test_a_relu_network_in_equilibrium(x64, relaxed):
     assert abs(value - 0.4) < 4 * error < 0.06
 
 
-@pytest.mark.slow
+@pytest.mark.optimised
 def test_unequal_baths_drive_the_heat_that_the_temperatures_predict(x64, relaxed):
     """The ledger's heat into each bath over half the run, against the rate at its end.
 
