@@ -95,6 +95,12 @@ def unchecked():
 
 
 @pytest.fixture(scope="session")
+def key():
+    """The key of a test's random numbers."""
+    return jax.random.key(2024)
+
+
+@pytest.fixture(scope="session")
 def assert_mean():
     """assert_mean(samples, expected, allowed=0): means over axis 0 agree within 4 standard errors.
 

@@ -20,16 +20,21 @@ from . import (
 )
 from .files import load as load, save as save
 from .langevin import (
+    BAOAB as BAOAB,
+    OBABO as OBABO,
     AbstractSystem as AbstractSystem,
     Baths as Baths,
     EulerMaruyama as EulerMaruyama,
     ExactLinear as ExactLinear,
     Heun as Heun,
     Langevin as Langevin,
+    LeimkuhlerMatthews as LeimkuhlerMatthews,
     PiecewiseLinear as PiecewiseLinear,
     Ramp as Ramp,
     SimulationDiverged as SimulationDiverged,
     Solution as Solution,
+    Splitting as Splitting,
+    Underdamped as Underdamped,
     simulate as simulate,
 )
 from .networks import (
@@ -88,6 +93,7 @@ from .thermodynamics import (
     integral_fluctuation as integral_fluctuation,
     jarzynski as jarzynski,
     moment_equations as moment_equations,
+    step_size_bias as step_size_bias,
     uncertainty_product as uncertainty_product,
 )
 from .tuning import tune as tune

@@ -6,11 +6,6 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def key():
-    return jax.random.key(2024)
-
-
-@pytest.fixture(scope="session")
 def trap():
     """k|x|²/2 with the stiffness k as the control; k = 1 without one."""
     return lambda x, k: (1.0 if k is None else k) * jnp.sum(x**2) / 2

@@ -14,7 +14,10 @@ class Theta(tml.langevin.AbstractIntegrator):
 
     theta: jax.Array | float = 0.5
 
-    def step(self, context, state):
+    def init(self, state):
+        return None
+
+    def step(self, context, state, carry):
         def moved(force):
             def move(x, f, z, temperature, mobility):
                 kick = jnp.sqrt(2 * mobility * temperature * context.dt) * z
@@ -26,7 +29,7 @@ class Theta(tml.langevin.AbstractIntegrator):
 
         ahead = context.force(moved(context.force_here))
         weighted = lambda a, b: (1 - self.theta) * a + self.theta * b
-        return moved(jax.tree.map(weighted, context.force_here, ahead))
+        return moved(jax.tree.map(weighted, context.force_here, ahead)), carry
 
 
 class Well(eqx.Module):

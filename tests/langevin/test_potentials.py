@@ -76,9 +76,12 @@ def test_traps_made_anew_compile_nothing(key):
     traces = []
 
     class Counted(tml.langevin.AbstractIntegrator):
-        def step(self, context, state):
+        def init(self, state):
+            return None
+
+        def step(self, context, state, carry):
             traces.append(None)
-            return tml.EulerMaruyama().step(context, state)
+            return tml.EulerMaruyama().step(context, state, carry)
 
     for k in (1.0, 2.0):
         trap = Trap(k, centre=FromControl())

@@ -17,6 +17,7 @@ from ._keys import (
     INITIAL as INITIAL,
     INPUTS as INPUTS,
     MINIBATCHES as MINIBATCHES,
+    MOMENTUM as MOMENTUM,
     NOISE as NOISE,
     SAMPLE as SAMPLE,
     TEACHER as TEACHER,

@@ -1,4 +1,4 @@
-"""Overdamped Langevin dynamics with its ledger of work, heat and entropy flow."""
+"""Langevin dynamics with its ledger of work, heat and entropy flow."""
 
 from ..ensembles import (
     AbstractAdjoint as AbstractAdjoint,
@@ -20,13 +20,23 @@ from ._controls import (
 )
 from ._integrators import (
     AbstractIntegrator as AbstractIntegrator,
+    AbstractPathIntegrator as AbstractPathIntegrator,
     EulerMaruyama as EulerMaruyama,
     ExactLinear as ExactLinear,
     Heun as Heun,
+    LeimkuhlerMatthews as LeimkuhlerMatthews,
     StepContext as StepContext,
 )
 from ._ledger import (
+    Exchange as Exchange,
     Ledger as Ledger,
+    Shadow as Shadow,
+)
+from ._momentum import (
+    Inertia as Inertia,
+    PhaseState as PhaseState,
+    Underdamped as Underdamped,
+    by_part as by_part,
 )
 from ._observers import (
     AbstractObserver as AbstractObserver,
@@ -49,6 +59,16 @@ from ._solution import (
     Checkpoint as Checkpoint,
     Result as Result,
     Solution as Solution,
+)
+from ._splittings import (
+    BAOAB as BAOAB,
+    OBABO as OBABO,
+    Splitting as Splitting,
+    default_integrator as default_integrator,
+)
+from ._stepper import (
+    Stepper as Stepper,
+    Walker as Walker,
 )
 from ._systems import (
     AbstractSystem as AbstractSystem,

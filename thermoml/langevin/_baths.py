@@ -75,21 +75,30 @@ class Baths(eqx.Module):
             ValueError: a known value that is negative, not finite or no number.
         """
         flags = [
-            *_out_of_range("temperature", self.temperature, like, times),
-            *_out_of_range("mobility", self.mobility, like, times),
+            *out_of_range("temperature", self.temperature, like, times, ">="),
+            *out_of_range("mobility", self.mobility, like, times, ">="),
         ]
         return jnp.any(jnp.stack(flags)) if flags else None
 
 
-def _out_of_range(
-    name: str, parameter: PyTree[Any], like: PyTree[Any], times: Callable[[], Array]
+def out_of_range(
+    name: str,
+    parameter: PyTree[Any],
+    like: PyTree[Any],
+    times: Callable[[], Array],
+    relation: str,
 ) -> list[Bool[Array, ""]]:
-    """A flag for each traced value; ValueError for a known one that is negative or not finite."""
+    """A flag for each traced value of a parameter that must stand in `relation` to 0 and be finite.
+
+    Raises:
+        ValueError: a known value that is out of range, with the name.
+    """
     flags = []
     for leaf in parameter_leaves(name, parameter, like, argument="time")[0]:
         for values in jax.tree.leaves(jax.vmap(leaf)(times()) if callable(leaf) else leaf):
             if is_concrete(values):
-                check_bound(name, values, ">=", 0.0)
+                check_bound(name, values, relation, 0.0)
             else:
-                flags.append(~jnp.all(jnp.isfinite(values) & (values >= 0)))
+                good = values > 0 if relation == ">" else values >= 0
+                flags.append(~jnp.all(jnp.isfinite(values) & good))
     return flags

@@ -31,10 +31,12 @@ from ..numerics.checks import (
     count_matches,
 )
 from ..numerics.compile import compiled
-from ._integrators import AbstractIntegrator, EulerMaruyama
+from ._integrators import AbstractIntegrator
+from ._momentum import Underdamped, acting, position_of
 from ._observers import AbstractObserver, Observable
 from ._process import LangevinProcess
 from ._solution import Batch, Checkpoint, Result, Solution
+from ._splittings import check_stability, default_integrator
 from ._start import Start, begin, start_at
 from ._stepper import Stepper, Walker
 from ._systems import AbstractSystem
@@ -64,6 +66,7 @@ def _run(
         checkpoint.ledger,
         checkpoint.observers,
         checkpoint.diverged_step,
+        checkpoint.carry,
     )
     outcome = run(
         process,
@@ -95,9 +98,11 @@ def _run(
             step=outcome.steps[-1],
             clock=stepper.clock,
             first_trajectory=checkpoint.first_trajectory,
+            carry=walkers.carry,
         ),
         result=jnp.where(diverged_step >= 0, int(Result.NON_FINITE), int(Result.SUCCESSFUL)),
         stats={"steps": jnp.asarray(saves.n_steps), "diverged_step": diverged_step},
+        shadow=ledger.shadow,
     )
 
 
@@ -144,38 +149,59 @@ def _continued(checkpoint: Checkpoint, n_trajectories: int, dt: Time) -> tuple[A
     return checkpoint.clock.exact_time(checkpoint.step, dt), checkpoint
 
 
-def _with_observers(stepper: Stepper, checkpoint: Checkpoint) -> Checkpoint:
-    """The checkpoint with new observers where its own cannot go on: other names or shapes."""
+def _fitting(stepper: Stepper, checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint with new parts where its own cannot go on.
+
+    Observers of other names or shapes and the memory of another integrator begin anew. Shadow work
+    ends where one of the two integrators has none.
+    """
 
     def shapes(tree):
         return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
 
     start = Start(checkpoint.state, None, checkpoint.step, checkpoint.first_trajectory)
     fresh = eqx.filter_eval_shape(begin, stepper, start)
-    if shapes(fresh.observers) == shapes(checkpoint.observers):
-        return checkpoint
-    return dataclasses.replace(checkpoint, observers=_begin(stepper, start).observers)
+    new = {
+        name: None
+        for name in ("observers", "carry")
+        if shapes(getattr(fresh, name)) != shapes(getattr(checkpoint, name))
+    }
+    if new:
+        begun = _begin(stepper, start)
+        checkpoint = dataclasses.replace(
+            checkpoint, **{name: getattr(begun, name) for name in new}
+        )
+    if fresh.ledger.shadow is None and checkpoint.ledger.shadow is not None:
+        ledger = dataclasses.replace(checkpoint.ledger, shadow=None)
+        checkpoint = dataclasses.replace(checkpoint, ledger=ledger)
+    return checkpoint
 
 
 def _with_checked_baths(
     system: AbstractSystem, states: PyTree[Array], clock: Clock, span: tuple[Any, Any, int]
 ) -> Clock:
-    """The clock, with an error attached where a traced bath is out of range.
+    """The clock, with an error attached where a traced bath, mass or friction is out of range.
 
     Raises:
-        ValueError: a bath that is negative or not finite, at up to 1000 times of the span
-            (start, end, number of steps) if it depends on time.
+        ValueError: a bath that is negative or not finite, mass or friction that is not > 0, at up
+            to 1000 times of the span (start, end, number of steps) if it depends on time.
     """
     t0, t1, n_steps = span
 
     def times():
         return jnp.linspace(t0, t1, min(n_steps, 1000) + 1, dtype=clock.dt.dtype)
 
-    out_of_range = system.baths.check(states, times)
-    if out_of_range is None:
+    position = position_of(states)
+    flags = [acting(system).baths.check(position, times)]
+    message = "temperature and mobility must be finite and >= 0"
+    if isinstance(system, Underdamped):
+        flags.append(system.check(position, times))
+        message += ", mass and friction > 0"
+    flags = [flag for flag in flags if flag is not None]
+    if not flags:
         return clock
     # Attached to the scalar dt; attached to an array, it would gather that from all devices.
-    message = "temperature and mobility must be finite and >= 0"
+    out_of_range = jnp.any(jnp.stack(flags))
     return dataclasses.replace(clock, dt=eqx.error_if(clock.dt, out_of_range, message))
 
 
@@ -189,10 +215,10 @@ def simulate(
     t0: Time = 0.0,
     n_trajectories: int = 1,
     first_trajectory: int | Int[Array, ""] = 0,
-    integrator: AbstractIntegrator = EulerMaruyama(),  # noqa: B008 (an immutable module)
+    integrator: AbstractIntegrator | None = None,
     save_every: int | None = None,
     observables: Mapping[str, Observable | AbstractObserver] | None = None,
-    adjoint: AbstractAdjoint = RecursiveCheckpoint(),  # noqa: B008
+    adjoint: AbstractAdjoint = RecursiveCheckpoint(),  # noqa: B008 (an immutable module)
     progress: bool | diffrax.AbstractProgressMeter = False,
     throw: bool = True,
     layout: Layout | None = None,
@@ -219,7 +245,9 @@ def simulate(
         n_trajectories: their number; left out for a `Batch` or a `Solution`, which have their own.
         first_trajectory: the number >= 0 of the first one, so that an ensemble can be run in parts;
             left out for a `Solution`, whose trajectories keep theirs.
-        integrator: `EulerMaruyama()`, `Heun()` or `ExactLinear(stiffness)`.
+        integrator: `EulerMaruyama()` (if it is left out), `Heun()`, `LeimkuhlerMatthews()` or
+            `ExactLinear(stiffness)`; of a system with momentum `BAOAB()` (if it is left out) or
+            another `Splitting(word)`.
         save_every: steps between saves, a divisor of the number of steps; None saves start and end.
         observables: `{name: f(x, control, t)}` recorded at saves, and streaming observers
             (`Mean`, `Variance`, `Histogram`) that see every step.
@@ -240,6 +268,8 @@ def simulate(
     time); memory O(n_trajectories · saves), independent of the number of steps. Trajectories whose
     arrays together would outgrow the caches follow one another in chunks.
     """
+    if integrator is None:
+        integrator = default_integrator(system)
     _check_types(system, integrator, adjoint)
     check_key(key, "noise")
     check_flag("throw", throw)
@@ -262,10 +292,11 @@ def simulate(
         clock = Clock.at(start.step, t0, dt, dtype)
     times = clock.time(start.step, saves.steps)
     running = _with_checked_baths(system, states, clock, (times[0], t1, saves.n_steps))
+    check_stability(system, integrator, start.first_state, times[0], clock.dt)
 
     stepper = Stepper(system, integrator, observers, key, running)
     if isinstance(start, Checkpoint):
-        start = _with_observers(stepper, start)
+        start = _fitting(stepper, start)
     solution = _run(
         LangevinProcess(stepper, functions),
         start,

@@ -15,7 +15,7 @@ from ..numerics.labels import Labelled, leaf_names, to_dataset
 from ..numerics.results import AbstractResult
 from ..numerics.statistics import text_at_end
 from ..numerics.types import AnyArray
-from ._ledger import Ledger
+from ._ledger import Ledger, Shadow
 
 if TYPE_CHECKING:
     import xarray
@@ -45,6 +45,12 @@ class Checkpoint(AbstractCheckpoint):
     step: Int[AnyArray, ""]
     clock: Clock
     first_trajectory: Int[AnyArray, ""]
+    carry: PyTree[Array] = None
+
+    @property
+    def first_state(self) -> PyTree[Array]:
+        """That of the first trajectory."""
+        return jax.tree.map(lambda leaf: leaf[0], self.state)
 
 
 class Solution(AbstractResult):
@@ -66,6 +72,11 @@ class Solution(AbstractResult):
         result: `Result.SUCCESSFUL` or `Result.NON_FINITE` per trajectory. After a trajectory has
             turned non-finite its values are NaN.
         stats: `steps`, and `diverged_step` per trajectory (-1 for none).
+        shadow: the work of the discretisation and its entropy; None for an integrator whose path
+            probabilities are not known.
+
+    With momentum the energy is U + p²/2m, heat is what the baths' friction and noise take, and
+    `work + shadow_work - heat` is the change of energy.
     """
 
     times: Float[AnyArray, " save"]
@@ -79,6 +90,46 @@ class Solution(AbstractResult):
     checkpoint: Checkpoint
     result: Int[Array, " trajectory"]
     stats: dict[str, Array]
+    shadow: Shadow | None = None
+
+    @property
+    def shadow_work(self) -> Float[Array, "*batch trajectory save"]:
+        r"""The cumulative work of the discretisation, dU - δW + δQ* by path probabilities δQ*.
+
+        $\langle e^{-(W+W_\text{shadow})/T}\rangle = e^{-\Delta F/T}$ at any dt, where W alone is
+        off by the order of the integrator. Use the sum, `total_work`, for free energies; use `work`
+        for what a protocol costs in the limit of small steps.
+
+        Raises:
+            ValueError: an integrator whose path probabilities are not known.
+        """
+        return self._known_shadow().work
+
+    @property
+    def total_work(self) -> Float[Array, "*batch trajectory save"]:
+        """`work + shadow_work`: for `jarzynski`, `bennett` and `crooks`, exact at any dt."""
+        return self.work + self.shadow_work
+
+    @property
+    def path_heat(self) -> Float[Array, "*batch trajectory save"]:
+        """Cumulative heat Q* by path probabilities, `total_work` minus the change of energy."""
+        return self.total_work - (self.energy - self.energy[..., :1])
+
+    @property
+    def path_entropy_flow(self) -> Float[Array, "*batch trajectory save"]:
+        """Σ δQ*_i/T_i, in nats: for the integral fluctuation theorem, exact at any dt."""
+        return self.entropy_flow + self._known_shadow().entropy_flow
+
+    def _known_shadow(self) -> Shadow:
+        if self.shadow is None:
+            raise ValueError(
+                "this run has no shadow work: the path probabilities of its integrator have no "
+                "closed form (Heun), are those of coloured noise (LeimkuhlerMatthews), or are not "
+                "given (one of your own that is no AbstractPathIntegrator), or it goes on from a "
+                "run without; use EulerMaruyama(), ExactLinear(stiffness) or, with momentum, a "
+                "Splitting"
+            )
+        return self.shadow
 
     @property
     def final_state(self) -> PyTree[Float[Array, "..."]]:
@@ -91,7 +142,10 @@ class Solution(AbstractResult):
 
     @property
     def residual(self) -> Float[Array, "*batch trajectory save"]:
-        """Heat minus the sum of the leaves' heats: the O(|dx|³) of the trapezoidal rule."""
+        """Heat minus the sum of the leaves' heats: the O(|dx|³) of the trapezoidal rule.
+
+        0 with momentum, where each leaf's heat is what its bath takes.
+        """
         leaves = jax.tree.leaves(self.heat_by_leaf)
         return self.heat - jnp.sum(jnp.stack(leaves), axis=0)
 
@@ -99,7 +153,8 @@ class Solution(AbstractResult):
         n_trajectories, n_saves = self.work.shape
         t0, t1 = float(self.times[0]), float(self.times[-1])
         rows = {"time": f"{t0:g} to {t1:g} in {int(self.stats['steps'])} steps"}
-        for name in ("work", "heat", "energy", "entropy_flow"):
+        shadow = () if self.shadow is None else ("shadow_work",)
+        for name in ("work", *shadow, "heat", "energy", "entropy_flow"):
             rows[name] = text_at_end(getattr(self, name))
         if self.observables:
             rows["observables"] = ", ".join(self.observables)
@@ -119,6 +174,10 @@ class Solution(AbstractResult):
                 along, self.entropy_flow, "nat", "entropy flow into the baths"
             ),
         }
+
+        if self.shadow is not None:
+            name = "cumulative work of the discretisation"
+            variables["shadow_work"] = Labelled(along, self.shadow_work, "energy", name)
 
         def add(name: str, tree: Any, units: str, long_name: str) -> None:
             for suffix, leaf in zip(leaf_names(tree), jax.tree.leaves(tree), strict=True):

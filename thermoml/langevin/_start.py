@@ -7,12 +7,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Key, PyTree
 
-from ..ensembles import INITIAL, Clock
+from ..ensembles import INITIAL, MOMENTUM, Clock
 from ..numerics.arrays import argument, cast_floats, default_int, shared_float
 from ..numerics.checks import check_finite, count_matches
 from ..numerics.random import trajectory_key
 from ..numerics.types import AnyArray
+from ._integrators import AbstractPathIntegrator
 from ._ledger import Ledger
+from ._momentum import PhaseState, Underdamped, position_of
 from ._solution import Batch, Checkpoint
 from ._stepper import Stepper
 from ._systems import AbstractSystem
@@ -25,6 +27,11 @@ class Start(eqx.Module):
     copies: int | None
     step: Int[AnyArray, ""]
     first: Int[AnyArray, ""]
+
+    @property
+    def first_state(self) -> PyTree[Array]:
+        """That of the first trajectory."""
+        return self.states if self.copies else jax.tree.map(lambda leaf: leaf[0], self.states)
 
     def all_states(self) -> PyTree[Array]:
         if self.copies is None:
@@ -91,14 +98,17 @@ def _check_shapes(system: AbstractSystem, state: PyTree[Array], clock: Clock) ->
             raise ValueError(
                 f"the drive must return a force like the state {shapes[1]}, got {shapes[0]}"
             )
-    jax.eval_shape(system.baths.at, clock.time_origin, state)
+    position = position_of(state)
+    jax.eval_shape(system.baths.at, clock.time_origin, position)
 
 
 def begin(stepper: Stepper, start: Start) -> Checkpoint:
     """A checkpoint at the initial states, with an empty ledger, after the shapes are checked."""
-    states, step, first = start.all_states(), start.step, start.first
+    step, first = start.step, start.first
+    states = _with_momenta(stepper, start.all_states(), step, first)
     one_state = jax.tree.map(lambda leaf: leaf[0], states)
     _check_shapes(stepper.system, one_state, stepper.clock)
+    has_shadow = isinstance(stepper.integrator, AbstractPathIntegrator)
 
     def one(index, state):
         t = stepper.clock.time(step)
@@ -107,10 +117,12 @@ def begin(stepper: Stepper, start: Start) -> Checkpoint:
         observers = {
             name: observer.init(state, control, t) for name, observer in stepper.observers.items()
         }
-        return energy, Ledger.empty(state, stepper.clock.dt.dtype), observers
+        position = position_of(state)
+        ledger = Ledger.empty(position, stepper.clock.dt.dtype, shadow=has_shadow)
+        return energy, ledger, observers, stepper.integrator.init(state)
 
     indices = first + jnp.arange(jax.tree.leaves(states)[0].shape[0])
-    energy, ledger, observers = jax.vmap(one)(indices, states)
+    energy, ledger, observers, carry = jax.vmap(one)(indices, states)
     unharmed = jnp.full(indices.shape, -1)
     return Checkpoint(
         state=states,
@@ -121,4 +133,34 @@ def begin(stepper: Stepper, start: Start) -> Checkpoint:
         step=step,
         clock=stepper.clock,
         first_trajectory=first,
+        carry=carry,
     )
+
+
+def _with_momenta(
+    stepper: Stepper, states: PyTree[Array], step: AnyArray, first: AnyArray
+) -> PyTree[Array]:
+    """Positions with momenta from the baths, for a system with momentum; else the states."""
+    system = stepper.system
+    if isinstance(states, PhaseState):
+        if not isinstance(system, Underdamped):
+            raise TypeError(
+                "a PhaseState is the state of a system with momentum; wrap the system in "
+                "Underdamped(system), or pass state.position"
+            )
+        shapes = [jax.tree.map(jnp.shape, part) for part in (states.position, states.momentum)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"the momentum must be like the position {shapes[0]}, got {shapes[1]}"
+            )
+        return states
+    if not isinstance(system, Underdamped):
+        return states
+    t = stepper.clock.time(step)
+
+    def draw(index, position):
+        key = trajectory_key(stepper.key, index, MOMENTUM)
+        return system.draw_momentum(key, position, t)
+
+    indices = first + jnp.arange(jax.tree.leaves(states)[0].shape[0])
+    return PhaseState(states, jax.vmap(draw)(indices, states))

@@ -1,6 +1,7 @@
 """One step of one trajectory: noise, sample, integrator and ledger together."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -9,9 +10,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from ..ensembles import NOISE, SAMPLE, Clock
-from ..numerics.random import trajectory_key
-from ._integrators import AbstractIntegrator, StepContext
-from ._ledger import Forces, Ledger, evaluate
+from ..numerics.random import normals_like, trajectory_key
+from ._integrators import AbstractIntegrator, AbstractPathIntegrator, StepContext
+from ._ledger import Exchange, Forces, Ledger, evaluate, exchange, stratonovich
+from ._momentum import Inertia, Underdamped, acting, position_of
 from ._observers import AbstractObserver
 from ._systems import AbstractSystem
 
@@ -25,13 +27,26 @@ class Walker(eqx.Module):
     ledger: Ledger
     observers: dict[str, PyTree[Array]]
     diverged_step: Int[Array, "*trajectories"]
+    carry: PyTree[Array]  # the integrator's memory
 
 
-def _noise(key: Key[Array, ""], state: PyTree[Array]) -> PyTree[Array]:
-    leaves, structure = jax.tree.flatten(state)
-    keys = jax.random.split(key, len(leaves)) if len(leaves) > 1 else key[None]
-    normals = [jax.random.normal(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)]
-    return jax.tree.unflatten(structure, normals)
+class _Remembered:
+    """A function of a position that is evaluated once at each place."""
+
+    def __init__(self, function: Callable[[PyTree[Array]], Forces]):
+        self._function = function
+        self._known: list[tuple[list[Any], Forces]] = []
+
+    def note(self, position: PyTree[Array], forces: Forces) -> Forces:
+        self._known.append((jax.tree.leaves(position), forces))
+        return forces
+
+    def __call__(self, position: PyTree[Array]) -> Forces:
+        leaves = jax.tree.leaves(position)
+        for place, forces in self._known:
+            if all(a is b for a, b in zip(place, leaves, strict=True)):
+                return forces
+        return self.note(position, self._function(position))
 
 
 class Stepper(eqx.Module):
@@ -46,46 +61,103 @@ class Stepper(eqx.Module):
     def sample(self, index: Array, step: Array) -> Any:
         return self.system.draw(jax.random.fold_in(trajectory_key(self.key, index, SAMPLE), step))
 
+    def normals(self, index: Array, step: Array, position: PyTree[Array]) -> Callable:
+        """The normals of a step: `normals(stage, ahead)`, like the position."""
+        key = trajectory_key(self.key, index, NOISE)
+
+        def draw(stage: int = 0, ahead: int = 0) -> PyTree[Array]:
+            at = jax.random.fold_in(key, step + ahead)
+            return normals_like(jax.random.fold_in(at, stage) if stage else at, position)
+
+        return draw
+
     def start(self, index: Array, walker: Walker, step: Array) -> Walker:
         """`walker` with the forces that the first step may use."""
         if not self.system.autonomous:
             return walker
         control = self.system.control_at(self.clock.time(step))
-        forces = evaluate(self.system, walker.state, control, self.sample(index, step))
+        position = position_of(walker.state)
+        forces = evaluate(acting(self.system), position, control, self.sample(index, step))
         return dataclasses.replace(walker, forces=forces)
 
     def __call__(self, index: Array, walker: Walker, step: Array) -> Walker:
+        normals = self.normals(index, step, position_of(walker.state))
+        return self.advance(walker, step, self.sample(index, step), normals)[0]
+
+    def advance(
+        self, walker: Walker, step: Array, sample: Any, normals: Callable[..., PyTree[Array]]
+    ) -> tuple[Walker, Exchange]:
+        """The walker after step `step`, and the work and heat of the step.
+
+        Args:
+            walker: before the step.
+            step: its number.
+            sample: ξ of the environment.
+            normals: the noise, `normals(stage, ahead)` as for a `StepContext`.
+        """
         t, dt = self.clock.time(step + 1), self.clock.dt
         control = self.system.control_at(t)
-        sample = self.sample(index, step)
-        baths = self.system.baths.at(t, walker.state)
-
-        def forces_at(state):
-            return evaluate(self.system, state, control, sample)
-
-        start = forces_at(walker.state) if walker.forces is None else walker.forces
-        key = jax.random.fold_in(trajectory_key(self.key, index, NOISE), step)
+        position = position_of(walker.state)
+        baths = acting(self.system).baths.at(t, position)
+        forces_at = _Remembered(lambda x: evaluate(acting(self.system), x, control, sample))
+        if walker.forces is not None:
+            forces_at.note(position, walker.forces)
+        inertia = None
+        if isinstance(self.system, Underdamped):
+            inertia = self.system.inertia_at(t, position)
         context = StepContext(
             force=lambda x: forces_at(x).force,
-            force_here=start.force,
-            noise=_noise(key, walker.state),
+            force_here=forces_at(position).force,
+            noise=normals(),
             control=control,
             baths=baths,
             dt=dt,
+            normals=normals,
+            inertia=inertia,
         )
-        state = self.integrator.step(context, walker.state)
-        end = forces_at(state)
-        move = jax.tree.map(jnp.subtract, state, walker.state)
-        ledger = walker.ledger.record(walker.energy, start, end, move, baths.temperature)
-        good = jnp.isfinite(end.energy) & jnp.isfinite(ledger.heat.total)
-        return Walker(
+        if isinstance(self.integrator, AbstractPathIntegrator):
+            state, path_heat = self.integrator.path_step(context, walker.state)
+            carry = walker.carry
+        else:
+            state, carry = self.integrator.step(context, walker.state, walker.carry)
+            path_heat = None
+        energy, step_exchange = self._exchange(forces_at, walker, state, path_heat, inertia)
+        ledger = walker.ledger.record(step_exchange, baths.temperature)
+        good = jnp.isfinite(energy) & jnp.isfinite(ledger.heat.total)
+        after = Walker(
             state,
-            end.energy,
-            None if walker.forces is None else end,
+            energy,
+            None if walker.forces is None else forces_at(position_of(state)),
             ledger,
             {
                 name: observer.update(walker.observers[name], state, control, t)
                 for name, observer in self.observers.items()
             },
             jnp.where(good | (walker.diverged_step >= 0), walker.diverged_step, step),
+            carry,
         )
+        return after, step_exchange
+
+    def _exchange(
+        self,
+        forces_at: Callable[[PyTree[Array]], Forces],
+        walker: Walker,
+        state: PyTree[Array],
+        path_heat: PyTree[Array] | None,
+        inertia: Inertia | None,
+    ) -> tuple[Array, Exchange]:
+        """The energy after the step, and its work and heat."""
+        places = [position_of(x) for x in (walker.state, state)]
+        forces = forces_at(places[0]), forces_at(places[1])
+        energies, kinetic = [end.energy for end in forces], None
+        if isinstance(self.system, Underdamped):
+            assert inertia is not None
+            ends = walker.state, state
+            kinetics = [self.system.kinetic_energy(x) for x in ends]
+            energies = [u + k for u, k in zip(energies, kinetics, strict=True)]
+            speeds = [jax.tree.map(jnp.divide, x.momentum, inertia.mass) for x in ends]
+            kicks = jax.tree.map(jnp.subtract, state.momentum, walker.state.momentum)
+            kinetic = stratonovich(*speeds, kicks)
+        move = jax.tree.map(jnp.subtract, places[1], places[0])
+        before, (now, after) = walker.energy, energies
+        return after, exchange(forces, (before, now, after), move, path_heat, kinetic)

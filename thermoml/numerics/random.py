@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Key, UInt32
+from jaxtyping import Array, Float, Key, PyTree, UInt32
 
 from .bits import GENERATORS, AbstractBits, RowNumbers, Words, threefry_2x32
 from .choices import is_choice
@@ -177,3 +177,11 @@ def trajectory_streams(
 def trajectory_key(key: Key[Array, ""], index: int | AnyArray, purpose: int) -> Key[Array, ""]:
     """The `jax.random` key of one trajectory for one purpose."""
     return jax.random.fold_in(jax.random.fold_in(key, index), purpose)
+
+
+def normals_like(key: Key[Array, ""], tree: PyTree[Array]) -> PyTree[Array]:
+    """Independent standard normals in the structure, shapes and dtypes of `tree`."""
+    leaves, structure = jax.tree.flatten(tree)
+    keys = jax.random.split(key, len(leaves)) if len(leaves) > 1 else key[None]
+    normals = [jax.random.normal(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)]
+    return jax.tree.unflatten(structure, normals)

@@ -64,5 +64,9 @@ from ._moments import (
 from ._normal import (
     NormalState as NormalState,
 )
+from ._step_size_bias import (
+    StepSizeBias as StepSizeBias,
+    step_size_bias as step_size_bias,
+)
 
 _publish(globals())

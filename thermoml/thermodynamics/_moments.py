@@ -1,7 +1,7 @@
 """Mean and covariance of harmonic systems under a protocol, with their mean ledger."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import diffrax
 import equinox as eqx
@@ -11,17 +11,23 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PyTree
 
-from ..ensembles import AbstractAdjoint, RecursiveCheckpoint
+from ..ensembles import AbstractAdjoint, Clock, RecursiveCheckpoint, Saves
 from ..langevin import (
     AbstractControl,
+    AbstractIntegrator,
     Langevin,
+    PhaseState,
+    Stepper,
     Time,
+    Underdamped,
+    default_integrator,
 )
 from ..numerics.arrays import cast_floats, held, is_concrete
-from ..numerics.checks import check_count, check_number, parameter
+from ..numerics.checks import check_count, check_number, count_steps, parameter
 from ..numerics.compile import jitted
 from ..numerics.results import AbstractResult
 from ._normal import NormalState
+from ._step_moments import integrate_steps, phase_start, step_map
 
 _MAX_STEPS = 4096  # between two breaks
 # Checks of a force: random times between two stops and in all, and places at each time
@@ -39,6 +45,14 @@ class Moments(AbstractResult):
         heat_by_element: mean heat into the bath of each coordinate, `(save, d)`.
         entropy_flow: Σ ∫ δQ_i/T_i, `(save,)`, in nats; NaN once a bath has been at T = 0.
         control: λ at the times, a pytree with the axis `save` first.
+        shadow_work: mean cumulative work of the discretisation; NaN for an integrator that has
+            none, None in the limit dt → 0.
+        free_energy_from_work, free_energy_from_total_work: -T ln⟨e^{-W/T}⟩ since the start, of the
+            work and of work and shadow work, which `jarzynski` estimates; NaN where there are
+            several temperatures, None in the limit dt → 0.
+
+    With momentum a state is `(2d,)`, position first, the energy contains p²/2m, and heat is that of
+    friction and noise, so that work + shadow_work - heat is the change of energy.
     """
 
     times: Float[Array, " save"]
@@ -50,6 +64,9 @@ class Moments(AbstractResult):
     heat_by_element: Float[Array, "save d"]
     entropy_flow: Float[Array, " save"]
     control: PyTree[Array]
+    shadow_work: Float[Array, " save"] | None = None
+    free_energy_from_work: Float[Array, " save"] | None = None
+    free_energy_from_total_work: Float[Array, " save"] | None = None
 
     def state(self, save: int = -1) -> NormalState:
         """The distribution at one save, by default the last."""
@@ -62,12 +79,14 @@ class Moments(AbstractResult):
 
 
 def moment_equations(
-    system: Langevin,
-    start: NormalState,
+    system: Langevin | Underdamped,
+    start: NormalState | PhaseState,
     *,
     t1: Time,
     t0: Time = 0.0,
     saves: int | Float[ArrayLike, " save"] = 1,
+    dt: Time | None = None,
+    integrator: AbstractIntegrator | None = None,
     adjoint: AbstractAdjoint = RecursiveCheckpoint(),  # noqa: B008 (an immutable module)
 ) -> Moments:
     r"""Mean, covariance and mean ledger of a harmonic system under any protocol, without sampling.
@@ -81,13 +100,21 @@ def moment_equations(
     from break to break of the protocol, jumps at its ends included. It is the limit dt → 0 of
     `simulate`, and an objective for `tune` without noise.
 
+    With a time step dt it is what `simulate` samples at that dt, exactly: the recursion of a normal
+    distribution through the steps of any integrator that is linear in state and noise, its ledger,
+    its shadow work, and the averages of e^{-W/T}. Systems with momentum are treated in this way.
+
     Args:
         system: a `Langevin` with a potential quadratic and a drive linear in x, and any control;
-            of a control or bath with jumps or kinks, an `AbstractControl` with its `breaks`.
-        start: the distribution at t0; states have the shape of its mean.
+            of a control or bath with jumps or kinks, an `AbstractControl` with its `breaks`. Or
+            such a system with momentum, `Underdamped(langevin)`.
+        start: the distribution at t0; states have the shape of its mean. With momentum, that of
+            the position, with momenta from the baths; or a `PhaseState` of two distributions.
         t1, t0: end and start; may be traced.
         saves: the number of saves after the start, at equal distances of time; or the times
-            themselves, `(save,)`, from t0 to t1 in ascending order.
+            themselves, `(save,)`, from t0 to t1 in ascending order, where dt is None.
+        dt: the time step, of which (t1 - t0) must be a whole number; None for the limit dt → 0.
+        integrator: of the steps, as for `simulate`.
         adjoint: as in `simulate`; `Direct()` for `jax.jvp` and `jax.hessian`.
 
     Returns:
@@ -95,12 +122,19 @@ def moment_equations(
 
     Raises:
         TypeError: a system that is not a `Langevin`.
-        ValueError: a force that is not linear in x, t1 <= t0, or baths that do not fit. Traced, a
+        ValueError: a force that is not linear in x, t1 <= t0, baths that do not fit, or an integrator
+            or momentum without dt. Traced, a
             force that is not linear makes everything NaN. It is looked at in random directions at
             random places, at each break of the protocol and between them.
 
-    Cost: a few hundred evaluations of the force and its Jacobian for each break and save.
+    Cost: a few hundred evaluations of the force and its Jacobian for each break and save; with dt,
+    some d³ operations and d² evaluations of the force a step.
     """
+    if dt is not None:
+        return _by_steps(system, start, t0, t1, dt, saves, integrator, adjoint)
+    if integrator is not None or isinstance(system, Underdamped):
+        given = "integrator" if integrator is not None else "a system with momentum"
+        raise ValueError(f"{given} needs the time step: pass dt=")
     if not isinstance(system, Langevin):
         raise TypeError(f"system must be a Langevin, got {system!r}")
     if not isinstance(start, NormalState):
@@ -126,6 +160,66 @@ def moment_equations(
         jax.eval_shape(system.baths.at, t0, start.mean)
         system.baths.check(start.mean, lambda: jnp.linspace(t0, t1, 1001))
     return checked(integrate(system, start, times, adjoint))
+
+
+def _by_steps(
+    system: Any,
+    start: Any,
+    t0: Time,
+    t1: Time,
+    dt: Time,
+    saves: Any,
+    integrator: AbstractIntegrator | None,
+    adjoint: AbstractAdjoint,
+) -> Moments:
+    """The moments of `simulate` at a time step."""
+    force = system.system if isinstance(system, Underdamped) else system
+    if not isinstance(force, Langevin):
+        raise TypeError(f"system must be a Langevin, or one with momentum, got {system!r:.80}")
+    position, momentum = start, None
+    if isinstance(start, PhaseState) and isinstance(system, Underdamped):
+        position, momentum = start.position, start.momentum
+    for part in (position, momentum):
+        if not isinstance(part, NormalState) and part is not None:
+            raise TypeError(f"start must be a NormalState, got {start!r:.80}")
+    dtype = position.mean.dtype
+    n_steps = count_steps(t0, t1, dt, dtype)
+    n_saves = check_count("saves", saves)
+    if n_steps % n_saves:
+        raise ValueError(f"saves must divide the {n_steps} steps, got {saves}")
+    integrator = default_integrator(system) if integrator is None else integrator
+    system, force, integrator = cast_floats((system, force, integrator), dtype)
+    clock = Clock.at(0, t0, dt, dtype)
+    chosen = Saves(n_saves, n_steps // n_saves)
+    times = jnp.asarray(clock.time(0, chosen.steps))
+    checked = check_linear(force, position, times)
+    state = position.mean
+    if isinstance(system, Underdamped):
+        state = PhaseState(state, state)
+    stepper = Stepper(system, integrator, {}, jax.random.key(0), clock)
+    one_step = step_map(stepper, state)
+    begin = phase_start(system, position, momentum, clock)
+    now = integrate_steps(one_step, begin, chosen, adjoint)
+    size = begin[0].size
+    shape = (size,) if isinstance(system, Underdamped) else position.mean.shape
+    temperature = jnp.ravel(force.baths.at(times[0], position.mean).temperature)[0]
+    averages = jnp.where(now.one_temperature[:, None], -temperature * now.laws.logarithm, jnp.nan)
+    return checked(
+        Moments(
+            times=times,
+            mean=jnp.reshape(now.laws.mean[:, 0, :size], (-1, *shape)),
+            covariance=jnp.reshape(now.laws.covariance[:, 0, :size, :size], (-1, *shape, *shape)),
+            energy=now.energy,
+            work=now.totals.work,
+            heat=now.totals.heat,
+            heat_by_element=now.totals.heat_by_element,
+            entropy_flow=now.totals.entropy_flow,
+            control=None if force.control is None else jax.vmap(force.control_at)(times),
+            shadow_work=now.totals.shadow_work,
+            free_energy_from_work=averages[:, 1],
+            free_energy_from_total_work=averages[:, 2],
+        )
+    )
 
 
 def check_linear(

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from ...langevin import AbstractSystem
+from ...langevin import AbstractSystem, by_part
 from ...numerics.arrays import as_parameter, is_concrete
 from ...numerics.checks import check_bound, check_count, parameters
 from ...numerics.labels import leaf_names, name_fits
@@ -96,6 +96,11 @@ class AbstractLearning(AbstractSystem):
 @state_like.register(AbstractLearning)
 def _(system):
     return system.like
+
+
+@by_part.register(AbstractLearning)
+def _(system, name, values):
+    return over_layers(name, values, system.like)
 
 
 def several_states(system: AbstractLearning, states: PyTree[Any]) -> PyTree[Array]:
