@@ -149,11 +149,11 @@ def step_map(stepper: Stepper, state: PyTree[Array]) -> StepMap:
         asked[stage] = max(asked.get(stage, 0), ahead)
         return jax.tree.map(jnp.zeros_like, position)
 
-    def probe(state, carry):
+    def probe(stepper, state, carry):
         walker = _walker(stepper, state, carry, jnp.zeros((), stepper.clock.dt.dtype))
         return stepper.advance(walker, jnp.asarray(0), None, normals)
 
-    eqx.filter_eval_shape(probe, state, carry)
+    eqx.filter_eval_shape(probe, stepper, state, carry)
     return StepMap(stepper, (state, carry), tuple(asked.get(i, 0) for i in range(max(asked) + 1)))
 
 
