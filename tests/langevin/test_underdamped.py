@@ -144,6 +144,29 @@ def test_shadow_work_ends_with_an_integrator_that_has_none(key):
         _ = again.total_work
 
 
+@pytest.mark.usefixtures("unchecked")
+def test_kinetic_temperature_is_exact_with_obabo(key):
+    """Momenta are Boltzmann's at any stable step in a trap: T of each bath, by leaf."""
+    trap = tml.Langevin(
+        lambda x, _: jnp.sum(x["a"] ** 2) / 2 + jnp.sum(x["b"] ** 2),
+        temperature={"a": 0.5, "b": 1.5},
+    )
+    system = tml.Underdamped(trap, mass={"a": jnp.array([1.0, 3.0]), "b": 2.0})
+    run = tml.simulate(
+        system, {"a": jnp.ones(2), "b": jnp.zeros(3)}, t1=30.0, dt=0.6, key=key,
+        n_trajectories=10_000, integrator=tml.OBABO(),
+    )  # fmt: skip
+    kinetic = tml.langevin.kinetic_temperature(system, run.final_state)
+    for estimate, expected in (
+        (kinetic.by_leaf["a"], 0.5), (kinetic.by_leaf["b"], 1.5), (kinetic.total, 1.1),
+    ):  # fmt: skip
+        assert abs(estimate.mean - expected) < 4 * estimate.standard_error
+        assert estimate.standard_error < 0.02
+    assert "total" in str(kinetic)
+    with pytest.raises(TypeError, match="needs an Underdamped system and its PhaseState"):
+        tml.langevin.kinetic_temperature(system, run.final_state.position)
+
+
 def test_gradients_in_mass_friction_and_temperature(x64, key):
     def heat(values):
         trap = tml.Langevin(lambda x, _: jnp.sum(x**4) / 4, temperature=values[2])
@@ -159,6 +182,32 @@ def test_gradients_in_mass_friction_and_temperature(x64, key):
         np.testing.assert_allclose(slope[i], expected, rtol=1e-6)
 
 
+def assert_layers_are_warm(system, learning, network, key):
+    """Kinetic temperatures by layer, of states at rest with no force: each layer's bath."""
+    count = 4000
+    position = jax.tree.map(
+        lambda x: jnp.broadcast_to(x, (count, *x.shape)), learning.state(network)
+    )
+    draw = jax.vmap(lambda key, x: system.draw_momentum(key, x, 0.0))
+    momentum = draw(jax.random.split(key, count), position)
+    states = PhaseState(position, momentum)
+    local = tml.local_temperatures(system, states, key=key)
+    for layer, bath in (("layers_0", 0.2), ("layers_1", 0.4)):
+        assert abs(local.kinetic[layer].mean - bath) < 4 * local.kinetic[layer].standard_error
+        assert abs(local.heat_rate[layer].mean) < 4 * local.heat_rate[layer].standard_error
+    assert "kinetic" in str(local)
+    thermometer = tml.Thermometer(system, key=key)
+    moments = jax.vmap(lambda s: thermometer(s, None, 0.0))(states)
+    moments = jax.tree.map(lambda x: x[:, None], moments)
+    read = thermometer.read(moments)
+    np.testing.assert_allclose(
+        read.kinetic["layers_1"].mean[0], local.kinetic["layers_1"].mean, rtol=1e-5
+    )
+    with pytest.raises(TypeError, match="must be a PhaseState"):
+        tml.local_temperatures(system, position, key=key)
+
+
+@pytest.mark.slow
 def test_layers_of_a_network(key):
     """Masses and frictions by layer; the ledger's leaves are those of the network."""
     network = eqx.nn.MLP(2, "scalar", 3, 1, jnp.tanh, key=key)
@@ -172,6 +221,7 @@ def test_layers_of_a_network(key):
     change = run.energy - run.energy[:, :1]
     np.testing.assert_allclose(change, run.total_work - run.heat, atol=2e-5)
     assert jax.tree.structure(run.heat_by_leaf) == jax.tree.structure(learning.like)
+    assert_layers_are_warm(system, learning, network, key)
     with pytest.raises(ValueError, match="mass must have one value for each of the 2 layers"):
         tml.Underdamped(learning, mass=[1.0, 2.0, 3.0])
 

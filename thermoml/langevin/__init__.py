@@ -18,6 +18,9 @@ from ._controls import (
     PiecewiseLinear as PiecewiseLinear,
     Ramp as Ramp,
 )
+from ._heat_rate import (
+    HeatRate as HeatRate,
+)
 from ._integrators import (
     AbstractIntegrator as AbstractIntegrator,
     AbstractPathIntegrator as AbstractPathIntegrator,
@@ -26,6 +29,10 @@ from ._integrators import (
     Heun as Heun,
     LeimkuhlerMatthews as LeimkuhlerMatthews,
     StepContext as StepContext,
+)
+from ._kinetic import (
+    KineticTemperature as KineticTemperature,
+    kinetic_temperature as kinetic_temperature,
 )
 from ._ledger import (
     Exchange as Exchange,
@@ -36,7 +43,9 @@ from ._momentum import (
     Inertia as Inertia,
     PhaseState as PhaseState,
     Underdamped as Underdamped,
+    acting as acting,
     by_part as by_part,
+    position_of as position_of,
 )
 from ._observers import (
     AbstractObserver as AbstractObserver,

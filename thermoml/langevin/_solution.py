@@ -62,7 +62,9 @@ class Solution(AbstractResult):
     Attributes:
         times: `(save,)`.
         observables: values of the observables, by name.
-        work, heat: in units of energy; `work - heat` is the change of `energy`.
+        work, heat: in units of energy; `work - heat` is the change of `energy`. In a driven steady
+            state the rate of heat is of order dt whatever the integrator; `Mean(HeatRate(system))`
+            among the observables is of the order of its states.
         energy: U(x, λ, ξ).
         heat_by_leaf: a pytree like the state, each leaf `[trajectory, save]`.
         entropy_flow: Σ δQ_i/T_i over the elements of the state, in nats; NaN for T = 0.
@@ -107,7 +109,12 @@ class Solution(AbstractResult):
 
     @property
     def total_work(self) -> Float[Array, "*batch trajectory save"]:
-        """`work + shadow_work`: for `jarzynski`, `bennett` and `crooks`, exact at any dt."""
+        """`work + shadow_work`, with which Jarzynski's and Crooks' relations are exact at any dt.
+
+        For Crooks' (and `bennett`) the reverse run must take the same controls backwards. In a step
+        the control moves before the state, so this needs a first step in which it stands still, in
+        both directions: controls λ₀, λ₁ … λ_N of the steps, and λ_N … λ₁, λ₀.
+        """
         return self.work + self.shadow_work
 
     @property

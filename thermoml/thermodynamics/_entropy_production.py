@@ -56,6 +56,8 @@ def entropy_production(
     solution: Solution,
     states: str | PyTree[Float[AnyArray, "trajectory save ..."]] = "state",
     density: Density | Callable[[Any, Float[Array, ""]], Float[Array, ""]] = "normal",
+    *,
+    of_steps: bool = False,
 ) -> Float[Array, "trajectory save"]:
     r"""Total entropy production along each trajectory since save 0, in nats.
 
@@ -68,12 +70,15 @@ def entropy_production(
         states: the states at its saves: the name of the observable `State()` that has recorded
             them, or the states themselves.
         density: as for `system_entropy`, estimated at each save; a function is of x and t.
+        of_steps: take the heat of the steps' own path probabilities, Q + W_shadow, in place of the
+            ledger's. The integral fluctuation theorem then holds at any dt, not only as dt → 0.
 
     Returns:
         Δs_tot, `(trajectory, save)`.
 
     Raises:
-        ValueError: no observable of that name, states of other shapes, and as for `system_entropy`.
+        ValueError: no observable of that name, states of other shapes, and as for `system_entropy`;
+            of steps without shadow work, where it is asked for.
 
     Example:
         >>> run = simulate(system, 0.0, observables={"state": State()}, ...)
@@ -105,4 +110,5 @@ def entropy_production(
         return system_entropy(at_save, density)
 
     entropies = jnp.stack([entropy_at(save) for save in range(shape[1])], axis=1)
-    return entropies - entropies[:, :1] + solution.entropy_flow
+    flow = solution.path_entropy_flow if of_steps else solution.entropy_flow
+    return entropies - entropies[:, :1] + flow

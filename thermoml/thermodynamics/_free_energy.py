@@ -62,9 +62,11 @@ def jarzynski(work: Numbers, temperature: Numbers) -> FreeEnergy:
 
     **No sample in one direction can show what it lacks**: if all trajectories stay behind a
     barrier (hysteresis), or the rare ones that count are a population of their own, the works look
-    as those of a good protocol. `trustworthy` cannot see this; `bennett` with reverse runs can. At
-    a finite dt Euler-Maruyama violates the equality by O(dt); `ExactLinear` in a harmonic trap does
-    not.
+    as those of a good protocol. `trustworthy` cannot see this; `bennett` with reverse runs can.
+
+    At a finite dt the work alone violates the equality by the order of the integrator. The
+    discretisation does work too, and with it, `solution.total_work[:, -1]`, the equality holds at
+    any dt; `ExactLinear` in a harmonic trap needs none.
 
     Args:
         work: of each trajectory, `(trajectory,)`, at least two.
@@ -121,7 +123,7 @@ def bennett(
 
     Args:
         work_forward, work_reverse: the work done on the system in each trajectory, `(forward,)` and
-            `(reverse,)`, at least two of each.
+            `(reverse,)`, at least two of each; that of `total_work` is right at any dt.
         temperature: T > 0, scalar.
 
     Returns:

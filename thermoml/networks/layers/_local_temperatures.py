@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Key, PyTree
 
-from ...langevin import Time
+from ...langevin import Time, Underdamped, acting, position_of
 from ...numerics.arrays import as_parameter
 from ...numerics.checks import check_count
 from ...numerics.compile import jitted
@@ -26,6 +26,9 @@ class LayerMoments(AbstractResult):
         virial: θ_l·∂_l E.
         heat_rate: Σ_i μ_i [(∂_i E)² - τ_i ∂²_i E].
         bath: the mean of τ over the layer's parameters.
+        kinetic: Σ_i p_i²/m_i with momentum, else None.
+
+    With momentum the heat rate is Σ_i γ_i (p_i²/m_i - τ_i).
     """
 
     square: dict[str, Float[Array, "..."]]
@@ -33,12 +36,14 @@ class LayerMoments(AbstractResult):
     virial: dict[str, Float[Array, "..."]]
     heat_rate: dict[str, Float[Array, "..."]]
     bath: dict[str, Float[Array, "..."]]
+    kinetic: dict[str, Float[Array, "..."]] | None = None
 
     def _summary(self):
         shape = jnp.shape(next(iter(self.square.values())))
         columns = {
             field.name.replace("_", " "): jax.tree.map(jnp.mean, getattr(self, field.name))
             for field in dataclasses.fields(self)
+            if getattr(self, field.name) is not None
         }
         table = estimates_text("layer", columns)
         return f"LayerMoments of shape {shape}, their means:\n{table}", {}
@@ -57,12 +62,15 @@ class LocalTemperatures(AbstractResult):
         heat_rate: the heat that flows into the layer's bath per unit of time,
             $\dot Q_l = \mu_l E\,\mathrm{tr}\,\partial_l^2E\,(T_l - \tau_l)$, summed over elements.
         bath: τ_l, the mean over the layer's parameters.
+        kinetic: $E\sum_i p_i^2/m_i/d_l$ with momentum, where the heat rate is
+            $\sum_i\gamma_i(E\,p_i^2/m_i - \tau_i)$; None without.
     """
 
     configurational: dict[str, Estimate]
     virial: dict[str, Estimate]
     heat_rate: dict[str, Estimate]
     bath: dict[str, Float[Array, "..."]]
+    kinetic: dict[str, Estimate] | None = None
 
     def _summary(self):
         columns = {
@@ -71,11 +79,13 @@ class LocalTemperatures(AbstractResult):
             "virial": self.virial,
             "heat rate": self.heat_rate,
         }
+        if self.kinetic is not None:
+            columns["kinetic"] = self.kinetic
         return estimates_text("layer", columns), {}
 
 
 def local_temperatures(
-    system: AbstractLearning,
+    system: AbstractLearning | Underdamped,
     states: PyTree[Float[Array, "trajectory ..."]],
     *,
     key: Key[Array, ""],
@@ -94,7 +104,7 @@ def local_temperatures(
     with `Heun` by O(dt²).
 
     Args:
-        system: a learning system; its energy is that of all examples.
+        system: a learning system, or one with momentum; its energy is that of all examples.
         states: like its state with a first axis of independent trajectories, such as the
             `final_state` of a run or one save of an observable.
         key: of the probes.
@@ -136,12 +146,14 @@ def temperatures_of(moments: LayerMoments, chosen: Layers) -> LocalTemperatures:
         virial={name: Estimate.of(x / chosen.sizes[name]) for name, x in moments.virial.items()},
         heat_rate={name: Estimate.of(x) for name, x in moments.heat_rate.items()},
         bath={name: jnp.mean(x, axis=0) for name, x in moments.bath.items()},
+        kinetic=moments.kinetic
+        and {name: Estimate.of(x / chosen.sizes[name]) for name, x in moments.kinetic.items()},
     )
 
 
 @jitted
 def _moments_of_states(
-    system: AbstractLearning,
+    system: AbstractLearning | Underdamped,
     states: PyTree[Array],
     keys: Key[Array, " trajectory"],
     t: Time,
@@ -159,7 +171,7 @@ def _moments_of_states(
 
 
 def layer_moments(
-    system: AbstractLearning,
+    system: AbstractLearning | Underdamped,
     state: PyTree[Array],
     control: PyTree,
     t: Time,
@@ -177,7 +189,9 @@ def layer_moments(
         key: of the probes.
     """
     chosen = layers(system, by)
-    slope_at = jax.grad(lambda state: system.energy(state, control, None))
+    whole_state, state = state, position_of(state)
+    acting_system = acting(system)
+    slope_at = jax.grad(lambda state: acting_system.energy(state, control, None))
     slope = slope_at(state)
 
     def curvature(key):
@@ -194,14 +208,23 @@ def layer_moments(
 
     probes = lax.map(curvature, jax.random.split(key, n_probes))
     diagonal = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), probes)
-    baths = system.baths.at(t, state)
-    heat = jax.tree.map(
-        lambda m, g, tau, h: m * (g**2 - tau * h),
-        baths.mobility,
-        slope,
-        baths.temperature,
-        diagonal,
-    )
+    baths = acting_system.baths.at(t, state)
+    kinetic = None
+    if isinstance(system, Underdamped):
+        inertia = system.inertia_at(t, state)
+        twice = jax.tree.map(lambda p, m: p**2 / m, whole_state.momentum, inertia.mass)
+        kinetic = chosen.totals(twice)
+        heat = jax.tree.map(
+            lambda rate, k, tau: rate * (k - tau), inertia.friction, twice, baths.temperature
+        )
+    else:
+        heat = jax.tree.map(
+            lambda m, g, tau, h: m * (g**2 - tau * h),
+            baths.mobility,
+            slope,
+            baths.temperature,
+            diagonal,
+        )
     full = jax.tree.map(
         lambda tau, leaf: jnp.broadcast_to(tau, leaf.shape), baths.temperature, state
     )
@@ -211,4 +234,5 @@ def layer_moments(
         virial=chosen.totals(jax.tree.map(jnp.multiply, state, slope)),
         heat_rate=chosen.totals(heat),
         bath={name: total / chosen.sizes[name] for name, total in chosen.totals(full).items()},
+        kinetic=kinetic,
     )

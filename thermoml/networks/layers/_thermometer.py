@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from ...langevin import Time
+from ...langevin import Time, Underdamped, acting
 from ...numerics.checks import check_count
 from ...numerics.statistics import Estimate
 from ..learning import AbstractLearning, LayersBy, layers
@@ -28,7 +28,7 @@ class Thermometer(eqx.Module):
     No state is stored. The results are those of `local_temperatures`, at each save.
 
     Args:
-        system: a learning system, the one that is simulated.
+        system: a learning system, or one with momentum, the one that is simulated.
         key: of the probes. It is combined with the bits of the state, which are its only
             distinction: an observable has no key of its trajectory and save.
         by: the definition of layers, see `layers`.
@@ -40,20 +40,20 @@ class Thermometer(eqx.Module):
     Cost: 1 + 2 n_probes gradients of all examples for each trajectory and save.
     """
 
-    system: AbstractLearning
+    system: AbstractLearning | Underdamped
     by: LayersBy = eqx.field(static=True)
     n_probes: int = eqx.field(static=True)
     key: Key[Array, ""]
 
     def __init__(
         self,
-        system: AbstractLearning,
+        system: AbstractLearning | Underdamped,
         *,
         key: Key[Array, ""],
         by: LayersBy = None,
         n_probes: int = 1,
     ):
-        if not isinstance(system, AbstractLearning):
+        if not isinstance(acting(system), AbstractLearning):
             raise TypeError(f"system must be a learning system, got {type(system).__name__}")
         layers(system, by)
         self.system, self.by, self.n_probes = system, by, check_count("n_probes", n_probes)
@@ -97,6 +97,7 @@ class Thermometer(eqx.Module):
             virial=local.virial,
             heat_rate=without_errors(local.heat_rate),
             bath=local.bath,
+            kinetic=local.kinetic,
         )
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from ...langevin import AbstractSystem, by_part
+from ...langevin import AbstractSystem, PhaseState, Underdamped, by_part
 from ...numerics.arrays import as_parameter, is_concrete
 from ...numerics.checks import check_bound, check_count, parameters
 from ...numerics.labels import leaf_names, name_fits
@@ -98,17 +98,31 @@ def _(system):
     return system.like
 
 
+@state_like.register(Underdamped)
+def _(system):
+    return state_like(system.system)
+
+
 @by_part.register(AbstractLearning)
 def _(system, name, values):
     return over_layers(name, values, system.like)
 
 
-def several_states(system: AbstractLearning, states: PyTree[Any]) -> PyTree[Array]:
+def several_states(system: AbstractLearning | Underdamped, states: PyTree[Any]) -> PyTree[Array]:
     """States of an ensemble as arrays in the structure of the system's state.
 
     Raises:
+        TypeError: states without momentum, of a system that has it.
         ValueError: states of other shapes, or fewer than 2.
     """
+    if isinstance(system, Underdamped):
+        if not isinstance(states, PhaseState):
+            raise TypeError(
+                "states of a system with momentum must be a PhaseState, such as the final_state of "
+                f"its run, got {type(states).__name__}"
+            )
+        parts = states.position, states.momentum
+        return PhaseState(*(several_states(system.system, part) for part in parts))
     like = jax.tree.leaves(system.like)
     shapes = [np.shape(leaf) for leaf in jax.tree.leaves(states)]
     counts = {shape[0] for shape in shapes if shape}

@@ -1,0 +1,87 @@
+"""The rate of heat of a state: the conditional mean of the heat of an infinitesimal step."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Key, PyTree
+
+from ._ledger import evaluate
+from ._momentum import PhaseState, Underdamped
+from ._systems import AbstractSystem
+from ._types import StateTree, Time
+
+
+class HeatRate(eqx.Module):
+    r"""An observable, the mean rate of heat into the baths from a state, without its noise.
+
+    $$q(x) = \sum_i\mu_i\big(F_i^2 + T_i\,\partial_iF_i\big), \qquad
+      \text{with momentum}\quad q(x, p) = \sum_i\gamma_i\big(p_i^2/m_i - T_i\big)$$
+
+    In a driven steady state the heat of the ledger is of order dt whatever the integrator, since
+    the chord of a step cuts a path that turns. The mean of q is as good as the states: of order 2
+    with `Heun`, `LeimkuhlerMatthews` or `BAOAB`. Average it over the steps of a run,
+
+        rate = tml.langevin.Mean(tml.langevin.HeatRate(system))
+        run = tml.simulate(system, ..., integrator=tml.LeimkuhlerMatthews(),
+                           observables={"heat_rate": rate})
+
+    Args:
+        system: the system that is simulated, without samples of an environment.
+        key: of random signs that estimate $\sum\mu T\,\partial F$ by one product (Hutchinson),
+            anew for each state; None for the exact sum.
+
+    Raises:
+        TypeError: no system, or one with samples.
+
+    Cost: d derivatives of the force for each state, or one with a key; none with momentum.
+
+    Source: Sekimoto 2010, Stochastic Energetics, ch. 4; Hutchinson 1990.
+    """
+
+    system: AbstractSystem
+    key: Key[Array, ""] | None
+
+    def __init__(self, system: AbstractSystem, *, key: Key[Array, ""] | None = None):
+        if not isinstance(system, AbstractSystem):
+            raise TypeError(f"system must be a Langevin or an AbstractSystem, got {system!r:.80}")
+        sample = eqx.filter_eval_shape(system.draw, jax.random.key(0))
+        if sample is not None:
+            raise TypeError("the rate of heat of a state is not defined where steps draw samples")
+        self.system, self.key = system, key
+
+    def __call__(self, state: StateTree, control: PyTree, t: Time) -> Float[Array, ""]:
+        if isinstance(self.system, Underdamped):
+            return self._of_momenta(state, t)
+        baths = self.system.baths.at(t, state)
+        flat, unravel = ravel_pytree(state)
+
+        def spread(tree):
+            leaves = jax.tree.map(lambda value, x: jnp.broadcast_to(value, x.shape), tree, state)
+            return ravel_pytree(leaves)[0]
+
+        mobility, temperature = spread(baths.mobility), spread(baths.temperature)
+
+        def force(vector):
+            return ravel_pytree(evaluate(self.system, unravel(vector), control, None).force)[0]
+
+        if self.key is None:
+            slopes = jnp.diagonal(jax.jacfwd(force)(flat))
+        else:  # states differ, so their bits give each its own signs
+            bits = lax.bitcast_convert_type(jnp.sum(flat).astype(jnp.float32), jnp.uint32)
+            key = jax.random.fold_in(self.key, bits)
+            signs = jax.random.rademacher(key, flat.shape, flat.dtype)
+            slopes = signs * jax.jvp(force, (flat,), (signs,))[1]
+        return jnp.sum(mobility * (force(flat) ** 2 + temperature * slopes))
+
+    def _of_momenta(self, state: PhaseState, t: Time) -> Float[Array, ""]:
+        assert isinstance(self.system, Underdamped)
+        inertia = self.system.inertia_at(t, state.position)
+        temperature = self.system.system.baths.at(t, state.position).temperature
+
+        def rate(p, m, friction, T):
+            return jnp.sum(friction * (p**2 / m - T))
+
+        parts = inertia.mass, inertia.friction, temperature
+        return jax.tree.reduce(jnp.add, jax.tree.map(rate, state.momentum, *parts))
