@@ -1,6 +1,5 @@
 """What the Langevin tests share: a key, and simple potentials."""
 
-import jax
 import jax.numpy as jnp
 import pytest
 

@@ -1,5 +1,7 @@
 """Systems with momentum: their ledger, states, limits, and what is refused."""
 
+import itertools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -16,14 +18,14 @@ def double_well(x, control):
     return jnp.sum((x**2 - 1) ** 2)
 
 
-def two_leaves(control=tml.Ramp(1.0, 2.0)):
+def two_leaves():
     def potential(x, stiffness):
         return stiffness * jnp.sum(x["a"] ** 4) / 4 + jnp.sum((x["b"] - x["a"][0]) ** 2)
 
     return tml.Langevin(
         potential,
         drive=lambda x, _: {"a": 0.3 * x["a"][::-1], "b": 0 * x["b"]},
-        control=control,
+        control=tml.Ramp(1.0, 2.0),
         temperature={"a": 0.5, "b": lambda t: 1 + t},
     )
 
@@ -87,7 +89,7 @@ def test_positions_and_momenta_in_a_double_well_are_boltzmanns(key):
     run = tml.simulate(system, 1.0, t1=40.0, dt=0.2, key=key, n_trajectories=20_000)
     edges = np.array([-9, -1.3, -1, -0.7, -0.3, 0, 0.3, 0.7, 1, 1.3, 9])
     weight = lambda x: np.exp(-((x**2 - 1) ** 2) / 0.7)
-    share = np.array([quad(weight, *pair)[0] for pair in zip(edges, edges[1:], strict=False)])
+    share = np.array([quad(weight, *pair)[0] for pair in itertools.pairwise(edges)])
     counts = np.histogram(run.final_state.position, edges)[0]
     assert chisquare(counts, 20_000 * share / share.sum()).pvalue > 1e-4
     scaled = np.asarray(run.final_state.momentum) / np.sqrt(1.4)

@@ -210,8 +210,8 @@ def test_what_does_not_fit_is_refused():
         tml.moment_equations(STIFFENED, equilibrium(), t1=1.0, integrator=tml.Heun())
     with pytest.raises(ValueError, match="saves must divide the 4 steps, got 3"):
         tml.moment_equations(STIFFENED, equilibrium(), t1=1.0, dt=0.25, saves=3)
+    how = {"dt": 0.25, "integrator": tml.EulerMaruyama()}
     with pytest.raises(TypeError, match="EulerMaruyama makes overdamped steps"):
-        how = {"dt": 0.25, "integrator": tml.EulerMaruyama()}
         tml.moment_equations(moved, equilibrium(), t1=1.0, **how)
     quartic = tml.Underdamped(tml.Langevin(lambda x, _: x**4))
     with pytest.raises(ValueError, match="potential quadratic"):

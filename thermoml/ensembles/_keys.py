@@ -4,8 +4,7 @@ A trajectory's random numbers depend on the key of the run, the trajectory's num
 the step alone, whatever else is in the ensemble. The numbers below are part of every saved result.
 """
 
-# In `simulate`: the initial state, the noise of the bath, the sample of the environment, the initial
-# momentum.
+# In `simulate`: initial state, noise of the bath, sample of the environment, initial momentum.
 INITIAL, NOISE, SAMPLE, MOMENTUM = 0, 1, 2, 3
 
 # In `learn`: inputs of the steps, the noise of the bath (as above), initial weights, the teacher.

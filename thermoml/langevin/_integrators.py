@@ -110,7 +110,7 @@ def _check_overdamped(integrator: AbstractIntegrator, context: StepContext) -> N
     if context.inertia is not None:
         raise TypeError(
             f"{type(integrator).__name__} makes overdamped steps, and the system has momentum; use "
-            'BAOAB() or another Splitting(word)'
+            "BAOAB() or another Splitting(word)"
         )
 
 

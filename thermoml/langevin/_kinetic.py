@@ -23,9 +23,7 @@ class KineticTemperature(AbstractResult):
 
     def _summary(self):
         leaves = jax.tree.leaves(self.by_leaf, is_leaf=lambda x: isinstance(x, Estimate))
-        structure = jax.tree.structure(
-            self.by_leaf, is_leaf=lambda x: isinstance(x, Estimate)
-        )
+        structure = jax.tree.structure(self.by_leaf, is_leaf=lambda x: isinstance(x, Estimate))
         names = leaf_names(jax.tree.unflatten(structure, [0.0] * len(leaves)))
         rows = {name or "state": leaf for name, leaf in zip(names, leaves, strict=True)}
         return "Kinetic temperature", {"total": self.total} | (rows if len(rows) > 1 else {})

@@ -168,9 +168,7 @@ def _fitting(stepper: Stepper, checkpoint: Checkpoint) -> Checkpoint:
     }
     if new:
         begun = _begin(stepper, start)
-        checkpoint = dataclasses.replace(
-            checkpoint, **{name: getattr(begun, name) for name in new}
-        )
+        checkpoint = dataclasses.replace(checkpoint, **{name: getattr(begun, name) for name in new})
     if fresh.ledger.shadow is None and checkpoint.ledger.shadow is not None:
         ledger = dataclasses.replace(checkpoint.ledger, shadow=None)
         checkpoint = dataclasses.replace(checkpoint, ledger=ledger)

@@ -36,9 +36,9 @@ class Splitting(AbstractPathIntegrator):
     $$A: x \to x + tp/m, \qquad B: p \to p + tF(x), \qquad
       O: p \to e^{-\gamma t}p + \sqrt{mT(1-e^{-2\gamma t})}\;z$$
 
-    Each letter shares the step h equally among its occurrences, so that BAOAB kicks for h/2, drifts
-    for h/2, and takes one bath step of h. The heat is what the bath steps take,
-    $\delta Q^* = -\sum_O\Delta K$, and the shadow work what drifts and kicks leave of the first law.
+    Each letter shares the step h equally among its occurrences, so that BAOAB kicks for h/2,
+    drifts for h/2, and takes one bath step of h. The heat is what the bath steps take,
+    $\delta Q^* = -\sum_O\Delta K$, and the shadow work the change of energy in drifts and kicks.
 
     In a trap of frequency ω, with q = (ωh)²/4 and for any friction, ⟨x²⟩k/T and ⟨p²⟩/mT are
 
@@ -65,9 +65,7 @@ class Splitting(AbstractPathIntegrator):
 
     word: str = eqx.field(static=True, converter=_check_word)
 
-    def path_step(
-        self, context: StepContext, state: StateTree
-    ) -> tuple[StateTree, PyTree[Array]]:
+    def path_step(self, context: StepContext, state: StateTree) -> tuple[StateTree, PyTree[Array]]:
         if context.inertia is None or not isinstance(state, PhaseState):
             raise TypeError(
                 f"Splitting({self.word!r}) moves a system with momentum; wrap the system in "
@@ -131,7 +129,7 @@ def check_stability(
     square = _largest_square(*held((system, position, t)))
     if not is_concrete((square, dt)):
         return
-    frequency, step = math.sqrt(max(float(square), 0.0)), float(dt)
+    frequency, step = math.sqrt(max(float(square), 0.0)), np.asarray(dt).item()
     if math.isfinite(frequency) and not integrator.is_stable(step * frequency):
         raise ValueError(
             f"dt = {step:g} is beyond the stability limit of Splitting({integrator.word!r}): "
@@ -146,7 +144,9 @@ def _largest_square(system: Underdamped, position: PyTree[Array], t: Any) -> Flo
     control, sample = system.control_at(t), system.draw(jax.random.key(0))
     masses = system.inertia_at(t, position).mass
     flat, unravel = ravel_pytree(position)
-    weights = ravel_pytree(jax.tree.map(lambda m, x: jnp.broadcast_to(m, x.shape), masses, position))
+    weights = ravel_pytree(
+        jax.tree.map(lambda m, x: jnp.broadcast_to(m, x.shape), masses, position)
+    )
     scale = 1 / jnp.sqrt(weights[0])
 
     def force(x):
@@ -181,12 +181,12 @@ def _add_heat(heat, before, after, mass):
     return heat + (before - after) * (before + after) / (2 * mass)
 
 
-def BAOAB() -> Splitting:  # noqa: N802 (a word)
+def BAOAB() -> Splitting:
     """`Splitting("BAOAB")`: exact positions in a trap, of order 2 elsewhere; one force a step."""
     return Splitting("BAOAB")
 
 
-def OBABO() -> Splitting:  # noqa: N802
+def OBABO() -> Splitting:
     """`Splitting("OBABO")`: exact momenta in a trap; one force a step."""
     return Splitting("OBABO")
 

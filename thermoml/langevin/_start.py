@@ -150,9 +150,7 @@ def _with_momenta(
             )
         shapes = [jax.tree.map(jnp.shape, part) for part in (states.position, states.momentum)]
         if shapes[0] != shapes[1]:
-            raise ValueError(
-                f"the momentum must be like the position {shapes[0]}, got {shapes[1]}"
-            )
+            raise ValueError(f"the momentum must be like the position {shapes[0]}, got {shapes[1]}")
         return states
     if not isinstance(system, Underdamped):
         return states

@@ -157,7 +157,7 @@ class Stepper(eqx.Module):
             energies = [u + k for u, k in zip(energies, kinetics, strict=True)]
             speeds = [jax.tree.map(jnp.divide, x.momentum, inertia.mass) for x in ends]
             kicks = jax.tree.map(jnp.subtract, state.momentum, walker.state.momentum)
-            kinetic = stratonovich(*speeds, kicks)
+            kinetic = stratonovich(speeds[0], speeds[1], kicks)
         move = jax.tree.map(jnp.subtract, places[1], places[0])
         before, (now, after) = walker.energy, energies
         return after, exchange(forces, (before, now, after), move, path_heat, kinetic)

@@ -122,10 +122,10 @@ def moment_equations(
 
     Raises:
         TypeError: a system that is not a `Langevin`.
-        ValueError: a force that is not linear in x, t1 <= t0, baths that do not fit, or an integrator
-            or momentum without dt. Traced, a
-            force that is not linear makes everything NaN. It is looked at in random directions at
-            random places, at each break of the protocol and between them.
+        ValueError: a force that is not linear in x, t1 <= t0, baths that do not fit, or an
+            integrator or momentum without dt. Traced, a force that is not linear makes everything
+            NaN. It is looked at in random directions at random places, at each break of the
+            protocol and between them.
 
     Cost: a few hundred evaluations of the force and its Jacobian for each break and save; with dt,
     some d³ operations and d² evaluations of the force a step.

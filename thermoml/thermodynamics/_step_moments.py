@@ -1,6 +1,5 @@
 """Moments of a harmonic system after each step of an integrator, exact at any time step."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -11,7 +10,6 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from ..ensembles import AbstractAdjoint, Clock, Saves
 from ..langevin import (
-    AbstractIntegrator,
     AbstractPathIntegrator,
     AbstractSystem,
     Exchange,

@@ -22,7 +22,7 @@ class StepSizeBias(Estimate):
 
     @property
     def verdict(self) -> str:
-        """"fine" below 0.001, "coarse" below 0.03, else "useless"."""
+        """ "fine" below 0.001, "coarse" below 0.03, else "useless"."""
         mean = float(self.mean)
         return "fine" if mean < _FINE else "coarse" if mean < _COARSE else "useless"
 

@@ -138,6 +138,9 @@ def local_temperatures(
 
 def temperatures_of(moments: LayerMoments, chosen: Layers) -> LocalTemperatures:
     """Temperatures and heat rates from the moments of an ensemble, `(trajectory, ...)`."""
+    kinetic = moments.kinetic
+    if kinetic is not None:
+        kinetic = {name: Estimate.of(x / chosen.sizes[name]) for name, x in kinetic.items()}
     return LocalTemperatures(
         configurational={
             name: Estimate.ratio(square, moments.trace[name])
@@ -146,8 +149,7 @@ def temperatures_of(moments: LayerMoments, chosen: Layers) -> LocalTemperatures:
         virial={name: Estimate.of(x / chosen.sizes[name]) for name, x in moments.virial.items()},
         heat_rate={name: Estimate.of(x) for name, x in moments.heat_rate.items()},
         bath={name: jnp.mean(x, axis=0) for name, x in moments.bath.items()},
-        kinetic=moments.kinetic
-        and {name: Estimate.of(x / chosen.sizes[name]) for name, x in moments.kinetic.items()},
+        kinetic=kinetic,
     )
 
 

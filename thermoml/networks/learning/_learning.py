@@ -121,8 +121,9 @@ def several_states(system: AbstractLearning | Underdamped, states: PyTree[Any]) 
                 "states of a system with momentum must be a PhaseState, such as the final_state of "
                 f"its run, got {type(states).__name__}"
             )
+        learning: Any = system.system
         parts = states.position, states.momentum
-        return PhaseState(*(several_states(system.system, part) for part in parts))
+        return PhaseState(*(several_states(learning, part) for part in parts))
     like = jax.tree.leaves(system.like)
     shapes = [np.shape(leaf) for leaf in jax.tree.leaves(states)]
     counts = {shape[0] for shape in shapes if shape}
