@@ -1,10 +1,8 @@
 """Mean and covariance of harmonic systems under a protocol, with their mean ledger."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import diffrax
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +11,6 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from ..ensembles import AbstractAdjoint, Clock, RecursiveCheckpoint, Saves
 from ..langevin import (
-    AbstractControl,
     AbstractIntegrator,
     Langevin,
     PhaseState,
@@ -22,16 +19,15 @@ from ..langevin import (
     Underdamped,
     default_integrator,
 )
-from ..numerics.arrays import cast_floats, held, is_concrete
+from ..numerics.arrays import cast_floats, is_concrete
 from ..numerics.checks import check_count, check_number, count_steps, parameter
 from ..numerics.compile import jitted
 from ..numerics.results import AbstractResult
+from ._linearity import check_linear, force_at, stops_of
 from ._normal import NormalState
 from ._step_moments import integrate_steps, phase_start, step_map
 
 _MAX_STEPS = 4096  # between two breaks
-# Checks of a force: random times between two stops and in all, and places at each time
-_BETWEEN, _ANYWHERE, _PLACES = 4, 256, 17
 
 
 class Moments(AbstractResult):
@@ -222,84 +218,13 @@ def _by_steps(
     )
 
 
-def check_linear(
-    system: Langevin, start: NormalState, times: Float[Array, " save"]
-) -> Callable[[Moments], Moments]:
-    """ValueError for a force that is not linear in x at some time; if traced, what gives NaN."""
-    excess = _nonlinearity(*held((system, start, times)))
-    if is_concrete(excess):
-        if not float(excess) < 1:  # not a number counts
-            raise ValueError(
-                "moment_equations needs a potential quadratic and a drive linear in x; simulate "
-                "others, or use FokkerPlanck"
-            )
-        return lambda moments: moments
-
-    def void(x):
-        return jnp.where(excess < 1, x, jnp.nan) if eqx.is_inexact_array(x) else x
-
-    return lambda moments: jax.tree.map(void, moments)
-
-
-@jitted
-def _nonlinearity(
-    system: Langevin, start: NormalState, times: Float[Array, " save"]
-) -> Float[Array, ""]:
-    """The largest departure of the force from its tangent, over what rounding could make of it.
-
-    At random places in random directions, 0.01 to 100 widths of the start away, at every break of
-    the protocol, beside it, and at random times between any two. A force that is not linear in a
-    region, or for a time, too small to be met by these passes.
-    """
-    dtype, random = times.dtype, np.random.default_rng(0)
-    stops = _stops(system, times)
-    inside = jnp.asarray(random.uniform(size=(1, _BETWEEN)), dtype)
-    between = stops[:-1, None] + jnp.diff(stops)[:, None] * inside
-    strata = (np.arange(_ANYWHERE) + random.uniform(size=_ANYWHERE)) / _ANYWHERE
-    anywhere = times[0] + (times[-1] - times[0]) * jnp.asarray(strata, dtype)
-    instants = jnp.concatenate([stops, jnp.ravel(between), anywhere])
-    width = jnp.sqrt(jnp.max(jnp.diagonal(start.matrix)) + jnp.mean(start.vector**2))
-    width = jnp.where(width > 0, width, 1)
-    scales = np.geomspace(1e-2, 1e2, _PLACES)[:, None]
-    away, along, across = (random.normal(size=(_PLACES, start.size)) for _ in range(3))
-    along, across = scales * along, scales[::-1] * across
-    places = start.vector[None] + width * jnp.asarray(np.tile(scales * away, (4, 1)), dtype)
-    ways = width * jnp.asarray(np.concatenate([along, -along, across, -across]), dtype)
-    tolerance = 1e-7 if dtype == jnp.float64 else 1e-4
-
-    def departure(t, place, way):
-        def force(x):
-            return _force(system, start.mean.shape, t, x)
-
-        here, along = jax.jvp(force, (place,), (way,))
-        there = force(place + way)
-        size = jnp.max(jnp.abs(jnp.stack([here, there, along])))
-        return jnp.max(jnp.abs(there - here - along)) / (tolerance * size + jnp.finfo(dtype).tiny)
-
-    def worst(t):
-        return jnp.max(jax.vmap(lambda place, way: departure(t, place, way))(places, ways))
-
-    return jnp.max(jax.lax.map(worst, instants))
-
-
-def _force(
-    system: Langevin, shape: tuple[int, ...], t: Array, x: Float[Array, " d"]
-) -> Float[Array, " d"]:
-    """F at a state given as a vector."""
-    state = jnp.reshape(x, shape)
-    control = system.control_at(t)
-    total = -jax.grad(system.energy)(state, control, None)
-    drive = system.drive_force(state, control, None)
-    return jnp.ravel(total if drive is None else total + drive)
-
-
 def _linear_force(
     system: Langevin, shape: tuple[int, ...], t: Array, x: Float[Array, " d"]
 ) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
     """F and B at a state given as a vector."""
 
     def force(vector):
-        return _force(system, shape, t, vector)
+        return force_at(system, shape, t, vector)
 
     return force(x), -jax.jacfwd(force)(x)
 
@@ -335,18 +260,6 @@ def _rates(system: Langevin, shape: tuple[int, ...], t: Array, now: _Running) ->
     )
 
 
-def _stops(system: Langevin, times: Float[Array, " save"]) -> Float[Array, " stop"]:
-    """Saves and all breaks of the protocol between them, in ascending order."""
-    baths = jax.tree.leaves((system.temperature, system.mobility), is_leaf=callable)
-    breaks = [
-        jnp.ravel(part.breaks)
-        for part in (system.control, *baths)
-        if isinstance(part, AbstractControl)
-    ]
-    inside = [jnp.clip(x.astype(times.dtype), times[0], times[-1]) for x in breaks]
-    return jnp.sort(jnp.concatenate([times, *inside]))
-
-
 @jitted
 def integrate(
     system: Langevin,
@@ -356,7 +269,7 @@ def integrate(
 ) -> Moments:
     """The moments of a system that is known to be linear."""
     shape, dtype = start.mean.shape, times.dtype
-    stops = _stops(system, times)
+    stops = stops_of(system, times)
     # At this distance from its two stops a control is certainly past a jump there.
     margin = 64 * jnp.finfo(dtype).eps * jnp.maximum(jnp.abs(times[0]), jnp.abs(times[-1]))
     rtol, atol = (1e-10, 1e-12) if dtype == jnp.float64 else (1e-6, 1e-7)
