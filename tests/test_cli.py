@@ -148,6 +148,7 @@ def test_resume_of_a_finished_sweep_prints_the_same_table(swept):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("assignment", "words"),
     [

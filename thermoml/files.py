@@ -169,6 +169,9 @@ def _rebuild(node: Any, leaves: Sequence, path: Any) -> Any:
             module = object.__new__(cls)
             for field, item in fields.items():
                 object.__setattr__(module, field, _rebuild(item, leaves, path))
+            for field in dataclasses.fields(cls):  # those that are newer than the file
+                if field.name not in fields and field.default is not dataclasses.MISSING:
+                    object.__setattr__(module, field.name, field.default)
             return module
         case {"opaque": str(thing), "at": str(at)}:
             raise ValueError(

@@ -146,6 +146,7 @@ def test_a_program_slower_than_before_is_reported():
         against(now, dataclasses.replace(before, workload=Workload()))
 
 
+@pytest.mark.slow
 def test_reports_are_saved_as_json(report):
     assert Report.from_json(json.loads(json.dumps(report.as_json()))) == report
     earlier = {name: x for name, x in report.as_json().items() if name != "notes"}

@@ -35,6 +35,7 @@ def test_a_dataset_names_dimensions_coordinates_units_and_leaves(solution):
         "heat",
         "energy",
         "entropy_flow",
+        "shadow_work",
         "heat_a",
         "heat_b",
         "entropy_flow_a",

@@ -96,6 +96,7 @@ def test_positions_and_momenta_in_a_double_well_are_boltzmanns(key):
     assert abs((scaled**2).mean() - 1) < 4 * np.sqrt(2 / 20_000) + 0.03  # bias of order h²
 
 
+@pytest.mark.slow
 def test_the_overdamped_limit(key, assert_mean):
     """At γ = 2000 and h²/2m = μ dt BAOAB is the scheme of Leimkuhler and Matthews."""
     trap = tml.Langevin(lambda x, _: jnp.sum(x**4) / 4)
@@ -146,6 +147,7 @@ def test_shadow_work_ends_with_an_integrator_that_has_none(key):
         _ = again.total_work
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unchecked")
 def test_kinetic_temperature_is_exact_with_obabo(key):
     """Momenta are Boltzmann's at any stable step in a trap: T of each bath, by leaf."""
@@ -169,6 +171,7 @@ def test_kinetic_temperature_is_exact_with_obabo(key):
         tml.langevin.kinetic_temperature(system, run.final_state.position)
 
 
+@pytest.mark.slow
 def test_gradients_in_mass_friction_and_temperature(x64, key):
     def heat(values):
         trap = tml.Langevin(lambda x, _: jnp.sum(x**4) / 4, temperature=values[2])

@@ -199,6 +199,7 @@ def test_counting_copies():
         tml.networks.log_copies(2, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the works contradict")
 @pytest.mark.filterwarnings("ignore:from the second to the last quarter")
 def test_relaxing_too_briefly_is_warned_of(x64):

@@ -227,6 +227,7 @@ def test_the_mean_field_is_at_rest(case):
         np.testing.assert_allclose(root * np.cos(angle), state.overlap, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_it_is_the_minimum_that_scipy_finds(case):
     """From the best point of a grid over the half plane; convex there."""
     for law, point, state in case:

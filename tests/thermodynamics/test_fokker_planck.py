@@ -87,6 +87,7 @@ def test_dragging_a_trap_does_the_work_of_friction_behind_it(assert_second_order
     assert_second_order([s.entropy_production for s in solutions], heat / 0.7, np.ptp(heat))
 
 
+@pytest.mark.slow
 def test_a_protocol_of_trap_and_bath_has_the_ledger_of_its_moments(assert_second_order):
     """Jumps at both ends, a moving and stiffening trap, and a bath that warms up meanwhile."""
     stiffness, centre, bath = [1.0, 1.4, 2.0, 1.7], [0, 0.2, 0.6, 0.9], [0.5, 0.5, 0.8, 0.8]

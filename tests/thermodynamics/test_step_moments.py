@@ -154,6 +154,7 @@ TURNING = tml.Langevin(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "integrator",
     [tml.EulerMaruyama(), tml.Heun(), tml.LeimkuhlerMatthews(), tml.ExactLinear(TRAP.stiffness)],
@@ -165,6 +166,7 @@ def test_they_are_what_overdamped_steps_sample(x64, key, assert_mean, integrator
     sampled_as(TURNING, start, **how)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["BAOAB", "OBABO", "OABO"])
 def test_they_are_what_splittings_sample(x64, key, assert_mean, word):
     """Masses, frictions and temperatures of their own for each coordinate, one friction in time."""
@@ -176,6 +178,7 @@ def test_they_are_what_splittings_sample(x64, key, assert_mean, word):
     sampled_as(system, start, momenta, **how)
 
 
+@pytest.mark.slow
 def test_they_differentiate(x64):
     """The slope of ⟨W⟩ in the final stiffness, of EM and BAOAB, by central differences."""
 

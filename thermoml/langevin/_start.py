@@ -47,9 +47,11 @@ def _draws_state(value: Any) -> bool:
     return not all(eqx.is_array_like(leaf) for leaf in jax.tree.leaves(value))
 
 
-def start_at(state: Any, key: Key[Array, ""], n_trajectories: int, first: AnyArray) -> Start:
+def start_at(
+    state: Any, key: Key[Array, ""], n_trajectories: int, first_trajectory: int | AnyArray
+) -> Start:
     """The states of all trajectories, of one floating dtype, at step 0."""
-    step = argument(0, default_int())
+    step, first = argument(0, default_int()), argument(first_trajectory, default_int())
     if isinstance(state, Batch):
         states = state.states
         dtype = shared_float("Batch(states)", states)

@@ -199,17 +199,14 @@ def integrate_steps(
             mean = jnp.concatenate([mean, jnp.zeros(drawn, mean.dtype)])
             covariance = jax.scipy.linalg.block_diag(covariance, jnp.eye(drawn, dtype=mean.dtype))
             flat, unravel = ravel_pytree(outcome(mean))
-
-            def vector(joint):
-                return ravel_pytree(outcome(joint))[0]
-
+            vector = lambda joint: ravel_pytree(outcome(joint))[0]  # noqa: E731
             slopes, curvatures = jax.jacfwd(vector)(mean), jax.hessian(vector)(mean)
             expected = flat + jnp.einsum("qij,ij->q", curvatures, covariance) / 2
             end, size = unravel(flat)[0], mean.size - drawn
             at = size + which
             shift, covariance, gain = _tilt(flat[at], slopes[at], curvatures[at], covariance)
-            slope = slopes[:size]
-            law = Weighted(end + slope @ shift, slope @ covariance @ slope.T, logarithm + gain)
+            moved = slopes[:size] @ covariance @ slopes[:size].T
+            law = Weighted(end + slopes[:size] @ shift, moved, logarithm + gain)
             return law, unravel(expected)[2]
 
         laws, (means, energies) = jax.vmap(advance)(*now.laws, jnp.arange(3))

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.tree_util import GetAttrKey
 from jaxtyping import Array, PyTree
 
+from ...langevin import Underdamped
 from ...numerics.arrays import as_parameters
 from ...numerics.labels import leaf_names, name_fits
 
@@ -45,6 +46,11 @@ class Layers(eqx.Module):
 def state_like(state: Any) -> PyTree[Any]:
     """The state that is sorted into layers; that of a system, for a learning system."""
     return state
+
+
+@state_like.register(Underdamped)
+def _(system):
+    return state_like(system.system)
 
 
 def layers(state: Any, by: LayersBy = None) -> Layers:

@@ -98,11 +98,6 @@ def _(system):
     return system.like
 
 
-@state_like.register(Underdamped)
-def _(system):
-    return state_like(system.system)
-
-
 @by_part.register(AbstractLearning)
 def _(system, name, values):
     return over_layers(name, values, system.like)
