@@ -201,6 +201,9 @@ def test_an_average_without_an_integral_is_not_finite(x64):
         start = tml.NormalState(0.0, variance)
         moments = tml.moment_equations(softened, start, t1=0.5, dt=0.5)
         assert np.isfinite(moments.free_energy_from_work[-1]) == finite
+        both = tml.NormalState(jnp.zeros(2), variance)  # two of them, so that det(I + CB) > 0
+        moments = tml.moment_equations(softened, both, t1=0.5, dt=0.5)
+        assert np.isfinite(moments.free_energy_from_work[-1]) == finite
     start = tml.NormalState(0.0, 1.0)
     assert tml.moment_equations(system, start, t1=0.5, dt=0.5).free_energy_from_work[-1] == 0
 
@@ -216,6 +219,9 @@ def test_what_does_not_fit_is_refused():
     how = {"dt": 0.25, "integrator": tml.EulerMaruyama()}
     with pytest.raises(TypeError, match="EulerMaruyama makes overdamped steps"):
         tml.moment_equations(moved, equilibrium(), t1=1.0, **how)
+    slowing = tml.Underdamped(STIFFENED, friction=lambda t: 1 - t)
+    with pytest.raises(ValueError, match="friction must be finite and > 0"):
+        tml.moment_equations(slowing, equilibrium(), t1=2.0, dt=0.25)
     quartic = tml.Underdamped(tml.Langevin(lambda x, _: x**4))
     with pytest.raises(ValueError, match="potential quadratic"):
         tml.moment_equations(quartic, equilibrium(), t1=1.0, dt=0.25)

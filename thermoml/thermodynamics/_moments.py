@@ -190,7 +190,11 @@ def _by_steps(
     times = jnp.asarray(clock.time(0, chosen.steps))
     checked = check_linear(force, position, times)
     state = position.mean
+    if is_concrete((times, system)):
+        force.baths.check(state, lambda: times)
     if isinstance(system, Underdamped):
+        if is_concrete((times, system)):
+            system.check(state, lambda: times)
         state = PhaseState(state, state)
     stepper = Stepper(system, integrator, {}, jax.random.key(0), clock)
     one_step = step_map(stepper, state)

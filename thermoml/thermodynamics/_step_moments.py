@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, PyTree
 
@@ -14,10 +15,11 @@ from ..langevin import (
     AbstractSystem,
     Exchange,
     Ledger,
-    PhaseState,
     Stepper,
     Underdamped,
     Walker,
+    acting,
+    position_of,
 )
 from ..numerics.compile import jitted
 from ._normal import NormalState
@@ -75,8 +77,7 @@ class StepMap(eqx.Module):
 
     @property
     def position(self) -> PyTree[Array]:
-        state = self.like[0]
-        return state.position if isinstance(state, PhaseState) else state
+        return position_of(self.like[0])
 
     @property
     def block(self) -> int:
@@ -131,21 +132,19 @@ class StepMap(eqx.Module):
 
 
 def _walker(stepper: Stepper, state: Any, carry: Any, energy: Array) -> Walker:
-    position = state.position if isinstance(state, PhaseState) else state
     shadow = isinstance(stepper.integrator, AbstractPathIntegrator)
-    ledger = Ledger.empty(position, stepper.clock.dt.dtype, shadow=shadow)
+    ledger = Ledger.empty(position_of(state), stepper.clock.dt.dtype, shadow=shadow)
     return Walker(state, energy, None, ledger, {}, jnp.asarray(-1), carry)
 
 
 def step_map(stepper: Stepper, state: PyTree[Array]) -> StepMap:
     """The step of an integrator, with the normals that it asks for."""
     carry = stepper.integrator.init(state)
-    position = state.position if isinstance(state, PhaseState) else state
     asked: dict[int, int] = {}
 
     def normals(stage: int = 0, ahead: int = 0) -> PyTree[Array]:
         asked[stage] = max(asked.get(stage, 0), ahead)
-        return jax.tree.map(jnp.zeros_like, position)
+        return jax.tree.map(jnp.zeros_like, position_of(state))
 
     def probe(stepper, state, carry):
         walker = _walker(stepper, state, carry, jnp.zeros((), stepper.clock.dt.dtype))
@@ -173,11 +172,9 @@ def integrate_steps(
 ) -> Running:
     """Moments at the saves, axis `save` first."""
     clock = step_map.stepper.clock
-    system = step_map.stepper.system
-    bathed = system.system if isinstance(system, Underdamped) else system
 
     def temperatures(step):
-        baths = bathed.baths.at(clock.time(step), step_map.position)
+        baths = acting(step_map.stepper.system).baths.at(clock.time(step), step_map.position)
         spread = jax.tree.map(
             lambda T, x: jnp.broadcast_to(T, x.shape), baths.temperature, step_map.position
         )
@@ -222,7 +219,7 @@ def integrate_steps(
         return now, now
 
     first = _starting(step_map, start, jnp.all(temperatures(jnp.asarray(0)) == reference))
-    _, rest = jax.lax.scan(segment, first, saves.every * jnp.arange(saves.n_saves))
+    _, rest = lax.scan(segment, first, saves.every * jnp.arange(saves.n_saves))
     return jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, rest)
 
 
@@ -240,9 +237,12 @@ def _tilt(
     """
     stretch = jnp.eye(slope.size, dtype=slope.dtype) + covariance @ curvature
     narrowed = jnp.linalg.solve(stretch, covariance)
-    sign, determinant = jnp.linalg.slogdet(stretch)
-    gain = -work - determinant / 2 + slope @ narrowed @ slope / 2
-    return -narrowed @ slope, narrowed, jnp.where(sign > 0, gain, jnp.inf)
+    gain = -work - jnp.linalg.slogdet(stretch)[1] / 2 + slope @ narrowed @ slope / 2
+    squares, axes = jnp.linalg.eigh(lax.stop_gradient(covariance))
+    root = axes * jnp.sqrt(jnp.maximum(squares, 0))[None]
+    narrowing = root.T @ lax.stop_gradient(curvature) @ root
+    normal = jnp.min(jnp.linalg.eigvalsh(narrowing)) > -1
+    return -narrowed @ slope, narrowed, jnp.where(normal, gain, jnp.inf)
 
 
 def _starting(
