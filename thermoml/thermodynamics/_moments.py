@@ -17,6 +17,7 @@ from ..langevin import (
     Stepper,
     Time,
     Underdamped,
+    acting,
     default_integrator,
 )
 from ..numerics.arrays import cast_floats, is_concrete
@@ -189,12 +190,9 @@ def _by_steps(
     chosen = Saves(n_saves, n_steps // n_saves)
     times = jnp.asarray(clock.time(0, chosen.steps))
     checked = check_linear(force, position, times)
+    _check_parameters(system, position.mean, times)
     state = position.mean
-    if is_concrete((times, system)):
-        force.baths.check(state, lambda: times)
     if isinstance(system, Underdamped):
-        if is_concrete((times, system)):
-            system.check(state, lambda: times)
         state = PhaseState(state, state)
     stepper = Stepper(system, integrator, {}, jax.random.key(0), clock)
     one_step = step_map(stepper, state)
@@ -220,6 +218,16 @@ def _by_steps(
             free_energy_from_total_work=averages[:, 2],
         )
     )
+
+
+def _check_parameters(
+    system: Langevin | Underdamped, position: Array, times: Float[Array, " save"]
+) -> None:
+    """ValueError for known baths, masses or frictions that are out of range at these times."""
+    if is_concrete((times, system)):
+        acting(system).baths.check(position, lambda: times)
+        if isinstance(system, Underdamped):
+            system.check(position, lambda: times)
 
 
 def _linear_force(
