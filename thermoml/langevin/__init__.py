@@ -54,6 +54,9 @@ from ._observers import (
     State as State,
     Variance as Variance,
 )
+from ._parameters import (
+    as_vector as as_vector,
+)
 from ._potentials import (
     FromControl as FromControl,
     HarmonicPotential as HarmonicPotential,

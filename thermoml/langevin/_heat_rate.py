@@ -7,8 +7,9 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key, PyTree
 
-from ._ledger import evaluate
-from ._momentum import PhaseState, Underdamped
+from ._ledger import evaluate, total
+from ._momentum import PhaseState, Underdamped, acting
+from ._parameters import as_vector
 from ._systems import AbstractSystem
 from ._types import StateTree, Time
 
@@ -57,11 +58,9 @@ class HeatRate(eqx.Module):
         baths = self.system.baths.at(t, state)
         flat, unravel = ravel_pytree(state)
 
-        def spread(tree):
-            leaves = jax.tree.map(lambda value, x: jnp.broadcast_to(value, x.shape), tree, state)
-            return ravel_pytree(leaves)[0]
-
-        mobility, temperature = spread(baths.mobility), spread(baths.temperature)
+        mobility, temperature = (
+            as_vector(values, state) for values in (baths.mobility, baths.temperature)
+        )
 
         def force(vector):
             return ravel_pytree(evaluate(self.system, unravel(vector), control, None).force)[0]
@@ -78,10 +77,10 @@ class HeatRate(eqx.Module):
     def _of_momenta(self, state: PhaseState, t: Time) -> Float[Array, ""]:
         assert isinstance(self.system, Underdamped)
         inertia = self.system.inertia_at(t, state.position)
-        temperature = self.system.system.baths.at(t, state.position).temperature
+        temperature = acting(self.system).baths.at(t, state.position).temperature
 
         def rate(p, m, friction, T):
-            return jnp.sum(friction * (p**2 / m - T))
+            return friction * (p**2 / m - T)
 
         parts = inertia.mass, inertia.friction, temperature
-        return jax.tree.reduce(jnp.add, jax.tree.map(rate, state.momentum, *parts))
+        return total(jax.tree.map(rate, state.momentum, *parts))

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PyTree
 
 from ..numerics.checks import parameters
 from ._baths import Baths
+from ._ledger import stratonovich
 from ._momentum import Inertia
 from ._parameters import over_state
 from ._types import StateTree
@@ -131,11 +132,6 @@ def _euler_maruyama(
     return jax.tree.map(move, state, force, noise, baths.temperature, baths.mobility)
 
 
-def _trapezoid_heat(before: Array, after: Array, move: Array) -> Array:
-    """½(F + F')dx, elementwise."""
-    return (before + after) / 2 * move
-
-
 class EulerMaruyama(AbstractPathIntegrator):
     r"""$x' = x + \mu F(x)\,dt + \sqrt{2\mu T\,dt}\;z$.
 
@@ -152,7 +148,7 @@ class EulerMaruyama(AbstractPathIntegrator):
 
         def heat(x, moved, before, then, mobility):
             shadow = mobility * context.dt / 4 * (then**2 - before**2)
-            return _trapezoid_heat(before, then, moved - x) + shadow
+            return stratonovich(before, then, moved - x) + shadow
 
         forces = context.force_here, context.force(after)
         return after, jax.tree.map(heat, state, after, *forces, context.baths.mobility)
@@ -247,7 +243,7 @@ class ExactLinear(AbstractPathIntegrator):
             decay = mobility * k * dt
             once, twice = _relaxed(decay), _relaxed(2 * decay)
             shadow = once**2 / twice * mobility * dt / 4 * (then**2 - before**2)
-            return once / twice * _trapezoid_heat(before, then, moved - x) + shadow
+            return once / twice * stratonovich(before, then, moved - x) + shadow
 
         parameters = baths.temperature, baths.mobility, stiffness
         after = jax.tree.map(move, state, context.force_here, context.noise, *parameters)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Key, PyTree
 from ..numerics.checks import check_bound, parameters
 from ..numerics.random import normals_like
 from ._baths import out_of_range
+from ._ledger import total
 from ._parameters import over_state, parameter_leaves
 from ._systems import AbstractSystem
 from ._types import StateTree, Time
@@ -114,8 +115,7 @@ class Underdamped(AbstractSystem):
     def kinetic_energy(self, state: PhaseState) -> Float[Array, ""]:
         """Σ p²/2m."""
         mass = over_state("mass", self.mass, state.position, None, argument="time")
-        energies = jax.tree.map(lambda p, m: jnp.sum(p**2 / (2 * m)), state.momentum, mass)
-        return jax.tree.reduce(jnp.add, energies)
+        return total(jax.tree.map(lambda p, m: p**2 / (2 * m), state.momentum, mass))
 
     def draw_momentum(self, key: Key[Array, ""], position: PyTree[Array], t: Time) -> PyTree[Array]:
         """Momenta in equilibrium with the baths at time t: √(mT) z, element by element."""

@@ -5,6 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
 _FORMS = (
@@ -65,6 +66,12 @@ def over_state(
         return jax.tree.map(lambda x: _broadcast(name, leaf, x), part)
 
     return structure.unflatten([cover(*pair) for pair in zip(leaves, parts, strict=True)])
+
+
+def as_vector(values: PyTree[Any], like: PyTree[Any]) -> Array:
+    """A parameter that covers a state, with a number for each of its elements, as one vector."""
+    full = jax.tree.map(lambda value, x: jnp.broadcast_to(value, jnp.shape(x)), values, like)
+    return ravel_pytree(full)[0]
 
 
 def _broadcast(name: str, value: Any, leaf: Any) -> Array:

@@ -12,9 +12,10 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
 from ..numerics.arrays import held, is_concrete
-from ..numerics.compile import jitted
+from ..numerics.compile import is_traced_now, jitted
 from ._integrators import AbstractIntegrator, AbstractPathIntegrator, EulerMaruyama, StepContext
 from ._momentum import PhaseState, Underdamped, position_of
+from ._parameters import as_vector
 from ._systems import AbstractSystem
 from ._types import StateTree, Time
 
@@ -125,6 +126,8 @@ def check_stability(
     """
     if not isinstance(integrator, Splitting) or not isinstance(system, Underdamped):
         return
+    if is_traced_now():  # nothing could be read of what it would compute
+        return
     position = position_of(state)
     square = _largest_square(*held((system, position, t)))
     if not is_concrete((square, dt)):
@@ -144,10 +147,7 @@ def _largest_square(system: Underdamped, position: PyTree[Array], t: Any) -> Flo
     control, sample = system.control_at(t), system.draw(jax.random.key(0))
     masses = system.inertia_at(t, position).mass
     flat, unravel = ravel_pytree(position)
-    weights = ravel_pytree(
-        jax.tree.map(lambda m, x: jnp.broadcast_to(m, x.shape), masses, position)
-    )
-    scale = 1 / jnp.sqrt(weights[0])
+    scale = 1 / jnp.sqrt(as_vector(masses, position))
 
     def force(x):
         return ravel_pytree(jax.grad(system.system.energy)(unravel(x), control, sample))[0]

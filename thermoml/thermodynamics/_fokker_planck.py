@@ -12,7 +12,7 @@ from jax.scipy.ndimage import map_coordinates
 from jax.scipy.special import entr
 from jaxtyping import Array, Float, PyTree
 
-from ..langevin import Baths, Langevin, Time
+from ..langevin import Baths, Langevin, Time, as_vector
 from ..numerics.arrays import cast_floats, default_float, is_concrete
 from ..numerics.checks import check_bound, count_saves, count_steps, parameter
 from ..numerics.compile import jitted
@@ -144,11 +144,9 @@ class FokkerPlanck(eqx.Module):
         """T and μ of each axis at time t, `(axis,)`."""
         baths = self.system.baths.at(jnp.asarray(t, default_float()), self.state)
 
-        def by_axis(tree):
-            full = jax.tree.map(lambda value, x: jnp.broadcast_to(value, x.shape), tree, self.state)
-            return ravel_pytree(full)[0]
-
-        return Baths(by_axis(baths.temperature), by_axis(baths.mobility))
+        return Baths(
+            as_vector(baths.temperature, self.state), as_vector(baths.mobility, self.state)
+        )
 
     def rates(self, t: Time = 0.0) -> Rates:
         """Rates of jumps between neighbouring cells at time t."""

@@ -170,7 +170,7 @@ def _by_steps(
     adjoint: AbstractAdjoint,
 ) -> Moments:
     """The moments of `simulate` at a time step."""
-    force = system.system if isinstance(system, Underdamped) else system
+    force = acting(system)
     if not isinstance(force, Langevin):
         raise TypeError(f"system must be a Langevin, or one with momentum, got {system!r:.80}")
     position, momentum = start, None

@@ -19,6 +19,7 @@ from ..langevin import (
     Underdamped,
     Walker,
     acting,
+    as_vector,
     position_of,
 )
 from ..numerics.compile import jitted
@@ -175,10 +176,7 @@ def integrate_steps(
 
     def temperatures(step):
         baths = acting(step_map.stepper.system).baths.at(clock.time(step), step_map.position)
-        spread = jax.tree.map(
-            lambda T, x: jnp.broadcast_to(T, x.shape), baths.temperature, step_map.position
-        )
-        return ravel_pytree(spread)[0]
+        return as_vector(baths.temperature, step_map.position)
 
     reference = temperatures(jnp.asarray(0))[0]
     drawn = step_map.drawn
@@ -275,8 +273,7 @@ def phase_start(
         like = start.mean
         t = clock.time(jnp.asarray(0))
         temperature = system.system.baths.at(t, like).temperature
-        variance = system.inertia_at(t, like).mass * temperature
-        variance = jnp.ravel(jnp.broadcast_to(variance, like.shape))
+        variance = as_vector(system.inertia_at(t, like).mass * temperature, like)
         momentum = NormalState(jnp.zeros_like(start.vector), jnp.diag(variance))
     mean = jnp.concatenate([start.vector, momentum.vector])
     return mean, jax.scipy.linalg.block_diag(start.matrix, momentum.matrix)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..langevin import PhaseState, Solution
+from ..langevin import Solution, position_of
 from ..numerics.statistics import Estimate
 
 _FINE, _COARSE = 1e-3, 3e-2  # nats per degree of freedom
@@ -82,8 +82,7 @@ def step_size_bias(solution: Solution) -> StepSizeBias:
             f"solution must have {2 * _FEWEST_SAVES} saves and {_FEWEST_TRAJECTORIES} trajectories "
             f"at least, got {saves} and {n_trajectories}; use a smaller save_every"
         )
-    state = solution.final_state
-    position = state.position if isinstance(state, PhaseState) else state
+    position = position_of(solution.final_state)
     size = sum(leaf[0].size for leaf in jax.tree.leaves(position))
     steps = window.shape[1] - 1
     rate = jnp.mean(window[:, -1] - window[:, 0]) / steps
