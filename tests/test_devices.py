@@ -43,20 +43,27 @@ tml.sweep(
 system = tml.Langevin(
     lambda x, k: k * jnp.sum(x**2) / 2 + jnp.sum(jnp.cos(x)), control=tml.Ramp(1.0, 3.0)
 )
-solution = tml.simulate(
-    system,
-    lambda key: jax.random.normal(key, (3,)),
-    t1=1.0,
-    dt=0.05,
-    key=key,
-    n_trajectories=50,
-    save_every=10,
-    observables={"mean": tml.langevin.Mean(lambda x, k, t: x)},
-)
+
+
+def simulate():
+    return tml.simulate(
+        system,
+        lambda key: jax.random.normal(key, (3,)),
+        t1=1.0,
+        dt=0.05,
+        key=key,
+        n_trajectories=50,
+        save_every=10,
+        observables={"mean": tml.langevin.Mean(lambda x, k, t: x)},
+    )
+
+
+solution = simulate()
 names = ("work", "heat", "energy", "entropy_flow", "final_state")
 values = {name: np.asarray(getattr(solution, name)) for name in names}
 np.savez(out / "simulate.npz", mean=solution.observables["mean"], **values)
-print(len(solution.work.sharding.device_set), jax.device_count())
+inside = jax.jit(lambda: simulate().work)()
+print(len(inside.sharding.device_set), jax.device_count())
 """
 
 

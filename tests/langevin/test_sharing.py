@@ -49,9 +49,13 @@ def whole(ensemble):
     return run
 
 
-def devices_of(solution):
-    (number,) = {len(x.sharding.device_set) for x in jax.tree.leaves(solution.checkpoint.ledger)}
-    return number
+def inside(ensemble, *arguments, **options):
+    """The states at the end as the program leaves them, on the devices that have shared it."""
+    return jax.jit(lambda: ensemble(*arguments, **options).final_state)()
+
+
+def devices_of(array):
+    return len(array.sharding.device_set)
 
 
 def numbers(solution):
@@ -78,18 +82,37 @@ def assert_same(whole, *parts):
 @pytest.mark.parametrize(("count", "cut", "devices"), [(40, 20, (1, 1)), (41, 32, (2, 1))])
 def test_a_shared_ensemble_is_the_ensemble_run_in_parts(x64, ensemble, whole, count, cut, devices):
     parts = [ensemble(cut, 0), ensemble(count - cut, cut)]
-    assert tuple(map(devices_of, parts)) == devices
-    assert devices_of(whole(count)) == 2
+    assert devices_of(inside(ensemble, count - cut, cut)) == devices[1]
+    assert devices_of(inside(ensemble, cut, 0)) == devices[0]
+    assert devices_of(inside(ensemble, count)) == 2
     assert whole(count).final_state.shape == (count, 2)
     assert len(np.unique(whole(count).final_state)) == 2 * count
     assert_same(whole(count), *parts)
 
 
-def test_each_device_holds_its_half_of_the_trajectories(whole):
-    shards = whole(40).final_state.addressable_shards
+def test_each_device_holds_its_half_of_the_trajectories(x64, ensemble):
+    shards = inside(ensemble, 40).addressable_shards
     assert {shard.device for shard in shards} == set(jax.devices())
     assert sorted(shard.index[0].indices(40)[:2] for shard in shards) == [(0, 20), (20, 40)]
     assert {shard.data.shape for shard in shards} == {(20, 2)}
+
+
+def test_no_cpu_device_is_left_to_wait_for_another(whole, ensemble):
+    """Two sums over arrays that CPU devices share, in flight at once, can wait forever."""
+    solution = whole(40)
+    arrays = [leaf for leaf in jax.tree.leaves(solution) if isinstance(leaf, jax.Array)]
+    assert {devices_of(array) for array in arrays} == {1}
+    seen = []
+
+    def work(end):
+        solution = ensemble(40, end=end)
+        for array in (solution.work, solution.heat, solution.final_state):
+            jax.debug.inspect_array_sharding(array, callback=seen.append)
+        return jnp.mean(solution.work)
+
+    jax.grad(work)(1.5)
+    assert len(seen) == 3
+    assert all(sharding.is_fully_replicated for sharding in seen)
 
 
 @pytest.mark.slow
@@ -106,8 +129,9 @@ def test_the_loop_over_steps_runs_on_parts_of_the_states(x64, ensemble, count):
 
 @pytest.mark.slow
 def test_an_odd_ensemble_goes_on(x64, ensemble, whole):
-    rest = ensemble(state=ensemble(41, t1=0.5))
-    assert devices_of(rest) == 2
+    start = ensemble(41, t1=0.5)
+    rest = ensemble(state=start)
+    assert devices_of(inside(ensemble, state=start)) == 2
     assert_same(whole(41), rest)
 
 

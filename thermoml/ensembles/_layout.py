@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.extend.core import subjaxprs
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
+from ..numerics.arrays import is_concrete
 from ..numerics.checks import check_count
 from ..numerics.choices import is_choice
 
@@ -125,12 +127,43 @@ class Layout:
         part = -(-part // vector) * vector
         return Division(part * n_devices, _trajectory_mesh(n_devices))
 
+    def collect(self, result: PyTree[Any]) -> PyTree[Any]:
+        """The result of a run, no longer shared by CPU devices.
+
+        Each sum over an array that CPU devices share makes them wait for one another. With two
+        such sums in flight XLA's threads can wait forever, so none is left to the caller: arrays
+        come to one device, differentiated ones whole to each. Inside jit, and on GPUs and TPUs,
+        they stay where they are.
+        """
+        if self.platform != "cpu" or self.n_devices == 1 or _is_staged():
+            return result
+        mesh = _trajectory_mesh(self.n_devices or jax.local_device_count())
+        return jax.tree.map(lambda leaf: _collected(leaf, mesh), result)
+
 
 def _trajectory_mesh(n_devices: int) -> Mesh | None:
     """The first local devices as a mesh to share trajectories over; None for a single one."""
     if n_devices <= 1:
         return None
     return Mesh(np.array(jax.local_devices()[:n_devices]), ("trajectory",))
+
+
+def _is_staged() -> bool:
+    """True inside jit, where what is computed from constants is traced too."""
+    return not is_concrete(jnp.add(0, 0))
+
+
+def _collected(leaf: Any, mesh: Mesh | None) -> Any:
+    if not isinstance(leaf, jax.Array):
+        return leaf
+    if not is_concrete(leaf):
+        return leaf if mesh is None else jax.device_put(leaf, NamedSharding(mesh, PartitionSpec()))
+    if len(leaf.sharding.device_set) == 1:
+        return leaf
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        data = jnp.asarray(np.asarray(jax.random.key_data(leaf)))
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
+    return jnp.asarray(np.asarray(leaf))
 
 
 def gather(tree: PyTree[Array], mesh: Mesh | None) -> PyTree[Array]:

@@ -295,6 +295,7 @@ def simulate(
     stepper = Stepper(system, integrator, observers, key, running)
     if isinstance(start, Checkpoint):
         start = _fitting(stepper, start)
+    layout = Layout.of(layout)
     solution = _run(
         LangevinProcess(stepper, functions),
         start,
@@ -302,8 +303,9 @@ def simulate(
         adjoint,
         progress_meter(progress),
         saves,
-        Layout.of(layout),
+        layout,
     )
+    solution = layout.collect(solution)
     step = argument(start.step, default_int()) + saves.n_steps
     solution = with_known_times(solution, times, step, clock)
     if throw and is_concrete(solution.checkpoint.diverged_step):

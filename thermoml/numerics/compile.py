@@ -59,7 +59,11 @@ def _watched(function: Callable[..., Any], program: Callable[..., Any]) -> Calla
     def call(*args, **kwargs):
         _check_process()
         _FUNCTIONS.note(name, (args, kwargs))
-        return program(*args, **kwargs)
+        outcome = program(*args, **kwargs)
+        if not is_traced_now() and jax.default_backend() == "cpu" and jax.local_device_count() > 1:
+            # Two programs in flight, in which CPU devices wait for one another, can wait forever.
+            jax.block_until_ready(outcome)
+        return outcome
 
     return call
 

@@ -154,7 +154,8 @@ def optimise(
         raise ValueError(f"measure_from must be below the {steps} steps, got {first}")
     states = _starts(system, start, key, n_trajectories)
     process = _Training(system, optimiser, key, by, first, steps)
-    energy, trained = _run(process, states, saves, progress_meter(progress), Layout.of(layout))
+    layout = Layout.of(layout)
+    energy, trained = layout.collect(_run(process, states, saves, progress_meter(progress), layout))
     sizes = layers(system, by).sizes
     saved = jnp.asarray(saves.steps)
     optimised = Optimised(

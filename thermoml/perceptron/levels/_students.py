@@ -161,5 +161,6 @@ def follow(
         saves,
         request.layout,
     )
+    curve = request.layout.collect(curve)
     curve = with_known_times(curve, times, checkpoint.step + saves.n_steps, checkpoint.clock)
     return curve if teacher is None else dataclasses.replace(curve, teacher=teacher)
