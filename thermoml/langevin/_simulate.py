@@ -296,16 +296,8 @@ def simulate(
     if isinstance(start, Checkpoint):
         start = _fitting(stepper, start)
     layout = Layout.of(layout)
-    solution = _run(
-        LangevinProcess(stepper, functions),
-        start,
-        times,
-        adjoint,
-        progress_meter(progress),
-        saves,
-        layout,
-    )
-    solution = layout.collect(solution)
+    process, meter = LangevinProcess(stepper, functions), progress_meter(progress)
+    solution = layout.collect(_run(process, start, times, adjoint, meter, saves, layout))
     step = argument(start.step, default_int()) + saves.n_steps
     solution = with_known_times(solution, times, step, clock)
     if throw and is_concrete(solution.checkpoint.diverged_step):
