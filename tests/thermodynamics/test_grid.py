@@ -215,9 +215,3 @@ def test_cells_lie_between_the_ends_of_their_axis(dtype):
 def test_axes_that_make_no_sense_are_refused(arguments, error, message):
     with pytest.raises(error, match=message):
         tml.Axis(*arguments)
-
-
-@pytest.mark.usefixtures("unchecked")
-def test_an_unknown_boundary_is_refused():
-    with pytest.raises(ValueError, match="^boundary must be .* got 'absorbing'"):
-        tml.Axis(0, 1, 5, boundary="absorbing")

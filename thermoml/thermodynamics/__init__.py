@@ -42,6 +42,7 @@ from ._fokker_planck import (
 )
 from ._fokker_planck_solution import (
     FokkerPlanckSolution as FokkerPlanckSolution,
+    Spectrum as Spectrum,
     Transport as Transport,
 )
 from ._free_energy import (

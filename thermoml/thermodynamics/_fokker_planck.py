@@ -1,5 +1,6 @@
 """The Fokker-Planck equation on a grid: the reference for simulations in 1-D and 2-D."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,12 +15,20 @@ from jaxtyping import Array, Float, PyTree
 
 from ..langevin import Baths, Langevin, Time, as_vector
 from ..numerics.arrays import cast_floats, default_float, is_concrete
-from ..numerics.checks import check_bound, count_saves, count_steps, parameter
+from ..numerics.checks import check_bound, check_count, count_saves, count_steps, parameter
 from ..numerics.compile import jitted
 from ..numerics.types import AnyArray
-from ._fokker_planck_checks import Extremes, check_density, check_extremes, check_system
-from ._fokker_planck_solution import FokkerPlanckSolution, Transport
+from ._fokker_planck_checks import (
+    Extremes,
+    check_density,
+    check_extremes,
+    check_shapes,
+    check_system,
+)
+from ._fokker_planck_evolution import evolution
+from ._fokker_planck_solution import FokkerPlanckSolution, Spectrum, Transport
 from ._grid import Axis, Rates, on_grid
+from ._grid_spectrum import slowest
 from ._grid_system import GridSystem
 from ._normal import NormalState
 
@@ -38,7 +47,7 @@ class FokkerPlanck(eqx.Module):
     Args:
         system: a `Langevin`, of any control, drive, and a temperature and mobility for each axis;
             T, μ > 0.
-        axes: one `Axis` or two.
+        axes: one `Axis` or two; an absorbing end is half a cell from the last centre.
         state: an example of a state: any pytree of one or two numbers in total; by default a scalar
             for one axis, and shape `(2,)` for two.
 
@@ -74,25 +83,8 @@ class FokkerPlanck(eqx.Module):
                 f"state must hold {len(self.axes)} numbers, one for each axis, got {state!r}"
             )
         self.system = cast_floats(system, default_float())
-        self._check_shapes()
+        check_shapes(self.system, self.state)
         self._check(0.0)
-
-    def _check_shapes(self) -> None:
-        """An error unless the potential is a scalar, and the drive like the state."""
-        control = self.system.control_at(jnp.asarray(0.0, default_float()))
-        energy = jax.eval_shape(lambda x: self.system.energy(x, control, None), self.state)
-        if getattr(energy, "shape", None) != ():
-            raise TypeError(
-                f"the potential of the system must return a scalar, got {energy}; sum over the "
-                "elements"
-            )
-        drive = jax.eval_shape(lambda x: self.system.drive_force(x, control, None), self.state)
-        shapes = [jax.tree.map(jnp.shape, tree) for tree in (drive, self.state)]
-        if drive is not None and shapes[0] != shapes[1]:
-            raise ValueError(
-                f"the drive of the system must return a force like the state {shapes[1]}, got "
-                f"{shapes[0]}"
-            )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -103,6 +95,11 @@ class FokkerPlanck(eqx.Module):
     def cell(self) -> float:
         """Length or area of a cell."""
         return float(np.prod([axis.width for axis in self.axes]))
+
+    @property
+    def _absorbs(self) -> tuple[int, ...]:
+        """The axes with an absorbing end."""
+        return tuple(i for i, axis in enumerate(self.axes) if any(axis.absorbing))
 
     @property
     def _periodic(self) -> tuple[bool, ...]:
@@ -194,8 +191,13 @@ class FokkerPlanck(eqx.Module):
         Directly, without steps in time, in O(n₀ n₁³) for n₁ <= n₀ cells. Differentiable.
 
         Raises:
-            ValueError: as for the class, at this time.
+            ValueError: an absorbing end, through which all is lost; as for the class, at this time.
         """
+        if self._absorbs:
+            raise ValueError(
+                "with an absorbing end there is no steady state; see mean_first_passage_time and "
+                "spectrum"
+            )
         self._check(t)
         density = _steady_state(self, jnp.asarray(t, default_float()))
         if is_concrete((self, t, density)):
@@ -209,12 +211,8 @@ class FokkerPlanck(eqx.Module):
 
     def heat_rate(self, density: Float[Array, "..."], t: Time = 0.0) -> Float[Array, " axis"]:
         """Mean heat into the bath of each axis per unit of time."""
-        return self._heat_rate(self.rates(t), density, t)
-
-    def _heat_rate(self, rates: Rates, density: Array, t: Time) -> Float[Array, " axis"]:
-        flows = zip(rates.affinity, rates.currents(density), strict=True)
-        sums = jnp.stack([jnp.sum(a * flow) * self.cell for a, flow in flows])
-        return self.baths(t).temperature * sums
+        system = self._at(t)
+        return system.heat_rate(system.rates(), density)
 
     def entropy_production_rate(
         self, density: Float[Array, "..."], t: Time = 0.0
@@ -248,7 +246,7 @@ class FokkerPlanck(eqx.Module):
         """The density in time, with its ledger.
 
         Implicit steps of second order, with control and baths of the middle of each step: positive
-        at any dt, probability conserved to rounding.
+        at any dt, probability conserved to rounding but for what an absorbing end takes.
 
         Args:
             density: at t0, of the grid's shape; it is normalised.
@@ -305,6 +303,67 @@ class FokkerPlanck(eqx.Module):
         self.steady_state(t)  # refuses an unsuitable grid
         return _transport(self, jnp.asarray(t, default_float()))
 
+    def mean_first_passage_time(self, t: Time = 0.0) -> Float[Array, "..."]:
+        r"""Mean time until absorption from each cell, with control and baths held as at time t.
+
+        $$L^\dagger\tau = -1, \qquad \tau = 0 \text{ at the absorbing ends}$$
+
+        Of second order in the size of cells. Nothing is subtracted, so that the times of rare
+        events keep their digits. Differentiable.
+
+        Raises:
+            ValueError: no axis has an absorbing end; as for the class, at this time.
+
+        Cost: O(n m³) for n rows of m cells along an axis with an absorbing end.
+
+        Source: Gardiner, Handbook of Stochastic Methods, section 5.2.7.
+
+        Example:
+            >>> axis = tml.Axis(-2.0, 0.0, 200, boundary=("reflecting", "absorbing"))
+            >>> equation = tml.FokkerPlanck(tml.Langevin(lambda x, _: (x**2 - 1) ** 2), axis)
+            >>> escape = equation.mean_first_passage_time()
+        """
+        if not self._absorbs:
+            raise ValueError(
+                "a mean first-passage time needs an absorbing end: "
+                'Axis(..., boundary=("reflecting", "absorbing"))'
+            )
+        self._check(t)
+        return _passage_times(self, jnp.asarray(t, default_float()))
+
+    def spectrum(self, count: int = 6, t: Time = 0.0) -> Spectrum:
+        r"""The slowest modes of relaxation, with control and baths held as at time t.
+
+        $$Lp_i = -(\gamma_i \mp \mathrm i\omega_i)p_i, \qquad
+          \gamma_i = \sum_f j_f(p_i)\,(l_{i,f+} - l_{i,f-}) \Big/ \sum l_ip_i$$
+
+        from right and left modes p and l, as sums over faces. The first rate is 0, of the steady
+        state, unless an end absorbs; between two wells the second is the sum of both escape rates.
+        Differentiable where an eigenvalue is simple.
+
+        Args:
+            count: number of eigenvalues, at least 1 and below the number of cells less 1.
+            t: time.
+
+        Returns:
+            A `Spectrum`, the smallest rates first.
+
+        Raises:
+            ValueError, TypeError: a count that does not fit; as for the class, at this time.
+
+        Cost: a sparse factorisation, on the CPU (SciPy's ARPACK, in float64).
+
+        Source: Risken, The Fokker-Planck Equation, chapter 5; Lehoucq, Sorensen and Yang 1998,
+        ARPACK Users' Guide.
+        """
+        count = check_count("count", count)
+        if count > math.prod(self.shape) - 2:
+            raise ValueError(
+                f"count must be below the {math.prod(self.shape)} cells less 1, got {count}"
+            )
+        self._check(t)
+        return _spectrum(self, jnp.asarray(t, default_float()), count)
+
 
 @jitted
 def _steady_state(equation: FokkerPlanck, t: Float[Array, ""]) -> Float[Array, "..."]:
@@ -314,18 +373,18 @@ def _steady_state(equation: FokkerPlanck, t: Float[Array, ""]) -> Float[Array, "
 
 @jitted
 def _transport(equation: FokkerPlanck, t: Float[Array, ""]) -> Transport:
-    system, width = equation._at(t), equation.axes[0].width
-    rates = system.rates()
-    up, down = rates.up[0], rates.down[0]
-    chances = rates.steady_state(system.energy)
-    # d + g_j - g_i over each face obeys the equations of a steady state too, of jumps between
-    # faces: nothing is subtracted, so that all digits stay
-    dual = Rates((down,), (jnp.roll(up, -1),), rates.affinity)
-    rise = (width * up.shape[0]) * dual.steady_state(-system.energy)
-    ahead, back = chances * up, jnp.roll(chances, -1) * down
-    quiet = jnp.argmin(ahead)  # the current is the same everywhere, and there most of the jumps
-    velocity = (ahead - back)[quiet] * width * up.shape[0]
-    return Transport(velocity, jnp.sum((ahead + back) * rise**2) / 2)
+    system = equation._at(t)
+    return Transport(*system.rates().transport(system.energy, equation.axes[0].width))
+
+
+@jitted
+def _passage_times(equation: FokkerPlanck, t: Float[Array, ""]) -> Float[Array, "..."]:
+    return equation.rates(t).passage_times(equation._absorbs[0])
+
+
+@jitted
+def _spectrum(equation: FokkerPlanck, t: Float[Array, ""], count: int) -> Spectrum:
+    return Spectrum(*slowest(equation.rates(t), count))
 
 
 @jitted
@@ -338,50 +397,4 @@ def _evolve(
     n_saves: int,
     steps_per_save: int,
 ) -> tuple[FokkerPlanckSolution, Extremes]:
-    density = density / (jnp.sum(density) * equation.cell)
-
-    def step(carry, n):
-        (density, heat, flow, produced), extremes = carry
-        t = t0 + (n.astype(dt.dtype) + 0.5) * dt
-        rates, baths = equation.rates(t), equation.baths(t)
-        new = rates.step(density, dt, equation._periodic)
-        middle = (density + new) / 2
-        heats = equation._heat_rate(rates, middle, t)
-        made = rates.production(density) * equation.cell + rates.production(new) * equation.cell
-        flow = flow + dt * jnp.sum(heats / baths.temperature)
-        later = Extremes.at(*jax.lax.stop_gradient((new, rates, baths, t)))
-        ledger = (new, heat + dt * heats, flow, produced + dt * made / 2)
-        return (ledger, extremes.joined(later)), None
-
-    def block(carry, j):
-        steps = j * steps_per_save + jnp.arange(steps_per_save)
-        carry, _ = jax.lax.scan(jax.checkpoint(step), carry, steps)
-        return carry, carry[0]
-
-    zero = jnp.zeros((), density.dtype)
-    first = (density, jnp.zeros(len(equation.axes), density.dtype), zero, zero)
-    start = Extremes.at(
-        *jax.lax.stop_gradient((density, equation.rates(t0), equation.baths(t0), t0))
-    )
-    (_, extremes), rest = jax.lax.scan(block, (first, start), jnp.arange(n_saves))
-    densities, heats, flow, produced = jax.tree.map(
-        lambda a, b: jnp.concatenate([a[None], b]), first, rest
-    )
-    times = t0 + dt * (jnp.arange(n_saves + 1) * steps_per_save).astype(dt.dtype)
-
-    def energy_of(t, p):
-        return jnp.sum(equation.potential(t) * p) * equation.cell
-
-    energy = jax.vmap(energy_of)(times, densities)
-    heat = jnp.sum(heats, axis=1)
-    return FokkerPlanckSolution(
-        times=times,
-        density=densities,
-        energy=energy,
-        entropy=jax.vmap(equation.entropy)(densities),
-        work=energy - energy[0] + heat,
-        heat=heat,
-        heat_by_axis=heats,
-        entropy_flow=flow,
-        entropy_production=produced,
-    ), extremes
+    return evolution(equation._at, density, (t0, dt), (n_saves, steps_per_save))

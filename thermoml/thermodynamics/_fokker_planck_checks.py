@@ -4,11 +4,12 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
-from ..langevin import Baths, Time
+from ..langevin import Baths, Langevin, Time
 from ..numerics.arrays import default_float
 from ..numerics.checks import check_bound
 from ._grid import Axis, Rates, on_grid
@@ -17,6 +18,23 @@ from ._grid_system import GridSystem
 _COARSE = 2.0  # |drift| · cell / diffusion above which a grid is refused
 _NEGLIGIBLE = 1e-6  # density, relative to the largest, below which a cell does not matter
 _REFINEMENT = 8  # finer cells in each cell that is too large
+
+
+def check_shapes(system: Langevin, state: PyTree[Array]) -> None:
+    """An error unless the potential is a scalar, and the drive like the state."""
+    control = system.control_at(jnp.asarray(0.0, default_float()))
+    energy = jax.eval_shape(lambda x: system.energy(x, control, None), state)
+    if getattr(energy, "shape", None) != ():
+        raise TypeError(
+            f"the potential of the system must return a scalar, got {energy}; sum over the elements"
+        )
+    drive = jax.eval_shape(lambda x: system.drive_force(x, control, None), state)
+    shapes = [jax.tree.map(jnp.shape, tree) for tree in (drive, state)]
+    if drive is not None and shapes[0] != shapes[1]:
+        raise ValueError(
+            f"the drive of the system must return a force like the state {shapes[1]}, got "
+            f"{shapes[0]}"
+        )
 
 
 def check_system(system: GridSystem) -> None:
@@ -32,7 +50,7 @@ def check_system(system: GridSystem) -> None:
     for i, axis in enumerate(system.axes):
         if axis.periodic:
             _check_periodic(system, i)
-        elif axis.boundary == "natural":
+        elif "natural" in axis.ends:
             temperature = float(system.baths.temperature[i])  # of this axis: others do not push
             _check_natural(axis, i, np.exp(-(energy - energy.min()) / temperature))
 
@@ -106,8 +124,10 @@ def check_ends(axes: tuple[Axis, ...], relative: Any) -> None:
     """ValueError for a density, relative to the largest, that reaches a natural end."""
     for i, axis in enumerate(axes):
         rows = np.moveaxis(np.asarray(relative), i, 0)
-        for end, row in ((axis.lower, rows[0]), (axis.upper, rows[-1])):
-            if axis.boundary == "natural" and row.max() > _NEGLIGIBLE:
+        for kind, end, row in zip(
+            axis.ends, (axis.lower, axis.upper), (rows[0], rows[-1]), strict=True
+        ):
+            if kind == "natural" and row.max() > _NEGLIGIBLE:
                 raise _too_short(i, end, row)
 
 
@@ -159,7 +179,7 @@ def _check_periodic(system: GridSystem, i: int) -> None:
         if function is None:
             continue
         lower, upper = (
-            np.asarray(on_grid(function, _with_axis_at(system, i, end)))
+            np.asarray(on_grid(function, system.across(i, end)))
             for end in (system.axes[i].lower, system.axes[i].upper)
         )
         difference = np.abs(upper - lower).max()
@@ -171,22 +191,14 @@ def _check_periodic(system: GridSystem, i: int) -> None:
             )
 
 
-def _with_axis_at(system: GridSystem, i: int, place: float) -> list[Float[Array, "_"]]:
-    """Coordinates of the centres, but of one place on axis i."""
-    return [
-        jnp.asarray([place], default_float()) if j == i else axis.centres
-        for j, axis in enumerate(system.axes)
-    ]
-
-
 def _check_natural(axis: Axis, i: int, weight: np.ndarray) -> None:
-    """ValueError unless the Boltzmann weight vanishes at both ends of axis i."""
+    """ValueError unless the Boltzmann weight vanishes at the natural ends of axis i."""
     rows = np.moveaxis(weight, i, 0)
-    for end, row, inner in (
-        (axis.lower, rows[0], rows[len(rows) // 8]),
-        (axis.upper, rows[-1], rows[-1 - len(rows) // 8]),
+    for kind, end, row, inner in (
+        (axis.ends[0], axis.lower, rows[0], rows[len(rows) // 8]),
+        (axis.ends[1], axis.upper, rows[-1], rows[-1 - len(rows) // 8]),
     ):
-        if row.max() <= _NEGLIGIBLE:
+        if kind != "natural" or row.max() <= _NEGLIGIBLE:
             continue
         if row.max() >= inner.max():
             raise ValueError(

@@ -10,11 +10,14 @@ class FokkerPlanckSolution(AbstractResult):
 
     Attributes:
         times: `(save,)`.
-        density: `(save, cells…)`, integrates to 1.
-        energy, entropy: U and S, `(save,)`.
+        density: `(save, cells…)`; its integral is `survival`.
+        energy, entropy: U and S of what is there, `(save,)`.
         work, heat: since the start, `(save,)`.
         heat_by_axis: heat since the start into the bath of each axis, `(save, axis)`.
         entropy_flow, entropy_production: since the start in nats, `(save,)`.
+        survival: probability that nothing was absorbed, `(save,)`; 1 without an absorbing end. Who
+            is absorbed takes the energy of the last cell along, without work or heat, and the
+            entropy production is that of the jumps between cells.
     """
 
     times: Float[Array, " save"]
@@ -26,6 +29,7 @@ class FokkerPlanckSolution(AbstractResult):
     heat_by_axis: Float[Array, "save axis"]
     entropy_flow: Float[Array, " save"]
     entropy_production: Float[Array, " save"]
+    survival: Float[Array, " save"]
 
     def _summary(self):
         names = ("work", "heat", "energy", "entropy", "entropy_flow", "entropy_production")
@@ -41,3 +45,18 @@ class Transport(AbstractResult):
 
     def _summary(self):
         return "Transport", {"velocity": self.velocity, "diffusion": self.diffusion}
+
+
+class Spectrum(AbstractResult):
+    """The slowest modes of a Fokker-Planck equation, `(mode,)`.
+
+    Attributes:
+        rates: decay per unit of time, the smallest first.
+        frequencies: angular frequency, 0 in detailed balance; a pair of modes shares one rate.
+    """
+
+    rates: Float[Array, " mode"]
+    frequencies: Float[Array, " mode"]
+
+    def _summary(self):
+        return "Spectrum", {"rates": self.rates, "frequencies": self.frequencies}

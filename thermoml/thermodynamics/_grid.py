@@ -1,21 +1,23 @@
 """Jumps between the cells of a grid: their rates, an implicit step, and their steady state."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Float
 
 from ..langevin import Time
 from ..numerics.checks import check_count, number
 from ..numerics.choices import is_choice
+from ._grid_solvers import eliminate, line_step, passage_times, ring_step
 
-Boundary = Literal["reflecting", "periodic", "natural"]
+End = Literal["reflecting", "natural", "absorbing"]
+Boundary = End | Literal["periodic"] | tuple[End, End]
 
+_ENDS = ("reflecting", "natural", "absorbing")
 
 _DISTANT = 'an unbounded coordinate needs distant ends, with boundary="natural"'
 
@@ -26,8 +28,9 @@ class Axis(eqx.Module):
     Args:
         lower, upper: ends, numbers; upper > lower.
         cells: number of cells, at least 3.
-        boundary: "reflecting" (walls at both ends), "periodic" (the ends are one point), or
-            "natural": the ends are so far out that the density vanishes there, which is checked.
+        boundary: "reflecting" (a wall), "natural" (so far out that the density vanishes there,
+            which is checked) or "absorbing" (whoever arrives is gone), for both ends or as a pair
+            (lower, upper); or "periodic" (the ends are one point).
 
     Raises:
         ValueError: ends in the wrong order or not finite, too few cells, or another boundary.
@@ -46,15 +49,30 @@ class Axis(eqx.Module):
                 f"upper must not be that far above lower = {self.lower:g}, got {self.upper:g}"
             )
         check_count("cells", self.cells, 3)
-        names = ("reflecting", "periodic", "natural")
-        if not is_choice(self.boundary, names):
+        if self.periodic:
+            return
+        if len(self.ends) != 2 or not all(is_choice(end, _ENDS) for end in self.ends):
             raise ValueError(
-                f'boundary must be "reflecting", "periodic" or "natural", got {self.boundary!r:.80}'
+                'boundary must be "reflecting", "natural", "absorbing", a pair of these, or '
+                f'"periodic", got {self.boundary!r:.80}'
             )
 
     @property
     def periodic(self) -> bool:
-        return self.boundary == "periodic"
+        return is_choice(self.boundary, ("periodic",))
+
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        """The boundary at the lower and at the upper end."""
+        if isinstance(self.boundary, tuple):
+            return self.boundary
+        return (self.boundary, self.boundary)
+
+    @property
+    def absorbing(self) -> tuple[bool, bool]:
+        """True for each end, lower and upper, at which whoever arrives is gone."""
+        lower, upper = (end == "absorbing" for end in self.ends)
+        return lower, upper
 
     @property
     def width(self) -> float:
@@ -87,6 +105,13 @@ def on_grid(
     return function(points)
 
 
+class Crossed(NamedTuple):
+    """Density in cells: net flux over the faces of each axis, and loss through absorbing ends."""
+
+    over_faces: tuple[Float[Array, "..."], ...]
+    lost: Float[Array, "..."]
+
+
 class Rates(eqx.Module):
     """Rates of jumps between neighbours along each axis; face i lies between cells i and i + 1.
 
@@ -94,11 +119,19 @@ class Rates(eqx.Module):
         up, down: of jumps i → i + 1 and back, one array of the grid's shape for each axis; 0 at the
             wall of an axis that is not periodic.
         affinity: ln(up/down), 0 at such a wall.
+        out: of jumps off the grid through the absorbing ends of each axis; empty where there are
+            none.
     """
 
     up: tuple[Float[Array, "..."], ...]
     down: tuple[Float[Array, "..."], ...]
     affinity: tuple[Float[Array, "..."], ...]
+    out: tuple[Float[Array, "..."], ...] = ()
+
+    @property
+    def absorbed(self) -> Float[Array, "..."]:
+        """Rate at which each cell loses to the absorbing ends of all axes."""
+        return sum(self.out, jnp.zeros_like(self.up[0]))
 
     def currents(self, density: Array) -> tuple[Array, ...]:
         """Density that crosses each face per unit of time, in cells per time."""
@@ -125,40 +158,44 @@ class Rates(eqx.Module):
 
         Two implicit half steps, axis after axis, are of first order and keep the density positive;
         then come the fluxes by which twice these differ from one whole step, limited so that no
-        cell is emptied (flux-corrected transport).
+        cell is emptied (flux-corrected transport). What is absorbed leaves the total.
         """
         _, whole = self._implicit(density, duration, periodic)
         middle, first = self._implicit(density, duration / 2, periodic)
         low, second = self._implicit(middle, duration / 2, periodic)
-        extra = [a + b - c for a, b, c in zip(first, second, whole, strict=True)]
-        leaving = jnp.zeros_like(low)
-        for axis, flux in enumerate(extra):
+        extra = jax.tree.map(lambda a, b, c: a + b - c, first, second, whole)
+        leaving = jnp.maximum(extra.lost, 0)
+        for axis, flux in enumerate(extra.over_faces):
             leaving += jnp.maximum(flux, 0) + jnp.maximum(-jnp.roll(flux, 1, axis), 0)
         share = jnp.minimum(1, 0.99 * low / jnp.where(leaving > 0, leaving, 1))
         share = jnp.where(leaving > 0, share, 1)
-        for axis, flux in enumerate(extra):
+        for axis, flux in enumerate(extra.over_faces):
             flux = flux * jnp.where(flux > 0, share, jnp.roll(share, -1, axis))
             low = low - flux + jnp.roll(flux, 1, axis)
-        low = jnp.maximum(low, 0)
-        return low * (jnp.sum(density) / jnp.sum(low))  # corrects for rounding
+        lost = extra.lost * jnp.where(extra.lost > 0, share, 1)
+        low = jnp.maximum(low - lost, 0)
+        left = jnp.sum(density) - jnp.sum(first.lost + second.lost + lost)
+        return low * (left / jnp.sum(low))  # corrects for rounding
 
     def _implicit(
         self, density: Array, duration: Time, periodic: tuple[bool, ...]
-    ) -> tuple[Array, list[Array]]:
-        """An implicit Euler step along one axis after the other, and the flux over each face."""
-        crossed = []
+    ) -> tuple[Array, Crossed]:
+        """An implicit Euler step along one axis after the other, and what crossed each face."""
+        crossed, lost = [], jnp.zeros_like(density)
         for axis, wraps in enumerate(periodic):
             up, down = (
                 jnp.moveaxis(rates[axis], axis, -1) * duration for rates in (self.up, self.down)
             )
-            lines = jnp.moveaxis(density, axis, -1)
-            solve = _ring if wraps else _line
+            out = self.out[axis] * duration if self.out else jnp.zeros_like(density)
+            arguments = up, down, jnp.moveaxis(out, axis, -1), jnp.moveaxis(density, axis, -1)
+            solve = ring_step if wraps else line_step
             for _ in range(density.ndim - 1):
                 solve = jax.vmap(solve)
-            lines, flux = solve(up, down, lines)
+            lines, flux = solve(*arguments)
             crossed.append(jnp.moveaxis(flux, -1, axis))
             density = jnp.moveaxis(lines, -1, axis)
-        return density, crossed
+            lost += out * density
+        return density, Crossed(tuple(crossed), lost)
 
     def steady_state(self, energy: Float[Array, "..."]) -> Float[Array, "..."]:
         r"""The steady state p, $Lp = 0$, by elimination of one row of cells after the other.
@@ -191,132 +228,46 @@ class Rates(eqx.Module):
         def moved(x, way):  # the lowest cell is the first of the last row
             return jnp.roll(jnp.roll(x, way * (1 + row), 0), way * column, 1)
 
-        chances = moved(_eliminate(*([moved(x, -1) for x in rate] for rate in (up, down))), 1)
+        chances = moved(eliminate(*([moved(x, -1) for x in rate] for rate in (up, down))), 1)
         chances = chances.T if turned else chances
         return jnp.reshape(chances / jnp.sum(chances), shape)
 
+    def transport(
+        self, energy: Float[Array, " cell"], width: float
+    ) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """Mean velocity and effective diffusion on a ring of cells of this width."""
+        up, down = self.up[0], self.down[0]
+        chances = self.steady_state(energy)
+        # d + g_j - g_i over each face obeys the equations of a steady state too, of jumps between
+        # faces: nothing is subtracted, so that all digits stay
+        dual = Rates((down,), (jnp.roll(up, -1),), self.affinity)
+        rise = (width * up.shape[0]) * dual.steady_state(-energy)
+        ahead, back = chances * up, jnp.roll(chances, -1) * down
+        quiet = jnp.argmin(ahead)  # the current is the same everywhere; there most of the jumps
+        velocity = (ahead - back)[quiet] * width * up.shape[0]
+        return velocity, jnp.sum((ahead + back) * rise**2) / 2
 
-def _line(up: Array, down: Array, before: Array) -> tuple[Array, Array]:
-    """An implicit step on a line of cells between walls, and the flux over each face."""
-    after = _solve(up[:-1], down[:-1], jnp.ones_like(up), before)
-    return after, _crossed(up, down, before, after)
+    def passage_times(self, axis: int) -> Float[Array, "..."]:
+        r"""Mean times τ until absorption, $\sum_jw_{ij}(\tau_i - \tau_j) + a_i\tau_i = 1$.
 
+        Rows of cells along `axis`, which has an absorbing end, are eliminated one after the other;
+        as in `steady_state` nothing is subtracted from a diagonal, so that the times of rare
+        events keep their digits.
 
-def _ring(up: Array, down: Array, before: Array) -> tuple[Array, Array]:
-    """An implicit step on a ring of cells, of which the last is treated apart."""
-    to_last = jnp.zeros_like(up[:-1]).at[0].add(down[-1]).at[-1].add(up[-2])
-    from_last = jnp.zeros_like(up[:-1]).at[0].add(up[-1]).at[-1].add(down[-2])
-    own, shared = (_solve(up[:-2], down[:-2], 1 + to_last, x) for x in (before[:-1], from_last))
-    last = (before[-1] + to_last @ own) / (1 + jnp.sum(shared))
-    after = jnp.append(own + shared * last, last)
-    return after, _crossed(up, down, before, after)
+        Cost: O(n m³) for n rows of m cells.
+        """
 
+        def rows(x: Array) -> Array:
+            return jnp.moveaxis(x if x.ndim == 2 else x[:, None], axis, 0)
 
-def _solve(up: Array, down: Array, out: Array, right: Array) -> Array:
-    """The solution x of (out - L)x = right, with `out` the rate that leaves the line at each cell.
-
-    Nothing is subtracted, as in `Rates.steady_state`, so that it is positive at any rates.
-    """
-
-    def eliminate(carry, cell):
-        kept, source = carry
-        up, down, out, right = cell
-        leaving = kept + up
-        return (out + down * (kept / leaving), right + source * (up / leaving)), (leaving, source)
-
-    rest = (up, down, out[1:], right[1:])
-    (kept, source), ways = lax.scan(eliminate, (out[0], right[0]), rest)
-
-    def restore(after, cell):
-        (leaving, source), down = cell
-        here = (source + down * after) / leaving
-        return here, here
-
-    last = source / kept
-    _, others = lax.scan(restore, last, (ways, down), reverse=True)
-    return jnp.append(others, last)
-
-
-def _crossed(up: Array, down: Array, before: Array, after: Array) -> Array:
-    """Net flux over each face: jumps up minus jumps down, or the loss of all cells up to it.
-
-    The second where many jumps go both ways, and the first would lose its digits.
-    """
-    ahead, back = up * after, down * jnp.roll(after, -1)
-    jumped, lost = ahead - back, jnp.cumsum(before - after)
-    quiet = jnp.argmin(ahead + back)
-    lost = lost + (jumped - lost)[quiet]
-    return jnp.where(ahead + back < jnp.sum(before), jumped, lost)
-
-
-def _eliminate(up: list[Array], down: list[Array]) -> Array:
-    """The steady state up to a factor, row after row; the last row holds the lowest cell first."""
-    count, size = up[0].shape
-    cells = jnp.arange(size)
-
-    def within(i):
-        """Jumps inside row i, target by source, without the diagonal."""
-        after = (cells + 1) % size
-        rows = jnp.zeros((size, size), up[0].dtype)
-        rows = rows.at[after, cells].add(up[1][i]).at[cells, after].add(down[1][i])
-        return rows - jnp.diag(jnp.diagonal(rows))
-
-    def closed(jumps, leaving):
-        jumps = jumps - jnp.diag(jnp.diagonal(jumps))
-        return jumps - jnp.diag(jnp.sum(jumps, axis=0) + leaving)
-
-    def eliminate(carry, i):
-        # Jumps within row i, to it from the last row, from it to the last, and within the last
-        inside, from_last, to_last, last = carry
-        penultimate = i == count - 2
-        # The penultimate row's jumps up are among those to the last row.
-        onward = jnp.where(penultimate, 0, up[0][i])
-        operator = closed(inside, onward + jnp.sum(to_last, axis=0))
-        back = jnp.diag(jnp.where(penultimate, 0, down[0][i]))
-        solved = -jnp.linalg.solve(operator, jnp.concatenate([back, from_last], axis=1))
-        via_next, via_last = jnp.maximum(solved[:, :size], 0), jnp.maximum(solved[:, size:], 0)
-        beside_last = i + 1 == count - 2
-        next_up = jnp.where(beside_last, up[0][count - 2], 0)
-        next_down = jnp.where(beside_last, down[0][count - 2], 0)
-        carry = (
-            within(i + 1) + onward[:, None] * via_next,
-            onward[:, None] * via_last + jnp.diag(next_down),
-            to_last @ via_next + jnp.diag(next_up),
-            last + to_last @ via_last,
-        )
-        return carry, (via_next, via_last)
-
-    start = (within(0), jnp.diag(up[0][-1]), jnp.diag(down[0][-1]), within(count - 1))
-    (_, _, _, last), (via_next, via_last) = lax.scan(eliminate, start, jnp.arange(count - 1))
-    final = _null(last)
-
-    def restore(after, ways):
-        here = ways[0] @ after + ways[1] @ final
-        return here, here
-
-    _, rows = lax.scan(restore, final, (via_next, via_last), reverse=True)
-    return jnp.concatenate([rows, final[None]])
-
-
-def _null(jumps: Array) -> Array:
-    """The steady state of dense jumps, target by source, cells eliminated from the last on."""
-    cells = jnp.arange(jumps.shape[0])
-
-    def eliminate(jumps, i):
-        before = cells < i
-        leaving = jnp.where(before, jumps[:, i], 0)
-        arriving = jnp.where(before, jumps[i], 0) / jnp.sum(leaving)
-        return jumps + leaving[:, None] * arriving[None], arriving
-
-    order = cells[:0:-1]
-    _, ways = lax.scan(eliminate, jumps, order)
-
-    def restore(chances, way):
-        i, arriving = way
-        return chances.at[i].set(arriving @ chances), None
-
-    first = jnp.zeros(cells.shape, jumps.dtype).at[0].set(1)
-    return lax.scan(restore, first, (order, ways), reverse=True)[0]
+        turned = (lambda pair: pair[::-1]) if axis == 1 else (lambda pair: pair)
+        up, down = (list(turned(rate)) for rate in (self.up, self.down))
+        if len(up) == 1:
+            up.append(jnp.zeros_like(up[0]))
+            down.append(jnp.zeros_like(down[0]))
+        up, down = [rows(x) for x in up], [rows(x) for x in down]
+        times = passage_times(up, down, rows(self.absorbed))
+        return jnp.reshape(jnp.moveaxis(times, 0, axis), self.up[0].shape)
 
 
 def bernoulli(x: Float[Array, "..."]) -> Float[Array, "..."]:

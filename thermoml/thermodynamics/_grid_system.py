@@ -42,6 +42,17 @@ class GridSystem(eqx.Module):
         """False where potential, drive or baths are traced, be it in what they close over."""
         return is_concrete((self.rates(), self.baths))
 
+    @property
+    def cell(self) -> float:
+        """Length or area of a cell."""
+        return float(np.prod([axis.width for axis in self.axes]))
+
+    def heat_rate(self, rates: Rates, density: Float[Array, "..."]) -> Float[Array, " axis"]:
+        """Mean heat into the bath of each axis per unit of time, at this system's rates."""
+        flows = zip(rates.affinity, rates.currents(density), strict=True)
+        sums = jnp.stack([jnp.sum(a * flow) * self.cell for a, flow in flows])
+        return self.baths.temperature * sums
+
     def rates(self) -> Rates:
         r"""Rates of jumps, $\tfrac D{h^2}\,\mathrm B(\mp P)$ with $P = (-\Delta U + fh)/T$.
 
@@ -61,7 +72,35 @@ class GridSystem(eqx.Module):
             up.append(jnp.where(open_face, scale * bernoulli(-x), 0))
             down.append(jnp.where(open_face, scale * bernoulli(x), 0))
             affinity.append(x)
-        return Rates(tuple(up), tuple(down), tuple(affinity))
+        out = tuple(self._out(i, energy) for i in range(len(self.axes)))
+        absorbs = any(any(axis.absorbing) for axis in self.axes)
+        return Rates(tuple(up), tuple(down), tuple(affinity), out if absorbs else ())
+
+    def _out(self, i: int, energy: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Rate at which each cell loses to the absorbing ends of axis i, half a cell away."""
+        axis, (temperature, mobility) = self.axes[i], (self.baths.temperature, self.baths.mobility)
+        rates = jnp.moveaxis(jnp.zeros_like(energy), i, 0)
+        for absorbs, cell, end, way in zip(
+            axis.absorbing, (0, -1), (axis.lower, axis.upper), (-1, 1), strict=True
+        ):
+            if not absorbs:
+                continue
+            places = self.across(i, end)
+            rise = on_grid(self.potential, places) - jnp.take(energy, jnp.array([cell]), i)
+            push = -rise
+            if self.drive is not None:
+                push += way * axis.width / 2 * on_grid(self.drive, places)[..., i]
+            rate = 2 * mobility[i] * temperature[i] / axis.width**2
+            loss = rate * bernoulli(-push / temperature[i])
+            rates = rates.at[cell].add(jnp.moveaxis(loss, i, 0)[0])
+        return jnp.moveaxis(rates, 0, i)
+
+    def across(self, i: int, place: float) -> list[Float[Array, "_"]]:
+        """Coordinates of the centres, but of one place on axis i."""
+        return [
+            jnp.asarray([place], centres.dtype) if j == i else centres
+            for j, centres in enumerate(self.centres)
+        ]
 
     def _push(self, i: int, energy: Float[Array, "..."]) -> Float[Array, "..."]:
         """-ΔU + f h over each face of axis i, that of its last cell included."""
