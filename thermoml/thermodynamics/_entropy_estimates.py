@@ -1,5 +1,7 @@
 """Gibbs entropies estimated from samples: by a normal law, and by nearest neighbours."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from ..numerics.arrays import is_concrete
 from ..numerics.checks import check_count
+from ..numerics.host import on_host
 from ..numerics.results import AbstractResult
 from ..numerics.statistics import Estimate
 from ..numerics.types import AnyArray
@@ -145,12 +148,10 @@ def neighbour_surprise(points: Float[Array, "n d"], neighbours: int) -> Float[Ar
     if is_concrete(points):  # on any device, or several
         neighbour = jnp.asarray(_neighbour(points, neighbours))
     else:
-        neighbour = jax.pure_callback(
-            _neighbour,
+        neighbour = on_host(
+            functools.partial(_neighbour, neighbours=neighbours),
             jax.ShapeDtypeStruct((count,), np.int32),
-            lax.stop_gradient(points),
-            neighbours,
-            vmap_method="sequential",
+            points,
         )
     away = points[neighbour] - points
     scale = lax.stop_gradient(jnp.max(jnp.abs(away), axis=1))  # squares then stay in range

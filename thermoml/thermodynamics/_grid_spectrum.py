@@ -1,7 +1,6 @@
 """The slowest modes of jumps between the cells of a grid."""
 
 import functools
-import math
 from typing import Any
 
 import jax
@@ -10,6 +9,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from ..numerics.host import on_host
 from ._grid import Rates
 
 _SHIFT = 1e-8  # relative to the mean rate at which cells are left
@@ -37,11 +37,9 @@ def _modes(rates: Rates, count: int) -> tuple[Array, Array]:
     """Right and left modes, complex, `(count, cells…)`."""
     shape, dtype = rates.up[0].shape, rates.up[0].dtype
     parts = jax.ShapeDtypeStruct((count, *shape), dtype)
-    right, left = jax.pure_callback(
-        lambda rates: _sparse_modes(rates, count),
-        ((parts, parts), (parts, parts)),
-        rates,
-        vmap_method="sequential",
+    function = functools.partial(_sparse_modes, count, dtype)
+    right, left = on_host(
+        function, ((parts, parts), (parts, parts)), rates.up, rates.down, rates.absorbed
     )
     return lax.complex(*right), lax.complex(*left)
 
@@ -67,41 +65,41 @@ def _quotient(rates: Rates, mode: Array, dual: Array) -> Array:
     return total / jnp.sum(dual * mode)
 
 
-def _sparse_modes(rates: Any, count: int) -> Any:
+Jumps = tuple[np.ndarray, ...]
+
+
+def _sparse_modes(count: int, dtype: Any, up: Jumps, down: Jumps, absorbed: np.ndarray) -> Any:
     """Right and left modes of the smallest eigenvalues of -L, real and imaginary parts.
 
     The left ones are made biorthogonal to the right ones, among some more than are asked for:
     so they belong together where eigenvalues are equal, too.
     """
-    shape, dtype = rates.up[0].shape, rates.up[0].dtype
-    operator = _generator(rates)
+    operator = _generator(up, down, absorbed)
     more = min(count + 4, operator.shape[0] - 2)
     right, left = _nearest(operator, more), _nearest(operator.T.tocsc(), more)
     left = left @ np.linalg.pinv(right.T @ left, rcond=1e-9)
 
     def parts(modes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rows = modes.T[:count].reshape(count, *shape)
+        rows = modes.T[:count].reshape(count, *absorbed.shape)
         return np.real(rows).astype(dtype), np.imag(rows).astype(dtype)
 
     return parts(right), parts(left)
 
 
-def _generator(rates: Any) -> Any:
+def _generator(up: Jumps, down: Jumps, absorbed: np.ndarray) -> Any:
     """-L as a sparse matrix, target by source, in float64."""
     from scipy.sparse import csc_matrix, diags
 
-    shape = rates.up[0].shape
-    number = np.arange(math.prod(shape)).reshape(shape)
+    number = np.arange(absorbed.size).reshape(absorbed.shape)
     sources, targets, jumps = [], [], []
-    for axis in range(len(shape)):
+    for axis in range(absorbed.ndim):
         after = np.roll(number, -1, axis)
-        for way, here, there in ((rates.up, number, after), (rates.down, after, number)):
-            jumps.append(np.asarray(way[axis], np.float64).ravel())
+        for way, here, there in ((up, number, after), (down, after, number)):
+            jumps.append(way[axis].astype(np.float64).ravel())
             sources.append(here.ravel())
             targets.append(there.ravel())
     jumped, source = np.concatenate(jumps), np.concatenate(sources)
-    leaving = np.bincount(source, jumped, number.size)
-    leaving += np.asarray(rates.absorbed, np.float64).ravel()
+    leaving = np.bincount(source, jumped, number.size) + absorbed.ravel()
     places = (np.concatenate(targets), source)
     return (diags(leaving) - csc_matrix((jumped, places), (number.size,) * 2)).tocsc()
 

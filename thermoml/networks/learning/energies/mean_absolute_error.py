@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from ....numerics.host import on_host
 from ....numerics.normal_uniform import Widths, expected_absolute, scaled
 from .. import (
     AbstractEnergy,
@@ -43,8 +44,8 @@ def _(energy, system: LinearLearning, start, max_steps) -> GroundState:
         jax.ShapeDtypeStruct((columns.shape[1], system.features.shape[1]), dtype),
         jax.ShapeDtypeStruct(columns.shape, dtype),
     )
-    arguments = lax.stop_gradient((system.features, columns, system.prior_stiffness.astype(dtype)))
-    primal, dual = jax.pure_callback(least_absolute, shapes, *arguments, vmap_method="sequential")
+    arguments = (system.features, columns, system.prior_stiffness.astype(dtype))
+    primal, dual = on_host(least_absolute, shapes, *arguments)
     parameters = primal if system.n_outputs is not None else primal[0]
     away = columns - system.features @ primal.T
     count = columns.shape[0]
