@@ -46,6 +46,21 @@ def test_damaged_statistics_are_combined_again(damage, copy, cut, finished, resu
     resumed(copy, cut, finished, 0)
 
 
+@pytest.mark.parametrize("cut", ["blocks"], indirect=True)
+def test_a_chunk_that_a_kill_left_half_written_is_dropped(copy, cut, finished, resumed):
+    """Zarr writes under another name first; a user's file of a similar name is not ours."""
+    left = copy / "results.zarr" / "place" / "0.248b9f0869484f63b422f0fade6438d3.partial"
+    own = copy / "results.zarr" / "place" / "notes.partial"
+    left.write_bytes(b"half")
+    own.write_bytes(b"mine")
+    with pytest.raises(AssertionError):  # the user's file is there still
+        resumed(copy, cut, finished, 0)
+    assert not left.exists()
+    assert own.read_bytes() == b"mine"
+    own.unlink()
+    resumed(copy, cut, finished, 0)
+
+
 @pytest.mark.parametrize("cut", ["points"], indirect=True)
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_coordinate_is_mended(damage, copy, cut, finished, sweep_into, files):

@@ -15,6 +15,7 @@ from jaxtyping import Array, PyTree
 from ..numerics.arrays import is_concrete
 from ..numerics.checks import check_count
 from ..numerics.choices import is_choice
+from ..numerics.compile import is_traced_now
 
 # Numbers that an array of one chunk may hold on one device, so that it fits its caches.
 _ROOM = {"cpu": 2**20, "gpu": 2**28, "tpu": 2**28}
@@ -57,7 +58,8 @@ class Layout:
     """How an ensemble is laid out: side by side, one chunk after another, on which devices.
 
     Trajectories are the same in every layout, to rounding. Whatever is left out is chosen for the
-    machine when a run begins.
+    machine when a run begins: all devices, but one of a CPU's under `grad` or `vmap` outside of
+    jit.
 
     Args:
         chunk: largest number of trajectories side by side, rounded to whole vectors on each device.
@@ -101,7 +103,10 @@ class Layout:
                 'CPU, jax.config.update("jax_num_cpu_devices", n) before the first computation '
                 "makes more"
             )
-        return Layout(self.chunk, self.n_devices or local, self.platform or jax.default_backend())
+        platform = self.platform or jax.default_backend()
+        # What is computed next from the traced result would leave sums to wait, see `collect`.
+        alone = platform == "cpu" and is_traced_now() and not _is_staged()
+        return Layout(self.chunk, self.n_devices or (1 if alone else local), platform)
 
     def divide(self, n_trajectories: int, footprint: Footprint) -> Division:
         """The chunk and the devices for an ensemble, of a layout that leaves nothing out."""
@@ -128,17 +133,13 @@ class Layout:
         return Division(part * n_devices, _trajectory_mesh(n_devices))
 
     def collect(self, result: PyTree[Any]) -> PyTree[Any]:
-        """The result of a run, no longer shared by CPU devices.
+        """The result of a run, on one device if CPU devices have shared it.
 
         Each sum over an array that CPU devices share makes them wait for one another. With two
-        such sums in flight XLA's threads can wait forever, so none is left to the caller: arrays
-        come to one device, differentiated ones whole to each. Inside jit, and on GPUs and TPUs,
-        they stay where they are.
+        such sums in flight XLA's threads can wait forever, so none is left to the caller. Inside
+        jit, and on GPUs and TPUs, arrays stay where they are.
         """
-        if self.platform != "cpu" or self.n_devices == 1 or _is_staged():
-            return result
-        mesh = _trajectory_mesh(self.n_devices or jax.local_device_count())
-        return jax.tree.map(lambda leaf: _collected(leaf, mesh), result)
+        return jax.tree.map(_on_one_device, result) if self.platform == "cpu" else result
 
 
 def _trajectory_mesh(n_devices: int) -> Mesh | None:
@@ -153,11 +154,9 @@ def _is_staged() -> bool:
     return not is_concrete(jnp.add(0, 0))
 
 
-def _collected(leaf: Any, mesh: Mesh | None) -> Any:
-    if not isinstance(leaf, jax.Array):
+def _on_one_device(leaf: Any) -> Any:
+    if not isinstance(leaf, jax.Array) or not is_concrete(leaf):
         return leaf
-    if not is_concrete(leaf):
-        return leaf if mesh is None else jax.device_put(leaf, NamedSharding(mesh, PartitionSpec()))
     if len(leaf.sharding.device_set) == 1:
         return leaf
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):

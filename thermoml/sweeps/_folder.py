@@ -1,6 +1,7 @@
 """Files of a results directory that are ours: only these are ever deleted, replaced or moved."""
 
 import contextlib
+import re
 import shutil
 import uuid
 import warnings
@@ -14,6 +15,7 @@ from ._metadata import is_store
 
 RESULTS, PARTIAL, JOURNAL, LOCK = "results.zarr", "results.part", "journal.jsonl", "lock"
 _SUMMARY, _FIGURES, _TORN = "summary.json", "figures", "results.torn"
+_UNFINISHED = re.compile(r".+\.[0-9a-f]{32}\.partial")  # Zarr writes a chunk under such a name
 _HOLDER = "process "  # how the content of a lock begins
 
 
@@ -69,6 +71,13 @@ def clear(folder: Path) -> None:
     journal.path.unlink(missing_ok=True)
     if (folder / RESULTS).exists():
         shutil.rmtree(folder / RESULTS)
+
+
+def drop_unfinished(results: Path) -> None:
+    """Delete what a kill in the middle of Zarr's writing of a chunk has left behind."""
+    for path in results.rglob("*.partial"):
+        if _UNFINISHED.fullmatch(path.name) and path.is_file():
+            path.unlink()
 
 
 def set_aside(path: Path, name: str = "") -> Path:

@@ -21,6 +21,7 @@ from ._folder import (
     RESULTS,
     check_place,
     clear,
+    drop_unfinished,
     set_torn_aside,
     write_file,
 )
@@ -164,10 +165,10 @@ class Store:
             self._set_aside()
             return None
         self._check_same(attributes, wanted)
-        cut = attributes["units"]
-        points, block = tuple(cut["points"]), cut["trajectories"]
-        plan = Plan(grid_shape, n_trajectories, points, block, wanted["replicates"])
+        cut, rows = attributes["units"], wanted["replicates"]
+        plan = Plan(grid_shape, n_trajectories, tuple(cut["points"]), cut["trajectories"], rows)
         with writable(self.folder, _KEPT):
+            drop_unfinished(self.results)
             if not intact(self.results, attributes):
                 mend(self.folder / PARTIAL, self.results, attributes, *labels(plan))
             self._names = result_names(self.results)
