@@ -159,7 +159,7 @@ def test_a_lost_scheduler_leaves_a_store_to_resume(cluster, here, tmp_path):
     config = tmp_path / "config.yaml"
     config.write_text(
         "{study: sweep, grid: {alpha: [0.0, 0.2, 0.4, 0.6]}, n_inputs: 200, batch: 2, "
-        "n_trajectories: 64, per_unit: 64, t1: 40.0, saves: 10}"
+        "n_trajectories: 64, per_unit: 64, t1: 15.0, saves: 10}"
     )
 
     def kill():
