@@ -5,6 +5,7 @@ import pytest
 
 from thermoml.config import ConfigError
 from thermoml.studies import load_study
+from thermoml.studies.systems.kramers import escape_rate
 from thermoml.studies.systems.optimal_protocol import least_work
 
 
@@ -88,6 +89,55 @@ def test_optimal_protocol(finished):
     assert "least possible" in study.table(summary)
 
 
+def test_integrators(finished):
+    """Each beside the recursion of its own steps, which theory gives in closed form."""
+    study, summary, results = finished("integrators")
+    euler, coloured, split = summary["points"]
+    assert euler["variance"]["predicted"] == pytest.approx(1 / (1 - 0.1 / 2))
+    assert euler["free_energy"]["predicted"] == pytest.approx(0.7515326, abs=1e-7)
+    assert coloured["free_energy_with_shadow_work"]["mean"] is None
+    for entry in summary["points"]:
+        for name in ("variance", "free_energy", "heat_rate"):
+            assert close(entry[name]), (entry["integrator"], name)
+    for entry in (euler, split):
+        assert entry["free_energy_with_shadow_work"]["predicted"] == pytest.approx(np.log(2))
+        assert close(entry["free_energy_with_shadow_work"])
+    assert euler["heat_rate_limit"] == pytest.approx(2 * 0.49 / 1.5)
+    assert split["heat_rate_limit"] == pytest.approx(2 * 0.49 / (1.5 - 0.49))
+    assert split["heat_rate"]["predicted"] == pytest.approx(split["heat_rate_limit"], rel=0.1)
+    assert "with shadow work" in study.table(summary)
+    assert set(study.figures(results)) == {"time_steps"}
+
+
+def test_kramers(finished):
+    """The theory holds to O(T/ΔU), here a tenth or so; at strong friction it is overdamped."""
+    study, summary, results = finished("kramers")
+    weak, strong = summary["points"]
+    for entry in (weak, strong):
+        away = abs(entry["rate"]["mean"] - entry["turnover"])
+        assert away < 4 * entry["rate"]["standard_error"] + 0.1 * entry["turnover"]
+    assert strong["turnover"] == pytest.approx(strong["overdamped"], rel=0.02)
+    assert weak["turnover"] < 0.6 * min(weak[name] for name in ("strong", "weak", "overdamped"))
+    for friction, name in ((1e-5, "weak"), (1e4, "strong")):
+        limits = study.limits(friction)
+        assert limits["turnover"] == pytest.approx(limits[name], rel=0.03)
+    assert "Mel'nikov" in study.table(summary)
+    assert set(study.figures(results)) == {"turnover"}
+
+
+def test_the_rate_of_escape_is_that_of_its_exponential():
+    """p(t) = ½(1 - e^{-2kt}); the error covers k."""
+    rng, rate, duration = np.random.default_rng(0), 0.3, 1.2
+    estimates = []
+    for _ in range(200):
+        # who has crossed an odd number of times
+        halves = rng.poisson(rate * duration / 2, size=(2, 500))
+        estimates.append(escape_rate(halves[0] % 2, halves.sum(axis=0) % 2, duration))
+    away = [(estimate.mean - rate) / estimate.standard_error for estimate in estimates]
+    assert 0.85 < np.std(away) < 1.15
+    assert abs(np.mean(away)) < 0.25
+
+
 @pytest.mark.parametrize(
     ("name", "override", "words"),
     [
@@ -101,6 +151,10 @@ def test_optimal_protocol(finished):
         ("stirling", "isochore=0.003", "dt must divide"),
         ("optimal_protocol", "amount=1", "amount must differ from 1"),
         ("optimal_protocol", "ways=[guess]", "ways"),
+        ("integrators", "integrators=[verlet]", "a word of a Splitting"),
+        ("integrators", "integrators=[BAB]", "a word of a Splitting"),
+        ("integrators", "steps=[0.3]", "dt must divide|whole number"),
+        ("integrators", "rotation=1.3", "rotation must be below"),
     ],
 )
 def test_refusals(name, override, words):
