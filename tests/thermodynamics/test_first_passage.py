@@ -77,6 +77,7 @@ def test_digits_of_rare_escapes():
     np.testing.assert_allclose(single[place], exact, rtol=1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("boundary", ["reflecting", "periodic"])
 def test_a_second_axis_that_does_not_matter(turned, boundary):
@@ -212,6 +213,7 @@ def test_what_is_absorbed_leaves_with_its_rate_and_its_ledger():
     assert abs(works[1]) < 0.6 * abs(works[0])
 
 
+@pytest.mark.slow
 def test_survival_adds_up_to_the_passage_time():
     axis = tml.Axis(-2.0, 0.3, 60, boundary=("reflecting", "absorbing"))
     equation = tml.FokkerPlanck(wells(), axis)
