@@ -5,7 +5,7 @@ import pytest
 from thermoml.studies import load_study, redraw, run_study
 from thermoml.sweeps import Store
 
-LONG_RUNS = ("test_learning_rules.py", "test_training_engine.py")
+LONG_RUNS = ("test_frontier.py", "test_learning_rules.py", "test_training_engine.py")
 WHOLE_STUDIES = {"finished", "finals"}  # fixtures
 
 
