@@ -117,7 +117,7 @@ def test_kramers(finished):
         away = abs(entry["rate"]["mean"] - entry["turnover"])
         assert away < 4 * entry["rate"]["standard_error"] + 0.15 * entry["turnover"]
     assert strong["turnover"] == pytest.approx(strong["overdamped"], rel=0.02)
-    assert weak["turnover"] < 0.6 * min(weak[name] for name in ("strong", "weak", "overdamped"))
+    assert weak["turnover"] < 0.75 * min(weak[name] for name in ("strong", "weak", "overdamped"))
     high = load_study("kramers", overrides=["barrier=40"])
     for friction, name in ((1e-5, "weak"), (1e4, "strong")):
         limits = high.limits(friction)
