@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -49,6 +50,7 @@ _OVERDAMPED: dict[str, Callable[[], AbstractIntegrator]] = {
 }
 _SHADOWLESS = ("heun", "leimkuhler_matthews")
 _RELAXED = 10.0  # relaxation times of the trap after which its states are looked at
+_TURNED = 30.0  # duration of turning, of which the second half counts
 
 
 def _integrator(name: str) -> AbstractIntegrator:
@@ -71,6 +73,15 @@ def _known(name: str) -> str:
     return name
 
 
+class _Rotation(eqx.Module):
+    """A force across the position, w (y, -x)."""
+
+    rotation: float
+
+    def __call__(self, x, control):
+        return self.rotation * jnp.stack([x[1], -x[0]])
+
+
 class Integrators(Kept):
     """A trap at rest, a trap stiffened from 1 to `compression`, and a trap that a drive turns.
 
@@ -89,7 +100,7 @@ class Integrators(Kept):
     @model_validator(mode="after")
     def _check_steps(self):
         for dt in self.steps:
-            for duration in (self.duration, _RELAXED):
+            for duration in (self.duration, _RELAXED, _TURNED):
                 count_steps(0.0, duration, dt, self.precision)
         if self.rotation**2 >= self.stiffness:
             raise ValueError(
@@ -119,7 +130,7 @@ class IntegratorsStudy(AbstractStudy):
         squeeze = Langevin(_TRAP, control=ramp, temperature=temperature)
         squeezed, squeezed_exact = steps.pair(1, squeeze, start, config.duration)
         start = NormalState(jnp.zeros(2), temperature / config.stiffness)
-        turning, turning_exact = steps.pair(2, self._turning(), start, _RELAXED)
+        turning, turning_exact = steps.pair(2, self._turning(), start, _TURNED)
 
         width = jnp.reshape(still_exact.covariance[-1], (-1,))[0]
         runs: dict[str, Any] = {"work": squeezed.work[:, -1]}
@@ -133,7 +144,7 @@ class IntegratorsStudy(AbstractStudy):
             runs["total_work"] = squeezed.total_work[:, -1]
         runs["variance"] = position_of(still.final_state) ** 2 / temperature
         exact["variance"] = width / temperature
-        rate = 2 / _RELAXED  # in the second half
+        rate = 2 / _TURNED
         runs["heat_rate"] = rate * (turning.heat[:, -1] - turning.heat[:, 1])
         exact["heat_rate"] = rate * (turning_exact.heat[-1:] - turning_exact.heat[1])
         return {
@@ -151,11 +162,11 @@ class IntegratorsStudy(AbstractStudy):
 
     def _turning(self) -> Langevin:
         """A trap in two dimensions, turned by a drive."""
-        rotation, stiffness = self.config.rotation, self.config.stiffness
+        stiffness = self.config.stiffness
         return Langevin(
             _TRAP,
             control=Ramp(stiffness, stiffness),
-            drive=lambda x, control: rotation * jnp.stack([x[1], -x[0]]),
+            drive=_Rotation(self.config.rotation),
             temperature=self.config.temperature,
         )
 
@@ -267,6 +278,7 @@ def _figure(summary: Mapping[str, Any], title: str) -> "Figure":
     by_name: dict[str, list[Mapping[str, Any]]] = {}
     for entry in summary["points"]:
         by_name.setdefault(entry["integrator"], []).append(entry)
+    ticks = sorted({entry["dt"] for entry in summary["points"]})
     panels = (
         ("variance", 1.0, r"variance $\langle x^2\rangle k/T$"),
         ("free_energy", 1.0, r"$-T\,\ln\langle e^{-W/T}\rangle$  [energy]"),
@@ -282,6 +294,8 @@ def _figure(summary: Mapping[str, Any], title: str) -> "Figure":
             error_bars(ax, steps, Estimate(mean / scales, error / scales), i, label=integrator)
         ax.axhline(summary["free_energy_difference"] if name == "free_energy" else 1.0, **_RULE)
         ax.set_xscale("log")
+        ax.set_xticks(ticks, [f"{dt:g}" for dt in ticks])
+        ax.minorticks_off()
         ax.set_xlabel(r"time step $\mathrm{d}t$  [time]")
         ax.set_ylabel(label)
     caption(axes[0], title, f"{BARS}; lines: exact for these steps; grey: exact for dt → 0")
