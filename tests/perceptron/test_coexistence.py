@@ -23,7 +23,7 @@ def problem(rate, **more):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("n", "overlap"), [(200, 0.826864005)])
+@pytest.mark.parametrize(("n", "overlap"), [(200, 0.826864005), (400, 0.664892)])
 def test_the_exact_state_has_both_wells(n, overlap):
     """By a trapezoidal rule on 1000 x 260 points of (R, ln P); one well alone has R = 0.38."""
     state = tml.steady_state(problem(1.1572, n_inputs=n), exact=True)

@@ -86,10 +86,10 @@ def single(entry: "xarray.Dataset", name: str, replicates: str = "trajectory") -
     return np.asarray(entry[next(name for name in names if name in entry)].values, float)
 
 
-def diverged(runs: Solution) -> dict[str, Labelled]:
-    """Whether a trajectory turned non-finite in any of the runs."""
-    lost = runs.diverged_step >= 0
-    lost = jnp.any(jnp.reshape(lost, (-1, lost.shape[-1])), axis=0)
+def diverged(*runs: Solution) -> dict[str, Labelled]:
+    """Whether a trajectory turned non-finite in any of the runs, single ones or several at once."""
+    rows = [jnp.reshape(run.diverged_step, (-1, run.diverged_step.shape[-1])) for run in runs]
+    lost = jnp.any(jnp.concatenate(rows) >= 0, axis=0)
     return {"diverged": per_trajectory(lost, "", "fraction that turned non-finite")}
 
 

@@ -27,7 +27,7 @@ from ._fokker_planck_checks import (
 )
 from ._fokker_planck_evolution import evolution
 from ._fokker_planck_solution import FokkerPlanckSolution, Spectrum, Transport
-from ._grid import Axis, Rates, on_grid
+from ._grid import Axis, Rates, cell_size, on_grid
 from ._grid_spectrum import slowest
 from ._grid_system import GridSystem
 from ._normal import NormalState
@@ -94,7 +94,7 @@ class FokkerPlanck(eqx.Module):
     @property
     def cell(self) -> float:
         """Length or area of a cell."""
-        return float(np.prod([axis.width for axis in self.axes]))
+        return cell_size(self.axes)
 
     @property
     def _absorbs(self) -> tuple[int, ...]:
@@ -339,7 +339,7 @@ class FokkerPlanck(eqx.Module):
 
         from right and left modes p and l, as sums over faces. The first rate is 0, of the steady
         state, unless an end absorbs; between two wells the second is the sum of both escape rates.
-        Differentiable where an eigenvalue is simple.
+        Differentiable once, where an eigenvalue is simple.
 
         Args:
             count: number of eigenvalues, at least 1 and below the number of cells less 1.

@@ -90,6 +90,11 @@ class Axis(eqx.Module):
         return self.lower + self.width * (jnp.arange(self.cells, dtype=float) + 1)
 
 
+def cell_size(axes: Sequence[Axis]) -> float:
+    """Length or area of a cell."""
+    return float(np.prod([axis.width for axis in axes]))
+
+
 def on_grid(
     function: Callable[[Float[Array, " axis"]], Any], coordinates: Sequence[Float[Array, "_"]]
 ) -> Any:
@@ -197,6 +202,13 @@ class Rates(eqx.Module):
             lost += out * density
         return density, Crossed(tuple(crossed), lost)
 
+    def _in_a_plane(self) -> tuple[list[Array], list[Array]]:
+        """`up` and `down` of two axes; one axis becomes rows of one cell."""
+        up, down = list(self.up), list(self.down)
+        if len(up) == 1:
+            up, down = ([rate[0][:, None], jnp.zeros_like(rate[0])[:, None]] for rate in (up, down))
+        return up, down
+
     def steady_state(self, energy: Float[Array, "..."]) -> Float[Array, "..."]:
         r"""The steady state p, $Lp = 0$, by elimination of one row of cells after the other.
 
@@ -215,11 +227,8 @@ class Rates(eqx.Module):
         Source: Grassmann, Taksar and Heyman 1985, Oper. Res. 33, 1107.
         """
         shape = energy.shape
-        up, down = list(self.up), list(self.down)
-        if len(shape) == 1:
-            energy, up[0], down[0] = (x[:, None] for x in (energy, up[0], down[0]))
-            up.append(jnp.zeros_like(up[0]))
-            down.append(jnp.zeros_like(up[0]))
+        up, down = self._in_a_plane()
+        energy = jnp.reshape(energy, up[0].shape)
         turned = energy.shape[1] > energy.shape[0]
         if turned:
             energy, up, down = energy.T, [x.T for x in up[::-1]], [x.T for x in down[::-1]]
@@ -257,17 +266,13 @@ class Rates(eqx.Module):
         Cost: O(n m³) for n rows of m cells.
         """
 
-        def rows(x: Array) -> Array:
-            return jnp.moveaxis(x if x.ndim == 2 else x[:, None], axis, 0)
-
-        turned = (lambda pair: pair[::-1]) if axis == 1 else (lambda pair: pair)
-        up, down = (list(turned(rate)) for rate in (self.up, self.down))
-        if len(up) == 1:
-            up.append(jnp.zeros_like(up[0]))
-            down.append(jnp.zeros_like(down[0]))
-        up, down = [rows(x) for x in up], [rows(x) for x in down]
-        times = passage_times(up, down, rows(self.absorbed))
-        return jnp.reshape(jnp.moveaxis(times, 0, axis), self.up[0].shape)
+        up, down = self._in_a_plane()
+        absorbed = jnp.reshape(self.absorbed, up[0].shape)
+        if axis == 1:
+            up, down = ([x.T for x in ways[::-1]] for ways in (up, down))
+            absorbed = absorbed.T
+        times = passage_times(up, down, absorbed)
+        return jnp.reshape(times.T if axis == 1 else times, self.up[0].shape)
 
 
 def bernoulli(x: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from ..langevin import Baths
 from ..numerics.arrays import is_concrete
-from ._grid import Axis, Rates, bernoulli, on_grid
+from ._grid import Axis, Rates, bernoulli, cell_size, on_grid
 
 
 class GridSystem(eqx.Module):
@@ -45,7 +45,7 @@ class GridSystem(eqx.Module):
     @property
     def cell(self) -> float:
         """Length or area of a cell."""
-        return float(np.prod([axis.width for axis in self.axes]))
+        return cell_size(self.axes)
 
     def heat_rate(self, rates: Rates, density: Float[Array, "..."]) -> Float[Array, " axis"]:
         """Mean heat into the bath of each axis per unit of time, at this system's rates."""

@@ -33,7 +33,7 @@ from ...numerics.tables import table_text
 from ...plots import COLOURS, caption, error_bars, legend_beside, new_figure
 from ...sweeps import Grid
 from ...thermodynamics import FreeEnergyWarning, Moments, NormalState, jarzynski, moment_equations
-from .._experiment import BARS, predicted, single
+from .._experiment import BARS, diverged, predicted, single
 from .._study import AbstractStudy
 from .._table import column, compared, error_text, numbers, per_trajectory, sample_text
 
@@ -132,32 +132,28 @@ class IntegratorsStudy(AbstractStudy):
         start = NormalState(jnp.zeros(2), temperature / config.stiffness)
         turning, turning_exact = steps.pair(2, self._turning(), start, _TURNED)
 
-        width = jnp.reshape(still_exact.covariance[-1], (-1,))[0]
-        runs: dict[str, Any] = {"work": squeezed.work[:, -1]}
-        exact: dict[str, Any] = {
-            "work": squeezed_exact.free_energy_from_work,
-            "total_work": squeezed_exact.free_energy_from_total_work,
-        }
-        if integrator in _SHADOWLESS:
-            runs["total_work"] = jnp.full(runs["work"].shape, jnp.nan)
-        else:
-            runs["total_work"] = squeezed.total_work[:, -1]
-        runs["variance"] = position_of(still.final_state) ** 2 / temperature
-        exact["variance"] = width / temperature
+        free = squeezed_exact.free_energy_from_work, squeezed_exact.free_energy_from_total_work
+        assert free[0] is not None  # known with a dt, NaN where there is no shadow work
+        assert free[1] is not None
+        shadow = integrator not in _SHADOWLESS
+        unknown = jnp.full(squeezed.diverged_step.shape, jnp.nan)
         rate = 2 / _TURNED
-        runs["heat_rate"] = rate * (turning.heat[:, -1] - turning.heat[:, 1])
-        exact["heat_rate"] = rate * (turning_exact.heat[-1:] - turning_exact.heat[1])
+        runs = {
+            "variance": position_of(still.final_state) ** 2 / temperature,
+            "work": squeezed.work[:, -1],
+            "total_work": squeezed.total_work[:, -1] if shadow else unknown,
+            "heat_rate": rate * (turning.heat[:, -1] - turning.heat[:, 1]),
+        }
+        exact = {
+            "variance": jnp.ravel(still_exact.covariance[-1])[0] / temperature,
+            "work": free[0][-1],
+            "total_work": free[1][-1],
+            "heat_rate": rate * (turning_exact.heat[-1] - turning_exact.heat[1]),
+        }
         return {
             **{name: per_trajectory(runs[name], *words) for name, words in _WORDS.items()},
-            **predicted(
-                {name: jnp.ravel(exact[name])[-1] for name in _WORDS}, "", "recursion of the steps"
-            ),
-            "diverged": per_trajectory(
-                jnp.stack([run.diverged_step for run in (still, squeezed, turning)]).max(axis=0)
-                >= 0,
-                "",
-                "fraction that turned non-finite",
-            ),
+            **predicted(exact, "", "recursion of the steps"),
+            **diverged(still, squeezed, turning),
         }
 
     def _turning(self) -> Langevin:
@@ -292,7 +288,8 @@ def _figure(summary: Mapping[str, Any], title: str) -> "Figure":
             ax.plot(steps, exact / scales, color=COLOURS[i % len(COLOURS)], linewidth=1.3)
             mean, error = column([entry[name] for entry in entries])
             error_bars(ax, steps, Estimate(mean / scales, error / scales), i, label=integrator)
-        ax.axhline(summary["free_energy_difference"] if name == "free_energy" else 1.0, **_RULE)
+        limit = summary["free_energy_difference"] if name == "free_energy" else 1.0
+        ax.axhline(limit, color="0.6", linewidth=1.0, zorder=0)
         ax.set_xscale("log")
         ax.set_xticks(ticks, [f"{dt:g}" for dt in ticks])
         ax.minorticks_off()
@@ -301,6 +298,3 @@ def _figure(summary: Mapping[str, Any], title: str) -> "Figure":
     caption(axes[0], title, f"{BARS}; lines: exact for these steps; grey: exact for dt → 0")
     legend_beside(axes[-1])
     return figure
-
-
-_RULE: dict[str, Any] = {"color": "0.6", "linewidth": 1.0, "zorder": 0}
