@@ -12,8 +12,11 @@ import equinox as eqx
 import jax
 from jax.extend.core import get_opaque_trace_state
 
+from .cores import widen_thread_pool
+
 # LLVM takes vectors of 256 bits where it could take 512. CPUs that have none are not affected.
 _WIDE: dict[str, Any] = {"xla_cpu_prefer_vector_width": 512}
+widen_thread_pool()
 _OUTSIDE = get_opaque_trace_state()
 _MANY = 10  # functions of one place in the code, from which on a user is told
 _MOST = 32  # programs that are kept for functions of which there are others of the same code
