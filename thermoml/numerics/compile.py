@@ -12,11 +12,13 @@ import equinox as eqx
 import jax
 from jax.extend.core import get_opaque_trace_state
 
-from .cores import widen_thread_pool
-
 # LLVM takes vectors of 256 bits where it could take 512. CPUs that have none are not affected.
 _WIDE: dict[str, Any] = {"xla_cpu_prefer_vector_width": 512}
-widen_thread_pool()
+# Since 0.10 LAPACK's calls on batches of matrices wait in XLA's pool of threads, and on two cores
+# two of them can wait for each other forever. This schedule makes them one after the other.
+_IN_TURN: dict[str, Any] = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
+if not (0, 10) <= jax.version.__version_info__ < (0, 12):
+    _IN_TURN = {}
 _OUTSIDE = get_opaque_trace_state()
 _MANY = 10  # functions of one place in the code, from which on a user is told
 _MOST = 32  # programs that are kept for functions of which there are others of the same code
@@ -28,7 +30,7 @@ class CompilationWarning(UserWarning):
 
 def compiler_options() -> dict[str, Any]:
     """Options for a program that is compiled by itself, on the default devices."""
-    return _WIDE if jax.default_backend() == "cpu" else {}
+    return _WIDE | _IN_TURN if jax.default_backend() == "cpu" else {}
 
 
 def is_traced_now() -> bool:
@@ -41,18 +43,24 @@ def is_traced_now() -> bool:
 
 def jitted(function: Callable[..., Any]) -> Callable[..., Any]:
     """`equinox.filter_jit` that looks after functions among its arguments, see `_Functions`."""
-    return _watched(function, eqx.filter_jit(function))
+    return _watched(function, _with_options(function, _IN_TURN))
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same, with `compiler_options` outside of jit, vmap and grad, as JAX asks."""
+    """The same with all of `compiler_options`, for programs whose time is that of long loops."""
+    return _watched(function, _with_options(function, _WIDE | _IN_TURN))
+
+
+def _with_options(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
+    """Compiled with options for the CPU, but outside of jit, vmap and grad alone, as JAX asks."""
     inner = eqx.filter_jit(function)
-    alone = eqx.filter_jit(function, compiler_options=_WIDE)  # pyright: ignore[reportCallIssue]
+    alone = eqx.filter_jit(function, compiler_options=options)  # pyright: ignore[reportCallIssue]
 
     def call(*args, **kwargs):
-        return (inner if is_traced_now() or not compiler_options() else alone)(*args, **kwargs)
+        on_cpu = options and jax.default_backend() == "cpu"
+        return (alone if on_cpu and not is_traced_now() else inner)(*args, **kwargs)
 
-    return _watched(function, call)
+    return call
 
 
 def _watched(function: Callable[..., Any], program: Callable[..., Any]) -> Callable[..., Any]:
