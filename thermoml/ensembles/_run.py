@@ -63,7 +63,7 @@ def run(
     division = layout.divide(n_trajectories, process.footprint(walkers))
     chunk, mesh = division
     n_chunks = -(-n_trajectories // chunk)
-    axis = process.trajectory_axis
+    axis, unroll = process.trajectory_axis, process.unroll(walkers, saves.every)
 
     def run_chunk(meter_state, part):
         i, (indices, rows, own_rows) = part
@@ -75,7 +75,7 @@ def run(
 
         @adjoint.block
         def block(moving, first):
-            moving = adjoint.steps(one_step, moving, first, saves.every)
+            moving = adjoint.steps(one_step, moving, first, saves.every, unroll)
             return process.record(held, moving, first + saves.every, saves.every)
 
         def body(carry, j):

@@ -1,17 +1,28 @@
 """The process of a Langevin ensemble: steps of many trajectories and what is recorded of them."""
 
 import functools
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PyTree
 
 from ..ensembles import AbstractProcess, Footprint, widest_array
+from ..numerics.random import Streams
 from ._observers import Observable
 from ._stepper import Stepper, Walker
 
 _FEW = 32  # trajectories below which the ensemble is one chunk, whatever its arrays
+# Steps of small systems are compiled together, so that what they add to the ledger is fused, where
+# there are steps enough that it outweighs the longer compilation.
+_TOGETHER, _SMALL, _MANY = 5, 8, 1000
+
+
+class Held(NamedTuple):
+    """Numbers and streams of noise of the trajectories of a chunk."""
+
+    indices: Int[Array, " trajectory"]
+    noise: Streams
 
 
 class LangevinProcess(AbstractProcess):
@@ -22,14 +33,17 @@ class LangevinProcess(AbstractProcess):
     trajectory_axis: ClassVar[int] = 0
 
     def footprint(self, walkers: Walker) -> Footprint:
-        def numbers() -> int:
-            if walkers.diverged_step.shape[0] < _FEW:
-                return 1
-            first = jax.tree.map(lambda leaf: leaf[0], walkers)
-            step = self.stepper.clock.step_origin
-            return widest_array(self.stepper, jnp.asarray(0), first, jnp.asarray(step))
+        few = walkers.diverged_step.shape[0] < _FEW
+        return Footprint(lambda: 1 if few else self._widest(walkers))
 
-        return Footprint(numbers)
+    def unroll(self, walkers: Walker, n_steps: int) -> int:
+        return _TOGETHER if n_steps >= _MANY and self._widest(walkers) <= _SMALL else 1
+
+    def _widest(self, walkers: Walker) -> int:
+        """The numbers in the largest array of one trajectory's step."""
+        first, index = jax.tree.map(lambda leaf: leaf[0], walkers), jnp.asarray(0)
+        step = jnp.asarray(self.stepper.clock.step_origin)
+        return widest_array(self.stepper, index, self.stepper.noise(index), first, step)
 
     def init(
         self,
@@ -37,14 +51,15 @@ class LangevinProcess(AbstractProcess):
         walkers: Walker,
         own: None,
         step: Int[Array, ""],
-    ) -> tuple[Int[Array, " trajectory"], Walker]:
-        return indices, jax.vmap(self.stepper.start, (0, 0, None))(indices, walkers, step)
+    ) -> tuple[Held, Walker]:
+        held = Held(indices, self.stepper.noise(indices))
+        return held, jax.vmap(self.stepper.start, (0, 0, None))(indices, walkers, step)
 
-    def step(self, held: Int[Array, " trajectory"], moving: Walker, step: Array) -> Walker:
-        return jax.vmap(self.stepper, (0, 0, None))(held, moving, step)
+    def step(self, held: Held, moving: Walker, step: Array) -> Walker:
+        return jax.vmap(self.stepper, (0, 0, 0, None))(held.indices, held.noise, moving, step)
 
     def record(
-        self, held: Int[Array, " trajectory"], moving: Walker, step: Array, n_steps: int
+        self, held: Held, moving: Walker, step: Array, n_steps: int
     ) -> tuple[Walker, dict[str, PyTree[Array]]]:
         record = functools.partial(self._record_one, step=step)
         return moving, jax.vmap(record)(moving)

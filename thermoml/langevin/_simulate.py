@@ -31,6 +31,7 @@ from ..numerics.checks import (
     count_matches,
 )
 from ..numerics.compile import compiled
+from ..numerics.random import check_generator
 from ._integrators import AbstractIntegrator
 from ._momentum import Underdamped, acting, position_of
 from ._observers import AbstractObserver, Observable
@@ -222,6 +223,7 @@ def simulate(
     adjoint: AbstractAdjoint = RecursiveCheckpoint(),  # noqa: B008 (an immutable module)
     progress: bool | diffrax.AbstractProgressMeter = False,
     throw: bool = True,
+    generator: str = "hash",
     layout: Layout | None = None,
 ) -> Solution:
     r"""An ensemble of Langevin trajectories, simulated with its ledger.
@@ -256,6 +258,8 @@ def simulate(
         progress: True for a bar, or a diffrax progress meter.
         throw: raise when a trajectory turns non-finite. Inside jit, vmap or grad, and with False,
             the solution holds NaN and `result` instead.
+        generator: where the bits of the noise come from: "hash", a keyed integer hash that passes
+            TestU01's Crush, or "threefry", the cipher of `jax.random`, which is slower.
         layout: chunks and devices; chosen for this machine where it is None. See `Layout`.
 
     Returns:
@@ -272,6 +276,7 @@ def simulate(
     integrator = _checked_types(system, integrator, adjoint)
     check_key(key, "noise")
     check_flag("throw", throw)
+    check_generator(generator)
     n_trajectories = check_count("n_trajectories", n_trajectories)
     check_first_trajectory(first_trajectory, n_trajectories, isinstance(state, Solution))
     if isinstance(state, Solution):
@@ -292,7 +297,7 @@ def simulate(
     running = _with_checked_baths(system, states, clock, (times[0], t1, saves.n_steps))
     check_stability(system, integrator, start.first_state, times[0], clock.dt)
 
-    stepper = Stepper(system, integrator, observers, key, running)
+    stepper = Stepper(system, integrator, observers, key, running, generator)
     if isinstance(start, Checkpoint):
         start = _fitting(stepper, start)
     layout = Layout.of(layout)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from ..ensembles import NOISE, SAMPLE, Clock
-from ..numerics.random import normals_like, trajectory_key
+from ..numerics.random import Streams, row_numbers, trajectory_key, trajectory_streams
 from ._integrators import AbstractIntegrator, AbstractPathIntegrator, StepContext
 from ._ledger import Exchange, Forces, Ledger, evaluate, exchange, stratonovich
 from ._momentum import Inertia, Underdamped, acting, position_of
@@ -57,17 +57,30 @@ class Stepper(eqx.Module):
     observers: dict[str, AbstractObserver]
     key: Key[Array, ""]
     clock: Clock
+    generator: str = eqx.field(static=True, default="hash")
 
     def sample(self, index: Array, step: Array) -> Any:
         return self.system.draw(jax.random.fold_in(trajectory_key(self.key, index, SAMPLE), step))
 
-    def normals(self, index: Array, step: Array, position: PyTree[Array]) -> Callable:
+    def noise(self, indices: Int[Array, "*trajectories"]) -> Streams:
+        """The streams that the noise of these trajectories comes from."""
+        return trajectory_streams(self.key, indices, NOISE, self.generator)
+
+    @staticmethod
+    def normals(noise: Streams, step: Array, position: PyTree[Array]) -> Callable:
         """The normals of a step: `normals(stage, ahead)`, like the position."""
-        key = trajectory_key(self.key, index, NOISE)
+        alone = jax.tree.map(lambda word: word[None], noise)
+        leaves, structure = jax.tree.flatten(position)
+        size = sum(leaf.size for leaf in leaves)
 
         def draw(stage: int = 0, ahead: int = 0) -> PyTree[Array]:
-            at = jax.random.fold_in(key, step + ahead)
-            return normals_like(jax.random.fold_in(at, stage) if stage else at, position)
+            draws = alone.at(step + ahead)
+            drawn, first = [], stage * size
+            for leaf in leaves:
+                numbers = jnp.uint32(first) + row_numbers(leaf.size)
+                drawn.append(draws.normals(numbers, leaf.dtype).reshape(leaf.shape))
+                first += leaf.size
+            return jax.tree.unflatten(structure, drawn)
 
         return draw
 
@@ -80,8 +93,8 @@ class Stepper(eqx.Module):
         forces = evaluate(acting(self.system), position, control, self.sample(index, step))
         return dataclasses.replace(walker, forces=forces)
 
-    def __call__(self, index: Array, walker: Walker, step: Array) -> Walker:
-        normals = self.normals(index, step, position_of(walker.state))
+    def __call__(self, index: Array, noise: Streams, walker: Walker, step: Array) -> Walker:
+        normals = self.normals(noise, step, position_of(walker.state))
         return self.advance(walker, step, self.sample(index, step), normals)[0]
 
     def advance(
