@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import thermoml as tml
-from thermoml.ensembles import Footprint, Layout, widest_array
+from thermoml.ensembles import Footprint, Layout
 from thermoml.langevin import SimulationDiverged
 
 M = 70
@@ -27,17 +27,6 @@ def run(**options):
     observables = {"x": lambda x, c, t: x, "mean": tml.langevin.Mean(lambda x, c, t: x[0])}
     settings |= {"save_every": 5, "observables": observables} | options
     return tml.simulate(system, jnp.ones(2), **settings)
-
-
-def test_the_widest_array_is_found_inside_loops_and_calls():
-    def function(x):
-        def body(total, i):
-            return total + jnp.sum(jnp.outer(x, jnp.arange(7.0) * i)), None
-
-        return jax.lax.scan(body, 0.0, jnp.arange(3.0))[0] + jax.jit(jnp.sum)(x)
-
-    assert widest_array(function, jnp.ones(5)) == 35
-    assert widest_array(lambda x: x, jnp.ones(5)) == 1
 
 
 def divide(layout, count, numbers, **limits):

@@ -10,6 +10,8 @@ from scipy import stats
 from thermoml.numerics.bits import GENERATORS, threefry_2x32, triple32
 from thermoml.numerics.random import (
     _log1p_remainder,
+    _log_float64,
+    _turned_float64,
     row_numbers,
     trajectory_key,
     trajectory_streams,
@@ -283,3 +285,16 @@ def test_the_remainder_of_the_logarithm_does_not_cancel(dtype):
     assert found.dtype == dtype
     np.testing.assert_allclose(found, exact, rtol=5e-5 if dtype == np.float32 else 1e-9)
     assert _log1p_remainder(jnp.zeros((), dtype)) == 0
+
+
+def test_float64_logarithms_and_turns_are_exact_to_a_few_roundings():
+    with jax.enable_x64(True):
+        random = np.random.default_rng(0)
+        uniform = np.concatenate([random.uniform(size=10**5), 2.0 ** -random.uniform(0, 54, 10**4)])
+        uniform = np.concatenate([uniform, [2.0**-54, 0.5, 2**-0.5, 1 - 2.0**-53]])
+        logarithm = np.asarray(_log_float64(jnp.asarray(uniform)))
+        np.testing.assert_allclose(logarithm, np.log(uniform), rtol=1e-15)
+        turn = np.concatenate([random.uniform(size=10**5), np.arange(17) / 16])
+        cosine, sine = _turned_float64(jnp.asarray(turn))
+        np.testing.assert_allclose(cosine, np.cos(2 * np.pi * turn), atol=1e-15)
+        np.testing.assert_allclose(sine, np.sin(2 * np.pi * turn), atol=1e-15)

@@ -28,8 +28,8 @@ from ._layout import (
     Footprint as Footprint,
     Layout as Layout,
     gather as gather,
-    widest_array as widest_array,
 )
+from ._operations import is_plain as is_plain, widest_array as widest_array
 from ._process import AbstractProcess as AbstractProcess
 from ._progress import progress_meter as progress_meter
 from ._run import Run as Run, run as run

@@ -19,16 +19,8 @@ class AbstractAdjoint(eqx.Module):
     """The loop over the steps between two saves."""
 
     @abc.abstractmethod
-    def steps(self, step: Step, carry: Any, first: Array, count: int, unroll: int = 1) -> Any:
-        """The carry after `step(carry, n)` for n = first ... first + count - 1.
-
-        Args:
-            step: one step.
-            carry: before the first one.
-            first: its number.
-            count: how many there are.
-            unroll: steps in one turn of the loop.
-        """
+    def steps(self, step: Step, carry: Any, first: Array, count: int) -> Any:
+        """The carry after `step(carry, n)` for n = first ... first + count - 1."""
 
     @abc.abstractmethod
     def block(self, function: Callable) -> Callable:
@@ -40,11 +32,8 @@ class AbstractAdjoint(eqx.Module):
         """The corresponding adjoint of diffrax, for ordinary differential equations."""
 
 
-def _scan_steps(step: Step, carry: Any, first: Array, count: int, unroll: int) -> Any:
-    def advance(carry, n):
-        return step(carry, first + n), None
-
-    return lax.scan(advance, carry, jnp.arange(count), unroll=min(unroll, max(count, 1)))[0]
+def _scan_steps(step: Step, carry: Any, first: Array, count: int) -> Any:
+    return lax.scan(lambda c, n: (step(c, first + n), None), carry, jnp.arange(count))[0]
 
 
 def _near_root(count: int) -> int:
@@ -57,8 +46,8 @@ def _near_root(count: int) -> int:
 class Direct(AbstractAdjoint):
     """A plain scan. Reverse mode keeps every step: the fastest, with O(steps) memory."""
 
-    def steps(self, step, carry, first, count, unroll=1):
-        return _scan_steps(step, carry, first, count, unroll)
+    def steps(self, step, carry, first, count):
+        return _scan_steps(step, carry, first, count)
 
     def block(self, function):
         return function
@@ -76,12 +65,12 @@ class RecursiveCheckpoint(AbstractAdjoint):
     Source: Griewank and Walther 2000, ACM Trans. Math. Softw. 26, 19 (two levels).
     """
 
-    def steps(self, step, carry, first, count, unroll=1):
+    def steps(self, step, carry, first, count):
         block = _near_root(count)
 
         @jax.checkpoint
         def run_block(c, start):
-            return _scan_steps(jax.checkpoint(step), c, start, block, unroll)
+            return _scan_steps(jax.checkpoint(step), c, start, block)
 
         blocks = count // block
         carry, _ = lax.scan(
@@ -90,7 +79,7 @@ class RecursiveCheckpoint(AbstractAdjoint):
         rest = count - blocks * block
         if rest == 0:
             return carry
-        return _scan_steps(jax.checkpoint(step), carry, first + blocks * block, rest, unroll)
+        return _scan_steps(jax.checkpoint(step), carry, first + blocks * block, rest)
 
     def block(self, function):
         return jax.checkpoint(function)
@@ -103,7 +92,7 @@ class RecursiveCheckpoint(AbstractAdjoint):
 class ForwardMode(AbstractAdjoint):
     """For forward-mode derivatives and none: a loop that reverse mode refuses. Constant memory."""
 
-    def steps(self, step, carry, first, count, unroll=1):
+    def steps(self, step, carry, first, count):
         # fori_loop with known bounds would become a scan, which reverse mode stores step by step.
         last = first + count
 

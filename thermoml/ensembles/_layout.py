@@ -1,14 +1,13 @@
 """Layout of an ensemble: chunks of trajectories that fit the caches, shared over the devices."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.extend.core import subjaxprs
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
@@ -32,12 +31,14 @@ class Footprint(NamedTuple):
         vector: trajectories that are computed together; a chunk is a multiple of it on each device,
             because a remainder would be computed as scalars and round differently.
         widest: trajectories at most on one core of a CPU.
+        elsewhere: trajectories at most on another device.
         alone: the numbers beyond which a lone trajectory is not filled up to a whole vector.
     """
 
     numbers: Callable[[], int]
     vector: int = 1
     widest: int | None = None
+    elsewhere: int | None = None
     alone: int = 0
 
 
@@ -122,8 +123,8 @@ class Layout:
             part = max(1, self.chunk // n_devices)
         else:
             part = max(1, room // footprint.numbers())
-            if footprint.widest is not None:
-                part = min(part, footprint.widest if self.platform == "cpu" else 2**16)
+            widest = footprint.widest if self.platform == "cpu" else footprint.elsewhere
+            part = part if widest is None else min(part, widest)
         part = max(part, vector)
         if n_trajectories == 1 and vector > 1 and footprint.numbers() * vector > footprint.alone:
             return Division(1, None)
@@ -184,15 +185,3 @@ def share(tree: PyTree[Array], mesh: Mesh | None, axis: int) -> PyTree[Array]:
         return lax.with_sharding_constraint(leaf, NamedSharding(mesh, PartitionSpec(*spec)))
 
     return jax.tree.map(constrain, tree)
-
-
-def _sizes(jaxpr: Any) -> Iterator[int]:
-    for equation in jaxpr.eqns:
-        yield from (getattr(variable.aval, "size", 0) for variable in equation.outvars)
-    for inner in subjaxprs(jaxpr):
-        yield from _sizes(inner)
-
-
-def widest_array(function: Callable[..., Any], *arguments: Any) -> int:
-    """The numbers in the largest array that `function` computes on its way."""
-    return max(_sizes(jax.make_jaxpr(function)(*arguments).jaxpr), default=1)

@@ -30,9 +30,9 @@ class AbstractProcess(eqx.Module, Generic[Walkers, Held, Moving]):
     def footprint(self, walkers: Walkers) -> Footprint:
         """The limits of the number of trajectories side by side, of the whole ensemble."""
 
-    def unroll(self, walkers: Walkers, n_steps: int) -> int:
-        """Steps in one turn of the loop over the `n_steps` between two saves."""
-        return 1
+    def is_plain(self, walkers: Walkers) -> bool:
+        """True where a step consists of few plain operations, see `ensembles.is_plain`."""
+        return False
 
     @abc.abstractmethod
     def init(

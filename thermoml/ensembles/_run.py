@@ -15,6 +15,7 @@ from ._adjoints import AbstractAdjoint
 from ._clock import Saves
 from ._divergence import blank_after
 from ._layout import Division, Layout, share
+from ._operations import as_one_function
 from ._process import AbstractProcess
 
 
@@ -63,7 +64,8 @@ def run(
     division = layout.divide(n_trajectories, process.footprint(walkers))
     chunk, mesh = division
     n_chunks = -(-n_trajectories // chunk)
-    axis, unroll = process.trajectory_axis, process.unroll(walkers, saves.every)
+    axis = process.trajectory_axis
+    plain = layout.platform == "cpu" and process.is_plain(walkers)
 
     def run_chunk(meter_state, part):
         i, (indices, rows, own_rows) = part
@@ -73,9 +75,12 @@ def run(
         def one_step(moving, number):  # a bound method of a module with tracers has no hash
             return process.step(held, moving, number)
 
+        def steps(moving, first):
+            return adjoint.steps(one_step, moving, first, saves.every)
+
         @adjoint.block
         def block(moving, first):
-            moving = adjoint.steps(one_step, moving, first, saves.every, unroll)
+            moving = (as_one_function(steps) if plain else steps)(moving, first)
             return process.record(held, moving, first + saves.every, saves.every)
 
         def body(carry, j):

@@ -7,15 +7,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PyTree
 
-from ..ensembles import AbstractProcess, Footprint, widest_array
+from ..ensembles import AbstractProcess, Footprint, is_plain, widest_array
 from ..numerics.random import Streams
 from ._observers import Observable
 from ._stepper import Stepper, Walker
 
 _FEW = 32  # trajectories below which the ensemble is one chunk, whatever its arrays
-# Steps of small systems are compiled together, so that what they add to the ledger is fused, where
-# there are steps enough that it outweighs the longer compilation.
-_TOGETHER, _SMALL, _MANY = 5, 8, 1000
+_PLAIN = 1024  # trajectories of plain systems whose some twenty numbers each stay in a core's cache
 
 
 class Held(NamedTuple):
@@ -33,17 +31,21 @@ class LangevinProcess(AbstractProcess):
     trajectory_axis: ClassVar[int] = 0
 
     def footprint(self, walkers: Walker) -> Footprint:
-        few = walkers.diverged_step.shape[0] < _FEW
-        return Footprint(lambda: 1 if few else self._widest(walkers))
+        if walkers.diverged_step.shape[0] < _FEW:
+            return Footprint(lambda: 1)
+        return Footprint(
+            lambda: widest_array(self.stepper, *self._first(walkers)),
+            widest=_PLAIN if self.is_plain(walkers) else None,
+        )
 
-    def unroll(self, walkers: Walker, n_steps: int) -> int:
-        return _TOGETHER if n_steps >= _MANY and self._widest(walkers) <= _SMALL else 1
+    def is_plain(self, walkers: Walker) -> bool:
+        return is_plain(self.stepper, *self._first(walkers))
 
-    def _widest(self, walkers: Walker) -> int:
-        """The numbers in the largest array of one trajectory's step."""
+    def _first(self, walkers: Walker) -> tuple[Any, ...]:
+        """What the stepper takes of the first trajectory."""
         first, index = jax.tree.map(lambda leaf: leaf[0], walkers), jnp.asarray(0)
         step = jnp.asarray(self.stepper.clock.step_origin)
-        return widest_array(self.stepper, index, self.stepper.noise(index), first, step)
+        return index, self.stepper.noise(index), first, step
 
     def init(
         self,
@@ -52,7 +54,7 @@ class LangevinProcess(AbstractProcess):
         own: None,
         step: Int[Array, ""],
     ) -> tuple[Held, Walker]:
-        held = Held(indices, self.stepper.noise(indices))
+        held = Held(indices, jax.vmap(self.stepper.noise)(indices))
         return held, jax.vmap(self.stepper.start, (0, 0, None))(indices, walkers, step)
 
     def step(self, held: Held, moving: Walker, step: Array) -> Walker:

@@ -62,19 +62,18 @@ class Stepper(eqx.Module):
     def sample(self, index: Array, step: Array) -> Any:
         return self.system.draw(jax.random.fold_in(trajectory_key(self.key, index, SAMPLE), step))
 
-    def noise(self, indices: Int[Array, "*trajectories"]) -> Streams:
-        """The streams that the noise of these trajectories comes from."""
-        return trajectory_streams(self.key, indices, NOISE, self.generator)
+    def noise(self, index: Int[Array, ""]) -> Streams:
+        """The one stream that the noise of a trajectory comes from."""
+        return trajectory_streams(self.key, index[None], NOISE, self.generator)
 
     @staticmethod
     def normals(noise: Streams, step: Array, position: PyTree[Array]) -> Callable:
         """The normals of a step: `normals(stage, ahead)`, like the position."""
-        alone = jax.tree.map(lambda word: word[None], noise)
         leaves, structure = jax.tree.flatten(position)
         size = sum(leaf.size for leaf in leaves)
 
         def draw(stage: int = 0, ahead: int = 0) -> PyTree[Array]:
-            draws = alone.at(step + ahead)
+            draws = noise.at(step + ahead)
             drawn, first = [], stage * size
             for leaf in leaves:
                 numbers = jnp.uint32(first) + row_numbers(leaf.size)

@@ -68,6 +68,56 @@ def _uniform_float64(first: Array, second: Array) -> Array:
     return (high * 2.0**26 + low + 0.5) * 2.0**-53
 
 
+def _log_float64(x: Array) -> Array:
+    """ln x of normal numbers x > 0 to a rounding or two, elementwise, where XLA would call libm.
+
+    With x = 2^k m and m in [√½, √2), ln m = 2 artanh(s), s = (m - 1)/(m + 1), by its series.
+    """
+    one, root_half = np.uint64(0x3FF0000000000000), np.uint64(0x3FE6A09E667F3BCD)
+    bits = lax.bitcast_convert_type(x, jnp.uint64) + (one - root_half)
+    power = (bits >> np.uint64(52)).astype(jnp.int32) - 1023
+    fraction = (bits & np.uint64(0x000FFFFFFFFFFFFF)) + root_half
+    m = lax.bitcast_convert_type(fraction, jnp.float64)
+    s = (m - 1) / (m + 1)
+    square = s * s
+    series = jnp.zeros_like(s)
+    for odd in range(19, 1, -4):  # two terms at once: what a term waits for is half as long
+        series = series * (square * square) + (1 / odd + square / (odd + 2))
+    return power.astype(jnp.float64) * np.log(2.0) + 2 * s * (1 + square * series)
+
+
+def _turned_float64(u: Array) -> tuple[Array, Array]:
+    """cos and sin of 2πu for u in [0, 1], with the minimax polynomials of Cephes' sin and cos."""
+    quarter = jnp.floor(4 * u + 0.5)
+    angle = 2 * np.pi * (u - quarter / 4)  # in [-π/4, π/4]
+    square = angle * angle
+    sine = jnp.full_like(u, 1.58962301576546568060e-10)
+    for factor in (
+        -2.50507477628578072866e-8,
+        2.75573136213857245213e-6,
+        -1.98412698295895385996e-4,
+        8.33333333332211858878e-3,
+        -1.66666666666666307295e-1,
+    ):
+        sine = sine * square + factor
+    sine = angle + angle * square * sine
+    cosine = jnp.full_like(u, -1.13585365213876817300e-11)
+    for factor in (
+        2.08757008419747316778e-9,
+        -2.75573141792967388112e-7,
+        2.48015872888517045348e-5,
+        -1.38888888888730564116e-3,
+        4.16666666666665929218e-2,
+    ):
+        cosine = cosine * square + factor
+    cosine = 1 - square / 2 + square * square * cosine
+    turns = quarter.astype(jnp.int32)
+    odd = (turns & 1) != 0
+    cosine, sine = jnp.where(odd, sine, cosine), jnp.where(odd, cosine, sine)
+    left, below = ((turns + 1) & 2) != 0, (turns & 2) != 0
+    return jnp.where(left, -cosine, cosine), jnp.where(below, -sine, sine)
+
+
 def check_generator(generator: str) -> None:
     """ValueError unless `generator` is the name of one."""
     if not is_choice(generator, GENERATORS):
@@ -115,9 +165,9 @@ class Draws(eqx.Module):
         blocks = self.source.blocks(numbers)
         if dtype == jnp.float64:
             others = self.source.blocks(numbers + jnp.uint32(_SECOND_HALF))
-            radius = jnp.sqrt(-2 * jnp.log(_uniform_float64(*blocks)))
-            angle = 2 * np.pi * _uniform_float64(*others)
-            return radius * jnp.cos(angle), radius * jnp.sin(angle)
+            radius = jnp.sqrt(-2 * _log_float64(_uniform_float64(*blocks)))
+            cosine, sine = _turned_float64(_uniform_float64(*others))
+            return radius * cosine, radius * sine
         pair = _normal_pair_float32(*blocks)
         return pair[0].astype(dtype), pair[1].astype(dtype)
 

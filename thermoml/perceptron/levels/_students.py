@@ -60,7 +60,7 @@ class AbstractLearningProcess(AbstractProcess[Students, Held, Students], Generic
 
 def students_footprint(numbers: int, widest: int = 256) -> Footprint:
     """The footprint of students that keep so many numbers each."""
-    return Footprint(lambda: numbers, _VECTOR, widest, _SMALL)
+    return Footprint(lambda: numbers, vector=_VECTOR, widest=widest, elsewhere=2**16, alone=_SMALL)
 
 
 def metered(

@@ -1,0 +1,83 @@
+"""The operations of a function, and loops of plain ones as one function of machine code."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import equinox as eqx
+import jax
+from jax import lax
+from jax.experimental.xla_metadata import set_xla_metadata
+from jax.extend.core import subjaxprs
+
+_FEW = 8  # numbers in an array of one trajectory that count as few
+# Elementwise operations, sums, parts of arrays, loops and branches.
+_PLAIN = frozenset(
+    """
+    abs acos acosh add add_any and argmax argmin asin asinh atan atan2 atanh bessel_i0e bessel_i1e
+    bitcast_convert_type broadcast_in_dim cbrt ceil checkpoint clamp closed_call clz concatenate
+    cond convert_element_type copy copy_p cos cosh cumlogsumexp cummax cummin cumprod cumsum
+    custom_jvp_call custom_vjp_call digamma div dynamic_slice dynamic_update_slice eq erf erf_inv
+    erfc exp exp2 expm1 floor gather ge gt integer_pow iota is_finite jit le lgamma log log1p
+    logistic lt max min mul ne neg nextafter not or pad pjit population_count pow
+    random_fold_in random_wrap reduce_and reduce_max reduce_min reduce_or reduce_prod reduce_sum
+    rem reshape rev round rsqrt scan select_n shift_left
+    shift_right_arithmetic shift_right_logical sign sin sinh slice sqrt square squeeze stop_gradient
+    sub tan tanh transpose while xor
+    """.split()
+)
+
+
+def _equations(jaxpr: Any) -> Iterator[Any]:
+    yield from jaxpr.eqns
+    for inner in subjaxprs(jaxpr):
+        yield from _equations(inner)
+
+
+def _sizes(equations: Iterator[Any]) -> Iterator[int]:
+    for equation in equations:
+        yield from (getattr(variable.aval, "size", 0) for variable in equation.outvars)
+
+
+def widest_array(function: Callable[..., Any], *arguments: Any) -> int:
+    """The numbers in the largest array that `function` computes on its way."""
+    equations = _equations(jax.make_jaxpr(function)(*arguments).jaxpr)
+    return max(_sizes(equations), default=1)
+
+
+def is_plain(function: Callable[..., Any], *arguments: Any) -> bool:
+    """True where `function` consists of plain operations on few numbers at once.
+
+    Not plain are products of matrices, linear algebra, sorting, random numbers of `jax.random` and
+    calls of Python.
+    """
+    equations = list(_equations(jax.make_jaxpr(function)(*arguments).jaxpr))
+    plain = all(equation.primitive.name in _PLAIN for equation in equations)
+    return plain and max(_sizes(iter(equations)), default=1) <= _FEW
+
+
+def as_one_function(loop: Callable[..., Any]) -> Callable[..., Any]:
+    """A loop of plain operations, compiled by XLA for the CPU as one function of machine code.
+
+    Otherwise each operation of each turn is handed to a pool of threads, which for some thousand
+    numbers takes longer than the operation. XLA does so of itself with loops of less than 1 kB.
+    """
+
+    def call(*arguments):
+        converted = eqx.filter_closure_convert(loop, *arguments)
+        arrays, rest = eqx.partition((converted, arguments), eqx.is_array)
+
+        # XLA needs each argument of such a function to be used there, so they are returned, too,
+        # and barriers keep JAX and XLA from finding out that they need not be.
+        def function(arrays):
+            arrays = lax.optimization_barrier(arrays)
+            converted, arguments = eqx.combine(arrays, rest)
+            return converted(*arguments), arrays
+
+        outcome = set_xla_metadata(
+            jax.jit(function)(lax.optimization_barrier(arrays)),
+            inlineable="false",
+            xla_cpu_small_call="true",
+        )
+        return lax.optimization_barrier(outcome)[0]
+
+    return call
