@@ -1,7 +1,8 @@
 """Files saved by version 0.1.0 load, give the numbers that it gave, and are continued as it did.
 
 `saved_by_0_1/` holds files that 0.1.0 wrote, and `expected.json` the values of expressions in the
-loaded object `x` (and in a run `y` that continues it) as 0.1.0 evaluated them.
+loaded object `x` (and in a run `y` that continues it) as 0.1.0 evaluated them. Only the noise of
+`simulate` is another since 0.2: what is simulated after loading was evaluated by 0.2.
 """
 
 import enum

@@ -66,18 +66,21 @@ def as_one_function(loop: Callable[..., Any]) -> Callable[..., Any]:
         converted = eqx.filter_closure_convert(loop, *arguments)
         arrays, rest = eqx.partition((converted, arguments), eqx.is_array)
 
-        # XLA needs each argument of such a function to be used there, so they are returned, too,
-        # and barriers keep JAX and XLA from finding out that they need not be.
+        # XLA needs each argument to be used in such a function and to be no constant. So they are
+        # returned, too, and barriers hide from JAX and XLA that this serves nothing; barriers leaf
+        # by leaf, which leave derivatives that are known to be 0 as they are.
         def function(arrays):
-            arrays = lax.optimization_barrier(arrays)
+            arrays = jax.tree.map(lax.optimization_barrier, arrays)
             converted, arguments = eqx.combine(arrays, rest)
             return converted(*arguments), arrays
 
-        outcome = set_xla_metadata(
-            jax.jit(function)(lax.optimization_barrier(arrays)),
+        outcome, arrays = set_xla_metadata(
+            jax.jit(function)(jax.tree.map(lax.optimization_barrier, arrays)),
             inlineable="false",
             xla_cpu_small_call="true",
         )
-        return lax.optimization_barrier(outcome)[0]
+        (first, *others), structure = jax.tree.flatten(outcome)
+        first, _ = lax.optimization_barrier((first, arrays))
+        return jax.tree.unflatten(structure, [first, *others])
 
     return call
