@@ -29,7 +29,11 @@ from ._layout import (
     Layout as Layout,
     gather as gather,
 )
-from ._operations import is_plain as is_plain, widest_array as widest_array
+from ._operations import (
+    can_be_one_function as can_be_one_function,
+    is_plain as is_plain,
+    widest_array as widest_array,
+)
 from ._process import AbstractProcess as AbstractProcess
 from ._progress import progress_meter as progress_meter
 from ._run import Run as Run, run as run

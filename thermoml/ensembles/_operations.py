@@ -9,6 +9,9 @@ from jax import lax
 from jax.experimental.xla_metadata import set_xla_metadata
 from jax.extend.core import subjaxprs
 
+from ..numerics.compile import is_traced_now
+
+_KNOWN = (0, 10), (0, 12)  # versions of JAX with which `as_one_function` has been tested
 _FEW = 8  # numbers in an array of one trajectory that count as few
 # Elementwise operations, sums, parts of arrays, loops and branches.
 _PLAIN = frozenset(
@@ -25,6 +28,12 @@ _PLAIN = frozenset(
     sub tan tanh transpose while xor
     """.split()
 )
+
+
+def can_be_one_function(platform: str | None) -> bool:
+    """True where `as_one_function` serves: on CPUs, in a program that is compiled as it stands."""
+    known = _KNOWN[0] <= jax.version.__version_info__ < _KNOWN[1]
+    return platform == "cpu" and known and not is_traced_now()
 
 
 def _equations(jaxpr: Any) -> Iterator[Any]:
@@ -60,27 +69,25 @@ def as_one_function(loop: Callable[..., Any]) -> Callable[..., Any]:
 
     Otherwise each operation of each turn is handed to a pool of threads, which for some thousand
     numbers takes longer than the operation. XLA does so of itself with loops of less than 1 kB.
+    Only for programs that nobody transforms: XLA aborts where such a function does not use one of
+    its arguments, or is given a constant.
     """
 
     def call(*arguments):
         converted = eqx.filter_closure_convert(loop, *arguments)
         arrays, rest = eqx.partition((converted, arguments), eqx.is_array)
 
-        # XLA needs each argument to be used in such a function and to be no constant. So they are
-        # returned, too, and barriers hide from JAX and XLA that this serves nothing; barriers leaf
-        # by leaf, which leave derivatives that are known to be 0 as they are.
+        # All arguments are returned, too; barriers hide that this serves nothing.
         def function(arrays):
-            arrays = jax.tree.map(lax.optimization_barrier, arrays)
+            arrays = lax.optimization_barrier(arrays)
             converted, arguments = eqx.combine(arrays, rest)
             return converted(*arguments), arrays
 
-        outcome, arrays = set_xla_metadata(
-            jax.jit(function)(jax.tree.map(lax.optimization_barrier, arrays)),
+        outcome = set_xla_metadata(
+            jax.jit(function)(lax.optimization_barrier(arrays)),
             inlineable="false",
             xla_cpu_small_call="true",
         )
-        (first, *others), structure = jax.tree.flatten(outcome)
-        first, _ = lax.optimization_barrier((first, arrays))
-        return jax.tree.unflatten(structure, [first, *others])
+        return lax.optimization_barrier(outcome)[0]
 
     return call

@@ -31,7 +31,7 @@ class AbstractProcess(eqx.Module, Generic[Walkers, Held, Moving]):
         """The limits of the number of trajectories side by side, of the whole ensemble."""
 
     def is_plain(self, walkers: Walkers) -> bool:
-        """True where a step consists of few plain operations, see `ensembles.is_plain`."""
+        """True where the loop over steps is to be one function, see `as_one_function`."""
         return False
 
     @abc.abstractmethod

@@ -65,7 +65,7 @@ def run(
     chunk, mesh = division
     n_chunks = -(-n_trajectories // chunk)
     axis = process.trajectory_axis
-    plain = layout.platform == "cpu" and process.is_plain(walkers)
+    plain = process.is_plain(walkers)
 
     def run_chunk(meter_state, part):
         i, (indices, rows, own_rows) = part

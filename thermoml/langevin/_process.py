@@ -3,6 +3,7 @@
 import functools
 from typing import Any, ClassVar, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PyTree
@@ -28,6 +29,7 @@ class LangevinProcess(AbstractProcess):
 
     stepper: Stepper
     functions: dict[str, Observable]
+    in_one: bool = eqx.field(static=True)  # whether the loop over steps may be one function
     trajectory_axis: ClassVar[int] = 0
 
     def footprint(self, walkers: Walker) -> Footprint:
@@ -39,7 +41,7 @@ class LangevinProcess(AbstractProcess):
         )
 
     def is_plain(self, walkers: Walker) -> bool:
-        return is_plain(self.stepper, *self._first(walkers))
+        return self.in_one and is_plain(self.stepper, *self._first(walkers))
 
     def _first(self, walkers: Walker) -> tuple[Any, ...]:
         """What the stepper takes of the first trajectory."""

@@ -17,6 +17,7 @@ from ..ensembles import (
     Layout,
     RecursiveCheckpoint,
     Saves,
+    can_be_one_function,
     progress_meter,
     raise_if_diverged,
     run,
@@ -301,7 +302,8 @@ def simulate(
     if isinstance(start, Checkpoint):
         start = _fitting(stepper, start)
     layout = Layout.of(layout)
-    process, meter = LangevinProcess(stepper, functions), progress_meter(progress)
+    process = LangevinProcess(stepper, functions, can_be_one_function(layout.platform))
+    meter = progress_meter(progress)
     solution = layout.collect(_run(process, start, times, adjoint, meter, saves, layout))
     step = argument(start.step, default_int()) + saves.n_steps
     solution = with_known_times(solution, times, step, clock)
