@@ -20,12 +20,12 @@ _PLAIN = frozenset(
     bitcast_convert_type broadcast_in_dim cbrt ceil checkpoint clamp closed_call clz concatenate
     cond convert_element_type copy copy_p cos cosh cumlogsumexp cummax cummin cumprod cumsum
     custom_jvp_call custom_vjp_call digamma div dynamic_slice dynamic_update_slice eq erf erf_inv
-    erfc exp exp2 expm1 floor gather ge gt integer_pow iota is_finite jit le lgamma log log1p
-    logistic lt max min mul ne neg nextafter not or pad pjit population_count pow
-    random_fold_in random_wrap reduce_and reduce_max reduce_min reduce_or reduce_prod reduce_sum
-    rem reshape rev round rsqrt scan select_n shift_left
-    shift_right_arithmetic shift_right_logical sign sin sinh slice sqrt square squeeze stop_gradient
-    sub tan tanh transpose while xor
+    erfc exp exp2 expm1 floor gather ge gt integer_pow iota is_finite jit le le_to lgamma log log1p
+    logistic lt lt_to max min mul ne neg nextafter not one_minus_square or pad pjit population_count
+    pow random_fold_in random_wrap reduce_and reduce_max reduce_min reduce_or reduce_prod reduce_sum
+    rem reshape rev round rsqrt scan select_n shift_left shift_right_arithmetic shift_right_logical
+    sign sin sinh slice split sqrt square squeeze stack stop_gradient sub tan tanh transpose unstack
+    while xor
     """.split()
 )
 

@@ -83,7 +83,13 @@ def _read_frame(path: Any) -> "pandas.DataFrame":
     try:
         with open(path, encoding="utf-8", newline="") as file, warnings.catch_warnings():
             warnings.simplefilter("error", pandas.errors.ParserWarning)  # entries without a column
-            frame = pandas.read_csv(file, index_col=False, low_memory=False, skipinitialspace=True)
+            frame = pandas.read_csv(
+                file,
+                index_col=False,
+                low_memory=False,
+                skipinitialspace=True,
+                float_precision="round_trip",
+            )
     except FileNotFoundError:
         raise FileNotFoundError(f"path must be a CSV file, there is none at {path}") from None
     except pandas.errors.EmptyDataError:
