@@ -118,7 +118,7 @@ def by_diffrax(count, steps, dragged):
 def by_numpy(count, steps, dragged):
     def run(seed):
         rng = np.random.default_rng(seed)
-        number = np.float64 if jax.config.jax_enable_x64 else np.float32
+        number = np.float64 if jax.config.read("jax_enable_x64") else np.float32
         x, heat = np.zeros(count, number), np.zeros(count)
         width = number((2 * DT) ** 0.5)
         for n in range(steps):

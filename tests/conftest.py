@@ -33,7 +33,7 @@ WITHOUT_OPTIMISATION = [
     "--xla_llvm_disable_expensive_passes=true",
     "--xla_cpu_parallel_codegen_split_count=1",
 ]
-if jax.version.__version_info__ < (0, 11):  # XLA ends the process at a flag that it does not know
+if jax.__version_info__ < (0, 11):  # XLA ends the process at a flag that it does not know
     WITHOUT_OPTIMISATION.append("--xla_cpu_use_fusion_emitters=false")
 
 

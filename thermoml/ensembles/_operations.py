@@ -32,7 +32,7 @@ _PLAIN = frozenset(
 
 def can_be_one_function(platform: str | None) -> bool:
     """True where `as_one_function` serves: on CPUs, in a program that is compiled as it stands."""
-    known = _KNOWN[0] <= jax.version.__version_info__ < _KNOWN[1]
+    known = _KNOWN[0] <= jax.__version_info__ < _KNOWN[1]
     return platform == "cpu" and known and not is_traced_now()
 
 

@@ -17,7 +17,7 @@ _WIDE: dict[str, Any] = {"xla_cpu_prefer_vector_width": 512}
 # Since 0.10 LAPACK's calls on batches of matrices wait in XLA's pool of threads, and on two cores
 # two of them can wait for each other forever. This schedule makes them one after the other.
 _IN_TURN: dict[str, Any] = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
-if not (0, 10) <= jax.version.__version_info__ < (0, 12):
+if not (0, 10) <= jax.__version_info__ < (0, 12):
     _IN_TURN = {}
 _OUTSIDE = get_opaque_trace_state()
 _MANY = 10  # functions of one place in the code, from which on a user is told

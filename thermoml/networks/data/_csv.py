@@ -80,6 +80,9 @@ def _read_frame(path: Any) -> "pandas.DataFrame":
     """The table in a file, with at least one row."""
     import pandas  # imported here: slow to load, and rarely used
 
+    # From 3.1 on pandas reads every digit of its own accord, and deprecates the argument.
+    version = tuple(int(part) for part in pandas.__version__.split(".")[:2])
+    every_digit: dict[str, Any] = {} if version >= (3, 1) else {"float_precision": "round_trip"}
     try:
         with open(path, encoding="utf-8", newline="") as file, warnings.catch_warnings():
             warnings.simplefilter("error", pandas.errors.ParserWarning)  # entries without a column
@@ -88,7 +91,7 @@ def _read_frame(path: Any) -> "pandas.DataFrame":
                 index_col=False,
                 low_memory=False,
                 skipinitialspace=True,
-                float_precision="round_trip",
+                **every_digit,
             )
     except FileNotFoundError:
         raise FileNotFoundError(f"path must be a CSV file, there is none at {path}") from None
