@@ -23,19 +23,22 @@ def test_the_widest_array_is_found_inside_loops_and_calls():
 
 
 PLAIN = {
-    "polynomial": lambda x: jnp.sum(x**4 - 2 * x**2),
+    "polynomial": lambda x: x**4 - 2 * x**2,
+    "the sum of one number": lambda x: jnp.sum(x[0]),
     "special functions": lambda x: jax.scipy.special.erf(x) + jnp.log1p(jnp.abs(x)),
     "branches": lambda x: lax.cond(x[0] > 0, jnp.sin, jnp.cos, x),
     "a loop": lambda x: lax.fori_loop(0, 3, lambda i, y: 0.9 * y, x),
-    "a gradient": jax.grad(lambda x: jnp.sum(jnp.tanh(x) * x[::-1])),
+    "a gradient": jax.grad(lambda x: jnp.tanh(x[0]) * x[1]),
 }
 OTHERS = {
+    "a sum": jnp.sum,
+    "a running sum": jnp.cumsum,
     "a product of matrices": lambda x: jnp.outer(x, x) @ x,
     "linear algebra": lambda x: jnp.linalg.solve(jnp.eye(2), x),
     "sorting": jnp.sort,
     "a call of Python": lambda x: jax.pure_callback(lambda a: a, x, x),
     "jax.random": lambda x: x + jax.random.normal(jax.random.key(0), x.shape),
-    "many numbers": lambda x: jnp.sum(jnp.zeros(9)) + x,
+    "many numbers": lambda x: jnp.outer(jnp.ones(5), x),
 }
 
 
@@ -47,6 +50,19 @@ def test_plain_operations(name):
 @pytest.mark.parametrize("name", OTHERS)
 def test_what_is_not_plain(name):
     assert not is_plain(OTHERS[name], jnp.ones(2))
+
+
+@pytest.mark.slow
+def test_an_energy_of_several_examples_is_simulated():
+    """XLA gives the mean to a library, which no loop in one function can call."""
+    places = jnp.linspace(-1.5, 1.5, 5)
+
+    def energy(w, control):
+        return jnp.mean((jnp.tanh(w * places) - places) ** 2)
+
+    settings = {"t1": 5.0, "dt": 0.1, "key": jax.random.key(0), "n_trajectories": 2000}
+    heat = tml.simulate(tml.Langevin(energy), jnp.zeros(()), **settings).heat
+    assert np.isfinite(heat).all()
 
 
 def loop(x):
