@@ -64,6 +64,20 @@ def test_bennett_agrees_with_pymbar(x64, gaussian_work):
     np.testing.assert_allclose(found.standard_error, T * error, rtol=0.02)
 
 
+@pytest.mark.parametrize("outlier", [1e3, 1e8, 1e12])
+def test_a_trajectory_that_ran_away_leaves_the_others_their_digits(gaussian_work, outlier):
+    """In float32; its own weight is e^{-W/T} = 0, and only 1/n of the mean is lost with it."""
+    forward, reverse = (np.asarray(x, np.float32) for x in gaussian_work(T, DF, 0.6))
+    away = np.append(forward, np.float32(outlier))
+    lost = T * np.log1p(1 / len(forward))
+    single, alone = tml.jarzynski(away, T), tml.jarzynski(forward, T)
+    both, pair = tml.bennett(away, reverse, T), tml.bennett(forward, reverse, T)
+    for estimate, expected in ((single, alone), (both, pair)):
+        difference = estimate.free_energy_difference - expected.free_energy_difference
+        np.testing.assert_allclose(difference, lost if estimate is single else 0, atol=3e-4)
+        np.testing.assert_allclose(estimate.standard_error, expected.standard_error, rtol=0.05)
+
+
 def test_too_much_dissipation_is_noticed(gaussian_work):
     forward, reverse = gaussian_work(T, DF, 6.0)
     with pytest.warns(tml.thermodynamics.FreeEnergyWarning, match="cannot be trusted.*use bennett"):

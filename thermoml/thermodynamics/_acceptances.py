@@ -55,7 +55,8 @@ def scaled_pair(
     """The works of both ensembles, scaled."""
     counts = forward.shape[0], reverse.shape[0]
     share = counts[0] / sum(counts)
-    centre = lax.stop_gradient(share * jnp.mean(forward) - (1 - share) * jnp.mean(reverse))
+    # Medians: a trajectory that runs away would move means so far that the others lose all digits.
+    centre = lax.stop_gradient(share * jnp.median(forward) - (1 - share) * jnp.median(reverse))
     works = (forward - centre) / temperature, (reverse + centre) / temperature
     widest = lax.stop_gradient(jnp.maximum(*(relative_spread(x) for x in works)))
     unit = jnp.where((widest > 0) & (widest < 1), widest, 1)

@@ -4,6 +4,7 @@ import warnings
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Bool, Float
 
@@ -86,10 +87,10 @@ def jarzynski(work: Numbers, temperature: Numbers) -> FreeEnergy:
     """
     temperature = check_temperature(temperature)
     work = check_samples("work", work)
-    mean = jnp.mean(work)
-    average = exponential_average(-(work - mean) / temperature)
+    middle = lax.stop_gradient(jnp.median(work))  # which no single trajectory moves far
+    average = exponential_average(-(work - middle) / temperature)
     estimate = FreeEnergy(
-        mean - temperature * average.logarithm,
+        middle - temperature * average.logarithm,
         temperature * average.standard_error,
         average.effective,
         average.sufficient,

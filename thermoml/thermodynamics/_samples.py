@@ -84,16 +84,17 @@ def exponential_average(exponents: Float[Array, " sample"]) -> ExponentialAverag
     sufficient.
     """
     count = exponents.shape[0]
-    mean = jnp.mean(exponents)
-    logarithm, relative = log_mean_exp(exponents - mean)
+    # One sample that runs away would move the mean so far that the others lose all their digits.
+    middle = lax.stop_gradient(jnp.median(exponents))
+    logarithm, relative = log_mean_exp(exponents - middle)
     spread = relative_spread(relative)
-    log_ratio, scale = _pearson(lax.stop_gradient(exponents - mean))
+    log_ratio, scale = _pearson(lax.stop_gradient(exponents - jnp.mean(exponents)))
     ratio = jnp.maximum(1 + lax.stop_gradient(spread) ** 2, jnp.exp(log_ratio))
     strain = jnp.maximum(_REQUIRED * ratio**2 / count, scale / min(0.2, count / 250))
     widening = jnp.sqrt((1 + 4 * jnp.minimum(strain, 1) ** 2) / (count - 1))
     varies = jnp.max(exponents) > jnp.min(exponents)
     return ExponentialAverage(
-        mean + logarithm,
+        middle + logarithm,
         spread * widening,
         count / ratio,
         (strain <= 1) & varies & (count >= FEWEST),
