@@ -108,8 +108,7 @@ def test_a_driven_ring_obeys_both():
     run = {"t1": t1, "dt": 0.05, "key": jax.random.key(0), "n_trajectories": 4000}
     solution = tml.simulate(system, jnp.zeros(1), **run)
     entropy = solution.entropy_flow[:, -1]
-    theorem = tml.integral_fluctuation(entropy)
-    assert abs(theorem.average - 1) < 4 * theorem.standard_error < 1
+    assert abs(tml.integral_fluctuation(entropy).average - 1) < 0.1
     found = tml.uncertainty_product(solution.final_state.reshape(-1), entropy)
     assert abs(found.product - 2) < 4 * found.standard_error < 0.4
 

@@ -33,6 +33,7 @@ class Footprint(NamedTuple):
         widest: trajectories at most on one core of a CPU.
         elsewhere: trajectories at most on another device.
         alone: the numbers beyond which a lone trajectory is not filled up to a whole vector.
+        plain: whether the loop over steps is to be one function, see `as_one_function`.
     """
 
     numbers: Callable[[], int]
@@ -40,6 +41,7 @@ class Footprint(NamedTuple):
     widest: int | None = None
     elsewhere: int | None = None
     alone: int = 0
+    plain: bool = False
 
 
 class Division(NamedTuple):

@@ -30,10 +30,6 @@ class AbstractProcess(eqx.Module, Generic[Walkers, Held, Moving]):
     def footprint(self, walkers: Walkers) -> Footprint:
         """The limits of the number of trajectories side by side, of the whole ensemble."""
 
-    def is_plain(self, walkers: Walkers) -> bool:
-        """True where the loop over steps is to be one function, see `as_one_function`."""
-        return False
-
     @abc.abstractmethod
     def init(
         self,

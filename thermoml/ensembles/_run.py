@@ -61,11 +61,11 @@ def run(
         layout: chunks and devices, complete (`Layout.here`).
     """
     n_trajectories = walkers.diverged_step.shape[0]
-    division = layout.divide(n_trajectories, process.footprint(walkers))
+    footprint = process.footprint(walkers)
+    division = layout.divide(n_trajectories, footprint)
     chunk, mesh = division
     n_chunks = -(-n_trajectories // chunk)
     axis = process.trajectory_axis
-    plain = process.is_plain(walkers)
 
     def run_chunk(meter_state, part):
         i, (indices, rows, own_rows) = part
@@ -80,7 +80,7 @@ def run(
 
         @adjoint.block
         def block(moving, first):
-            moving = (as_one_function(steps) if plain else steps)(moving, first)
+            moving = (as_one_function(steps) if footprint.plain else steps)(moving, first)
             return process.record(held, moving, first + saves.every, saves.every)
 
         def body(carry, j):

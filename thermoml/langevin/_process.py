@@ -33,15 +33,11 @@ class LangevinProcess(AbstractProcess):
     trajectory_axis: ClassVar[int] = 0
 
     def footprint(self, walkers: Walker) -> Footprint:
+        if self.in_one and is_plain(self.stepper, *self._first(walkers)):
+            return Footprint(lambda: 1, widest=_PLAIN, plain=True)
         if walkers.diverged_step.shape[0] < _FEW:
             return Footprint(lambda: 1)
-        return Footprint(
-            lambda: widest_array(self.stepper, *self._first(walkers)),
-            widest=_PLAIN if self.is_plain(walkers) else None,
-        )
-
-    def is_plain(self, walkers: Walker) -> bool:
-        return self.in_one and is_plain(self.stepper, *self._first(walkers))
+        return Footprint(lambda: widest_array(self.stepper, *self._first(walkers)))
 
     def _first(self, walkers: Walker) -> tuple[Any, ...]:
         """What the stepper takes of the first trajectory."""
