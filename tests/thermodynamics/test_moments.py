@@ -248,7 +248,7 @@ def test_what_has_no_such_moments_is_refused(options, message):
 
 @pytest.mark.usefixtures("unchecked")
 def test_types_that_do_not_fit_are_named():
-    with pytest.raises(TypeError, match="^system must be a Langevin, got 3"):
+    with pytest.raises(TypeError, match="^system must be a Langevin, or one with momentum, got 3"):
         moments(3, 0.0, 1.0)
     with pytest.raises(TypeError, match="^saves must be a whole number"):
         moments(tml.Langevin(bowl), 0.0, 1.0, saves=2.5)

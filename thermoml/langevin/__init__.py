@@ -12,6 +12,9 @@ from ..numerics.public import publish as _publish
 from ._baths import (
     Baths as Baths,
 )
+from ._chords import (
+    HeatWarning as HeatWarning,
+)
 from ._controls import (
     AbstractControl as AbstractControl,
     Constant as Constant,

@@ -33,6 +33,7 @@ from ..numerics.checks import (
 )
 from ..numerics.compile import compiled
 from ..numerics.random import check_generator
+from ._chords import Chords, warn_of_missing_heat
 from ._integrators import AbstractIntegrator
 from ._momentum import Underdamped, acting, position_of
 from ._observers import AbstractObserver, Observable
@@ -69,6 +70,7 @@ def _run(
         checkpoint.observers,
         checkpoint.diverged_step,
         checkpoint.carry,
+        Chords.begin(stepper.system, checkpoint.state, times[0]),
     )
     outcome = run(
         process,
@@ -82,6 +84,9 @@ def _run(
     )
     walkers, records = outcome.walkers, outcome.records
     diverged_step, ledger = walkers.diverged_step, records["ledger"]
+    stats = {"steps": jnp.asarray(saves.n_steps), "diverged_step": diverged_step}
+    if walkers.chords is not None:
+        stats |= walkers.chords.stats()
     return Solution(
         times=times,
         observables=records["observables"],
@@ -103,7 +108,7 @@ def _run(
             carry=walkers.carry,
         ),
         result=jnp.where(diverged_step >= 0, int(Result.NON_FINITE), int(Result.SUCCESSFUL)),
-        stats={"steps": jnp.asarray(saves.n_steps), "diverged_step": diverged_step},
+        stats=stats,
         shadow=ledger.shadow,
     )
 
@@ -235,6 +240,10 @@ def simulate(
     In each step the control (and time-dependent baths) move first, to their values at the end of
     the step, then the state. Trajectory i's noise depends on `key`, i and the step number alone.
 
+    The path of a driven system turns, and the straight step of the ledger cuts each turn: its heat
+    is of order dt with every integrator. What is cut is measured along the way (`stats`), and a
+    `HeatWarning` says where it is more than 5 % of the heat.
+
     Args:
         system: a `Langevin` or another `AbstractSystem`. Its floats are cast to the state's dtype.
         state: one state, repeated for all trajectories; a function `key -> state`; `Batch(states)`;
@@ -311,4 +320,5 @@ def simulate(
         raise_if_diverged(
             solution.checkpoint.diverged_step, solution, f"use a smaller dt than {dt:g}{_REMEDIES}"
         )
+    warn_of_missing_heat(solution.stats, solution.heat, dt, stacklevel=2)
     return solution

@@ -73,7 +73,10 @@ class Solution(AbstractResult):
         checkpoint: continue with `simulate(system, solution, ...)`.
         result: `Result.SUCCESSFUL` or `Result.NON_FINITE` per trajectory. After a trajectory has
             turned non-finite its values are NaN.
-        stats: `steps`, and `diverged_step` per trajectory (-1 for none).
+        stats: `steps`, and `diverged_step` per trajectory (-1 for none). Of a driven system without
+            momentum `missing_heat` per trajectory, what the straight steps leave out of a path that
+            turns (to add to `heat`, the first of two errors; the other is that of the integrator's
+            states), and its `missing_error`.
         shadow: the work of the discretisation and its entropy; None for an integrator whose path
             probabilities are not known.
 

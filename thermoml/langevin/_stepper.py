@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from ..ensembles import NOISE, SAMPLE, Clock
 from ..numerics.random import Streams, row_numbers, trajectory_key, trajectory_streams
+from ._chords import Chords
 from ._integrators import AbstractIntegrator, AbstractPathIntegrator, StepContext
 from ._ledger import Exchange, Forces, Ledger, evaluate, exchange, stratonovich
 from ._momentum import Inertia, Underdamped, acting, position_of
@@ -28,6 +29,7 @@ class Walker(eqx.Module):
     observers: dict[str, PyTree[Array]]
     diverged_step: Int[Array, "*trajectories"]
     carry: PyTree[Array]  # the integrator's memory
+    chords: Chords | None = None  # of a driven system
 
 
 class _Remembered:
@@ -147,8 +149,18 @@ class Stepper(eqx.Module):
             },
             jnp.where(good | (walker.diverged_step >= 0), walker.diverged_step, step),
             carry,
+            self._chords(forces_at, walker, state),
         )
         return after, step_exchange
+
+    @staticmethod
+    def _chords(
+        forces_at: Callable[[PyTree[Array]], Forces], walker: Walker, state: PyTree[Array]
+    ) -> Chords | None:
+        if walker.chords is None:
+            return None
+        change = jax.tree.map(jnp.subtract, forces_at(state).force, forces_at(walker.state).force)
+        return walker.chords.after(change, jax.tree.map(jnp.subtract, state, walker.state))
 
     def _exchange(
         self,

@@ -5,7 +5,6 @@ from ._cycle import (
     ConjugateForce as ConjugateForce,
     Cycle as Cycle,
     CycleProtocol as CycleProtocol,
-    Stroke as Stroke,
 )
 from ._cycle_result import (
     CycleResult as CycleResult,
@@ -58,8 +57,10 @@ from ._grid import (
 from ._linear_system import (
     LinearSystem as LinearSystem,
 )
-from ._moments import (
+from ._moment_result import (
     Moments as Moments,
+)
+from ._moments import (
     moment_equations as moment_equations,
 )
 from ._normal import (
@@ -68,6 +69,9 @@ from ._normal import (
 from ._step_size_bias import (
     StepSizeBias as StepSizeBias,
     step_size_bias as step_size_bias,
+)
+from ._stroke import (
+    Stroke as Stroke,
 )
 
 _publish(globals())

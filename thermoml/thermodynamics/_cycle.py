@@ -13,21 +13,20 @@ from ..ensembles import AbstractAdjoint, RecursiveCheckpoint
 from ..langevin import (
     AbstractControl,
     AbstractIntegrator,
-    Constant,
-    EulerMaruyama,
     Langevin,
     Solution,
     State,
     Time,
+    Underdamped,
+    position_of,
     simulate,
 )
-from ..numerics.arrays import as_parameter, cast_floats, known_now
+from ..numerics.arrays import as_parameter, cast_floats
 from ..numerics.checks import (
     check_bound,
     check_count,
     check_number,
     count_steps,
-    parameter,
     parameters,
 )
 from ..numerics.types import Numbers
@@ -41,45 +40,10 @@ from ._cycle_rounds import (
 )
 from ._entropy import normal_entropy
 from ._entropy_production import Density
-from ._moments import Moments, check_linear
+from ._linearity import check_linear, harmonic
+from ._moment_result import Moments
 from ._normal import NormalState
-
-
-class Stroke(eqx.Module):
-    """A part of a cycle, in contact with one bath.
-
-    Args:
-        control: λ as a function of the time since the stroke began, such as
-            `Ramp(4.0, 1.0, t1=2.0)`; a number or another pytree of arrays is constant. If it does
-            not begin at the end of the stroke before, the control jumps, which is work only.
-        duration: > 0.
-        bath: the name of one of the cycle's baths.
-
-    Raises:
-        ValueError: a duration that is not positive.
-    """
-
-    control: Callable[[Float[Array, ""]], PyTree[Array]]
-    duration: Float[Array, ""]
-    bath: str = eqx.field(static=True)
-
-    def __init__(
-        self,
-        control: Callable[[Float[Array, ""]], PyTree[Array]] | PyTree[Any],
-        *,
-        duration: Time,
-        bath: str,
-    ):
-        check_number("duration", duration)
-        check_bound("duration", duration, ">", 0.0)
-        if not isinstance(bath, str):
-            raise TypeError(f"bath must be the name of one of the cycle's baths, got {bath!r:.80}")
-        if not callable(control):
-            control = Constant(jax.tree.map(parameter("control"), control))
-        self.control = control
-        with known_now(duration):
-            self.duration = as_parameter(duration, "duration")
-        self.bath = bath
+from ._stroke import Stroke
 
 
 class Cycle(eqx.Module):
@@ -95,6 +59,8 @@ class Cycle(eqx.Module):
         strokes: at least two `Stroke`s, in order.
         temperatures: of each bath by name, such as `{"hot": 2.0, "cold": 1.0}`; > 0.
         drive, mobility: as in `Langevin`.
+        mass, friction: as in `Underdamped`, for an engine with momentum, which has no mobility;
+            where one of them is given, the other is 1.
 
     Raises:
         TypeError, ValueError: fewer than two strokes or objects of another type, a bath without a
@@ -109,6 +75,8 @@ class Cycle(eqx.Module):
     temperatures: dict[str, Float[Array, ""]]
     drive: Callable[[Any, Any], PyTree[Array]] | None
     mobility: PyTree[Any]
+    mass: PyTree[Any] = None
+    friction: PyTree[Any] = None
 
     def __init__(
         self,
@@ -117,7 +85,9 @@ class Cycle(eqx.Module):
         *,
         temperatures: Mapping[str, Any],
         drive: Callable[[Any, Any], PyTree[Array]] | None = None,
-        mobility: PyTree[Any] = 1.0,
+        mobility: PyTree[Any] = None,
+        mass: PyTree[Any] = None,
+        friction: PyTree[Any] = None,
     ):
         if not callable(potential):
             raise TypeError(f"potential must be callable, got {potential!r:.80}")
@@ -146,7 +116,14 @@ class Cycle(eqx.Module):
             for name, value in temperatures.items()
         }
         self.drive = drive
-        self.mobility = parameters("mobility")(mobility)
+        if mobility is not None and (mass is not None or friction is not None):
+            raise ValueError(
+                f"an engine with momentum has friction in place of mobility, got {mobility!r:.80}"
+            )
+        self.mobility = parameters("mobility")(1.0 if mobility is None else mobility)
+        if mass is not None or friction is not None:
+            self.mass = 1.0 if mass is None else mass
+            self.friction = 1.0 if friction is None else friction
         shapes = [jax.eval_shape(stroke.control, stroke.duration) for stroke in self.strokes]
         layouts = [jax.tree.map(lambda leaf: leaf.shape, shape) for shape in shapes]
         if any(layout != layouts[0] for layout in layouts):
@@ -166,15 +143,18 @@ class Cycle(eqx.Module):
         return self.ends[-1]
 
     @property
-    def system(self) -> Langevin:
+    def system(self) -> Langevin | Underdamped:
         """The engine for `simulate`: control and temperature repeat with the period."""
-        return Langevin(
+        system = Langevin(
             self.potential,
             drive=self.drive,
             control=CycleProtocol(self, "control"),
             temperature=CycleProtocol(self, "temperature"),
             mobility=self.mobility,
         )
+        if self.mass is None:
+            return system
+        return Underdamped(system, mass=self.mass, friction=self.friction)
 
     def moment_equations(
         self,
@@ -189,7 +169,7 @@ class Cycle(eqx.Module):
         is the fixed point. Differentiable in temperatures, durations and controls.
 
         Args:
-            state: an example of shape `(d,)` or (); its values do not matter.
+            state: an example of a position, of shape `(d,)` or (); its values do not matter.
             points: number of points of each stroke in the diagrams.
             adjoint: as in `simulate`; `ForwardMode()` for `jax.jvp`.
 
@@ -202,12 +182,12 @@ class Cycle(eqx.Module):
         Cost: d(d + 3)/2 + 2 rounds.
         """
         points = check_count("points", points)
-        mean = as_parameter(state)
-        system, period = cast_floats(self.system, mean.dtype), self.period.astype(mean.dtype)
-        times = self._points(points).astype(mean.dtype).at[-1].set(period)
-        checked = check_linear(system, NormalState(mean, 1.0), times)
-        moments = checked(steady_round(system, mean, times, adjoint))
-        conjugate, entropy = jax.vmap(self._means)(moments)
+        like = as_parameter(state)
+        system, period = cast_floats(self.system, like.dtype), self.period.astype(like.dtype)
+        times = self._points(points).astype(like.dtype).at[-1].set(period)
+        checked = check_linear(harmonic(system), NormalState(like, 1.0), times)
+        moments = checked(steady_round(system, like, times, adjoint))
+        conjugate, entropy = jax.vmap(self._means, (None, 0))(like, moments)
         diagram = self._diagram(moments.times, moments.control, conjugate, entropy)
         heat = jnp.diff(moments.heat[::points])
         return self._result(moments.work[None, -1], heat[None], diagram)
@@ -221,7 +201,7 @@ class Cycle(eqx.Module):
         n_trajectories: int,
         rounds: int = 10,
         settle: int = 5,
-        integrator: AbstractIntegrator = EulerMaruyama(),  # noqa: B008 (an immutable module)
+        integrator: AbstractIntegrator | None = None,
         density: Density = "normal",
         throw: bool = True,
     ) -> CycleResult:
@@ -311,12 +291,15 @@ class Cycle(eqx.Module):
         ]
         return jnp.concatenate([starts[:1], *parts])
 
-    def _means(self, now: Moments) -> tuple[PyTree[Array], Float[Array, ""]]:
+    def _means(
+        self, like: Float[Array, "..."], now: Moments
+    ) -> tuple[PyTree[Array], Float[Array, ""]]:
         """⟨∂U/∂λ⟩ and entropy of the normal distribution at one time."""
-        state = NormalState(now.mean, now.covariance)
+        state, size = NormalState(now.mean, now.covariance), like.size
+        position = NormalState(like, 0.0).like(state.vector[:size], state.matrix[:size, :size])
 
         def energy(control):
-            return state.expectation(lambda x: self.potential(x, control))
+            return position.expectation(lambda x: self.potential(x, control))
 
         return jax.grad(energy)(now.control), normal_entropy(state.matrix)
 
@@ -327,7 +310,7 @@ class Cycle(eqx.Module):
         conjugate: PyTree[Array],
         entropy: Float[Array, " point"],
     ) -> Diagram:
-        temperature = jax.vmap(self.system.temperature)(times)
+        temperature = jax.vmap(CycleProtocol(self, "temperature"))(times)
         return Diagram(times, control, conjugate, temperature, entropy)
 
     def _result(
@@ -396,4 +379,4 @@ class ConjugateForce(eqx.Module):
     potential: Callable[[Any, Any], Float[Array, ""]]
 
     def __call__(self, x: PyTree[Array], control: PyTree[Array], t: Float[Array, ""]) -> Any:
-        return jax.grad(self.potential, argnums=1)(x, control)
+        return jax.grad(self.potential, argnums=1)(position_of(x), control)

@@ -7,10 +7,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from ..ensembles import AbstractAdjoint
-from ..langevin import Langevin, Solution
+from ..langevin import Langevin, Solution, Underdamped
 from ..numerics.compile import jitted
 from ._entropy_production import Density, system_entropy
-from ._moments import Moments, integrate
+from ._moment_rates import integrate
+from ._moment_result import Moments
 from ._normal import NormalState
 
 
@@ -61,8 +62,8 @@ def entropy_over_rounds(
 
 @jitted
 def steady_round(
-    system: Langevin,
-    state: Float[Array, "..."],
+    system: Langevin | Underdamped,
+    like: Float[Array, "..."],
     times: Float[Array, " point"],
     adjoint: AbstractAdjoint,
 ) -> Moments:
@@ -73,21 +74,23 @@ def steady_round(
 
     Args:
         system: with a control and baths of the cycle's period.
-        state: of the shape of a state.
+        like: a position, for its shape.
         times: of the points, from 0 to the period.
         adjoint: of `integrate`.
     """
-    size, shape = state.size, state.shape
+    size, shape = like.size, like.shape
+    if isinstance(system, Underdamped):
+        size, shape = 2 * size, (2 * size,)
     upper = np.triu_indices(size)
-    unit = jnp.eye(size + len(upper[0]), dtype=state.dtype)
+    unit = jnp.eye(size + len(upper[0]), dtype=like.dtype)
     starts = jnp.concatenate([jnp.zeros_like(unit[:1]), unit, jnp.zeros_like(unit[:1])])
     count = starts.shape[0]
 
     def round_from(entries):
-        half = jnp.zeros((size, size), state.dtype).at[upper].set(entries[size:])
+        half = jnp.zeros((size, size), like.dtype).at[upper].set(entries[size:])
         covariance = half + half.T - jnp.diag(jnp.diagonal(half))
         start = NormalState(jnp.reshape(entries[:size], shape), jnp.reshape(covariance, shape * 2))
-        return integrate(system, start, times, adjoint)
+        return integrate(system, like, start, times, adjoint)
 
     def after_round(carry, i):
         ends, _ = carry

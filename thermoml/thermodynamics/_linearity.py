@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..langevin import AbstractControl, Langevin
+from ..langevin import AbstractControl, AbstractSystem, Langevin, Underdamped, acting
 from ..numerics.arrays import held, is_concrete
 from ..numerics.compile import jitted
 from ._normal import NormalState
@@ -78,6 +78,14 @@ def _nonlinearity(
     return jnp.max(jax.lax.map(worst, instants))
 
 
+def harmonic(system: Any) -> Langevin:
+    """The system whose forces act on the position; TypeError for one that is no `Langevin`."""
+    force = acting(system) if isinstance(system, AbstractSystem) else system
+    if not isinstance(force, Langevin):
+        raise TypeError(f"system must be a Langevin, or one with momentum, got {system!r:.80}")
+    return force
+
+
 def force_at(
     system: Langevin, shape: tuple[int, ...], t: Array, x: Float[Array, " d"]
 ) -> Float[Array, " d"]:
@@ -89,12 +97,13 @@ def force_at(
     return jnp.ravel(total if drive is None else total + drive)
 
 
-def stops_of(system: Langevin, times: Float[Array, " save"]) -> Float[Array, " stop"]:
+def stops_of(system: Langevin | Underdamped, times: Float[Array, " save"]) -> Float[Array, " stop"]:
     """Saves and all breaks of the protocol between them, in ascending order."""
-    baths = jax.tree.leaves((system.temperature, system.mobility), is_leaf=callable)
+    friction = system.friction if isinstance(system, Underdamped) else None
+    baths = jax.tree.leaves((system.temperature, system.mobility, friction), is_leaf=callable)
     breaks = [
         jnp.ravel(part.breaks)
-        for part in (system.control, *baths)
+        for part in (harmonic(system).control, *baths)
         if isinstance(part, AbstractControl)
     ]
     inside = [jnp.clip(x.astype(times.dtype), times[0], times[-1]) for x in breaks]

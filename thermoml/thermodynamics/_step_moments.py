@@ -9,13 +9,14 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, PyTree
 
-from ..ensembles import AbstractAdjoint, Clock, Saves
+from ..ensembles import AbstractAdjoint, Saves
 from ..langevin import (
     AbstractPathIntegrator,
     AbstractSystem,
     Exchange,
     Ledger,
     Stepper,
+    Time,
     Underdamped,
     Walker,
     acting,
@@ -167,7 +168,7 @@ def _totals(exchange: Exchange, temperature: Float[Array, " d"]) -> StepTotals:
 @jitted
 def integrate_steps(
     step_map: StepMap,
-    start: tuple[Float[Array, " n"], Float[Array, "n n"]],
+    start: NormalState,
     saves: Saves,
     adjoint: AbstractAdjoint,
 ) -> Running:
@@ -245,11 +246,11 @@ def _tilt(
 
 def _starting(
     step_map: StepMap,
-    start: tuple[Float[Array, " n"], Float[Array, "n n"]],
+    start: NormalState,
     one_temperature: Bool[Array, ""],
 ) -> Running:
     """The start, with the normals that the first step shares with none before it."""
-    mean, covariance = start
+    mean, covariance = start.vector, start.matrix
     zero, shared = jnp.zeros((), mean.dtype), step_map.shared
     mean = jnp.concatenate([mean, jnp.zeros(shared, mean.dtype)])
     covariance = jax.scipy.linalg.block_diag(covariance, jnp.eye(shared, dtype=mean.dtype))
@@ -264,16 +265,15 @@ def _starting(
 
 
 def phase_start(
-    system: AbstractSystem, start: NormalState, momentum: NormalState | None, clock: Clock
-) -> tuple[Float[Array, " n"], Float[Array, "n n"]]:
-    """Mean and covariance at the start; of a system with momentum position first."""
+    system: AbstractSystem, start: NormalState, momentum: NormalState | None, t: Time
+) -> NormalState:
+    """The distribution of the state at the start; of a system with momentum position first."""
     if not isinstance(system, Underdamped):
-        return start.vector, start.matrix
+        return start
     if momentum is None:
         like = start.mean
-        t = clock.time(jnp.asarray(0))
         temperature = system.system.baths.at(t, like).temperature
         variance = as_vector(system.inertia_at(t, like).mass * temperature, like)
         momentum = NormalState(jnp.zeros_like(start.vector), jnp.diag(variance))
     mean = jnp.concatenate([start.vector, momentum.vector])
-    return mean, jax.scipy.linalg.block_diag(start.matrix, momentum.matrix)
+    return NormalState(mean, jax.scipy.linalg.block_diag(start.matrix, momentum.matrix))
