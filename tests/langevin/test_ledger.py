@@ -152,6 +152,7 @@ def test_a_dragged_free_particle_heats_its_bath_by_mobility_times_force_squared(
     assert_mean((heat - heat.mean()) ** 2, 2 * 0.4 * 1.5**2 * 2.0)
 
 
+@pytest.mark.filterwarnings("ignore::thermoml.langevin.HeatWarning")
 def test_a_swirling_drive_in_a_trap_dissipates_at_its_exact_discrete_rate(key, trap, assert_mean):
     # x' = (1-a)x + bJx + √(2T dt) z: <f∘dx> = Ω b <r²> with <r²> = 4T dt/(1 - (1-a)² - b²)
     omega, dt, T = 1.3, 0.1, 0.5

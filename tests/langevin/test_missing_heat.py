@@ -75,6 +75,8 @@ def test_simulate_warns_of_more_than_five_percent(integrator):
     with pytest.warns(HeatWarning, match=r"dt = 0.1 leave out about [12]\.\d of a path"):
         run_of(ROTATION, start.sample, dt=0.1, n_steps=200, integrator=integrator)
     run_of(ROTATION, start.sample, dt=0.02, n_steps=200, integrator=integrator)
+    rate = {"rate": tml.langevin.Mean(tml.langevin.HeatRate(ROTATION))}
+    run_of(ROTATION, start.sample, n_steps=200, integrator=integrator, observables=rate)
 
 
 def test_a_few_steps_cannot_say():

@@ -108,6 +108,7 @@ def test_free_energies_at_a_long_step(name):
     assert abs(plain.free_energy_difference - expected) > 8 * plain.standard_error
 
 
+@pytest.mark.filterwarnings("ignore::thermoml.langevin.HeatWarning")
 @pytest.mark.slow
 @pytest.mark.parametrize("integrator", [tml.EulerMaruyama(), tml.ExactLinear(jnp.array([2.0, 1]))])
 def test_the_integral_fluctuation_theorem_at_a_long_step(x64, key, integrator):

@@ -34,6 +34,7 @@ from ..numerics.checks import (
 from ..numerics.compile import compiled
 from ..numerics.random import check_generator
 from ._chords import Chords, warn_of_missing_heat
+from ._heat_rate import HeatRate
 from ._integrators import AbstractIntegrator
 from ._momentum import Underdamped, acting, position_of
 from ._observers import AbstractObserver, Observable
@@ -135,6 +136,11 @@ def _split_observables(
                 f"as Mean(f), got {observable!r}"
             )
     return functions, observers
+
+
+def _holds_heat_rate(observables: Any) -> bool:
+    parts = jax.tree.leaves(observables, is_leaf=lambda part: isinstance(part, HeatRate))
+    return any(isinstance(part, HeatRate) for part in parts)
 
 
 def _checked_types(
@@ -242,7 +248,8 @@ def simulate(
 
     The path of a driven system turns, and the straight step of the ledger cuts each turn: its heat
     is of order dt with every integrator. What is cut is measured along the way (`stats`), and a
-    `HeatWarning` says where it is more than 5 % of the heat.
+    `HeatWarning` says where it is more than 5 % of the heat and no `HeatRate` is among the
+    observables.
 
     Args:
         system: a `Langevin` or another `AbstractSystem`. Its floats are cast to the state's dtype.
@@ -320,5 +327,6 @@ def simulate(
         raise_if_diverged(
             solution.checkpoint.diverged_step, solution, f"use a smaller dt than {dt:g}{_REMEDIES}"
         )
-    warn_of_missing_heat(solution.stats, solution.heat, dt, stacklevel=2)
+    if not _holds_heat_rate((functions, observers)):
+        warn_of_missing_heat(solution.stats, solution.heat, dt, stacklevel=2)
     return solution
