@@ -88,12 +88,12 @@ def unequal(forward, reverse, truth):
 
 def slope(forward, reverse, truth):
     fit = tml.crooks(forward, reverse, 1.0)
-    return fit.slope, fit.slope_error, jnp.isfinite(fit.slope), 1.0
+    return fit.slope, fit.slope_error, fit.trustworthy, 1.0
 
 
 def crossing(forward, reverse, truth):
     fit = tml.crooks(forward, reverse, 1.0)
-    return fit.free_energy_difference, fit.standard_error, jnp.isfinite(fit.slope), truth
+    return fit.free_energy_difference, fit.standard_error, fit.trustworthy, truth
 
 
 def drift(key, count, mean):

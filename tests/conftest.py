@@ -1,5 +1,6 @@
 """Settings of all tests (two CPU devices, strict promotion, quick notebooks), shared fixtures."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -27,6 +28,10 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # The same examples in each run; their time depends on what must be compiled.
 hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=50)
 hypothesis.settings.load_profile("fixed")
+
+# Tracing makes many objects that live on: looking through them again and again takes a quarter of
+# the time.
+gc.set_threshold(100_000, 50, 100)
 
 WITHOUT_OPTIMISATION = [
     "--xla_backend_optimization_level=0",

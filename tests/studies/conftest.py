@@ -5,7 +5,13 @@ import pytest
 from thermoml.studies import load_study, redraw, run_study
 from thermoml.sweeps import Store
 
-LONG_RUNS = ("test_frontier.py", "test_learning_rules.py", "test_training_engine.py")
+LONG_RUNS = (
+    "test_data_temperature.py",
+    "test_entropy_production.py",
+    "test_frontier.py",
+    "test_learning_rules.py",
+    "test_training_engine.py",
+)
 WHOLE_STUDIES = {"finished", "finals"}  # fixtures
 
 

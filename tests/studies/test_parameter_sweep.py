@@ -103,7 +103,7 @@ def test_a_point_is_checked_with_its_own_step():
         study(dt=None, t1=0.035, saves=5, grid={"alpha": [0.0], "dt": [0.007, 0.01]})
 
 
-@pytest.mark.slow
+@pytest.mark.optimised
 def test_hebbian_points_end_at_the_exact_limit(tmp_path):
     of = study(
         rule="hebbian",

@@ -94,8 +94,21 @@ def test_crooks_of_data_that_are_not_numbers_is_not_a_number_inside_jit(x64):
     work = jnp.asarray(0.5 + np.random.default_rng(4).normal(size=50))
     fit = jax.jit(lambda forward, reverse: tml.crooks(forward, reverse, 1.0))
     for forward, reverse in ((work.at[0].set(jnp.nan), work), (work + 9, work + 9)):
-        assert all(np.isnan(leaf) for leaf in jax.tree.leaves(fit(forward, reverse)))
+        found = fit(forward, reverse)
+        assert not found.trustworthy
+        numbers = found.slope, found.slope_error, found.free_energy_difference, found.standard_error
+        assert np.isnan(numbers).all()
     assert np.isfinite(fit(work, work).slope)
+
+
+def test_crooks_trusts_works_that_overlap(gaussian_work):
+    """By expected acceptances, as bennett does; a slope that is not 1 does not matter here."""
+    for spread, count, trusted in ((1.2, 100, True), (5.0, 100, False), (1.2, 15, False)):
+        works = gaussian_work(T, DF, spread, (count, count), seed=5)
+        assert bool(tml.crooks(*works, T).trustworthy) is trusted
+    wrong = gaussian_work(T, DF, 1.2, (3000, 5000), seed=5)
+    assert tml.crooks(*wrong, 1.5 * T).trustworthy
+    assert "trustworthy" in str(tml.crooks(*wrong, T))
 
 
 @pytest.mark.slow

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.scipy.special import logsumexp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from ..numerics.roots import newton_root
-from ._samples import relative_spread
+from ._samples import FEWEST, relative_spread
 
 SCORE_LIMIT = 2.576  # standard errors: 99 % of works that obey Crooks' relation lie within
 
@@ -81,6 +81,28 @@ def acceptances(pair: ScaledPair, root: Float[Array, ""]) -> tuple[Acceptances, 
         _acceptances(pair.forward - root, pair.unit, pair.imbalance),
         _acceptances(pair.reverse + root, pair.unit, -pair.imbalance),
     )
+
+
+class Overlap(NamedTuple):
+    """How far two ensembles of works overlap.
+
+    Attributes:
+        expected: acceptances Σf, of the ensemble that has fewer.
+        sufficient: whether these are 25, or half of those without any dissipation if that is less,
+            of enough works that are not all equal.
+    """
+
+    expected: Float[Array, ""]
+    sufficient: Bool[Array, ""]
+
+
+def overlap_of(pair: ScaledPair, ahead: Acceptances, back: Acceptances) -> Overlap:
+    """The overlap of both ensembles, by their weights at Bennett's root."""
+    counts = pair.forward.shape[0], pair.reverse.shape[0]
+    expected = jnp.exp(jnp.minimum(logsumexp(ahead.logarithms), logsumexp(back.logarithms)))
+    enough = min(25.0, counts[0] * counts[1] / sum(counts) / 2)
+    varies = (jnp.ptp(pair.forward) > 0) & (jnp.ptp(pair.reverse) > 0)
+    return Overlap(expected, (expected >= enough) & varies & (min(counts) >= FEWEST))
 
 
 def _acceptances(

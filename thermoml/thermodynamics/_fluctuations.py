@@ -10,7 +10,7 @@ from ..numerics.results import AbstractResult
 from ..numerics.roots import newton_root
 from ..numerics.statistics import Estimate
 from ..numerics.types import Numbers
-from ._acceptances import bennett_root, scaled_pair
+from ._acceptances import acceptances, bennett_root, overlap_of, scaled_pair
 from ._samples import check_samples, check_temperature, exponential_average
 
 
@@ -20,17 +20,22 @@ class Crooks(AbstractResult):
     Attributes:
         slope, slope_error: of ln[P_F(W)/P_R(-W)] against W/T.
         free_energy_difference, standard_error: the work at which P_F(W) and P_R(-W) cross.
+        trustworthy: whether the works overlap as `bennett` asks; None of a file of version 0.1.
+            Without, the errors mean nothing. A slope that is not 1 is for you to judge.
     """
 
     slope: Float[Array, ""]
     slope_error: Float[Array, ""]
     free_energy_difference: Float[Array, ""]
     standard_error: Float[Array, ""]
+    trustworthy: Bool[Array, ""] | None = None
 
     def _summary(self):
+        trust = {} if self.trustworthy is None else {"trustworthy": self.trustworthy}
         return "Crooks' relation", {
             "slope": Estimate(self.slope, self.slope_error),
             "free_energy_difference": Estimate(self.free_energy_difference, self.standard_error),
+            **trust,
         }
 
 
@@ -71,7 +76,9 @@ def crooks(
     $$\ln\frac{P_F(W)}{P_R(-W)} = a\,\frac{W-\Delta F}T, \qquad a = 1,$$
 
     with the a and ΔF of greatest likelihood, from every sample and without a histogram: the
-    logistic regression of a work's ensemble on the work. Conditions as for `bennett`.
+    logistic regression of a work's ensemble on the work. Conditions as for `bennett`, which is the
+    better estimate of ΔF: where one work in three is of a rare kind, the 95 % interval of this one
+    covers 72 % at 20 works and 80 % at 50.
 
     Args:
         work_forward, work_reverse: the work done on the system in each trajectory, `(forward,)` and
@@ -124,7 +131,8 @@ def _crooks_fit(
         sums = jnp.sum(jax.nn.log_sigmoid(of_forward)), jnp.sum(jax.nn.log_sigmoid(-of_reverse))
         return sums[0] + sums[1]
 
-    start = pair.unit * jnp.stack([jnp.ones_like(temperature), bennett_root(pair)])
+    root = bennett_root(pair)
+    start = pair.unit * jnp.stack([jnp.ones_like(temperature), root])
     total = counts[0] + counts[1]
     fit = newton_root(lambda x: jax.grad(log_likelihood)(x) / total, start)
     fit = jnp.where(_overlap(forward, reverse), fit, jnp.nan)
@@ -138,6 +146,7 @@ def _crooks_fit(
         jnp.sqrt(covariance[0, 0]) / pair.unit,
         pair.centre + scale * crossing,
         scale * jnp.sqrt(lever @ covariance @ lever),
+        overlap_of(pair, *acceptances(pair, root)).sufficient,
     )
 
 

@@ -5,7 +5,6 @@ import warnings
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.scipy.special import logsumexp
 from jaxtyping import Array, Bool, Float
 
 from ..numerics.arrays import is_concrete
@@ -13,8 +12,15 @@ from ..numerics.compile import jitted
 from ..numerics.results import AbstractResult
 from ..numerics.statistics import Estimate
 from ..numerics.types import Numbers
-from ._acceptances import SCORE_LIMIT, acceptances, bennett_root, crooks_score, scaled_pair
-from ._samples import FEWEST, check_samples, check_temperature, exponential_average
+from ._acceptances import (
+    SCORE_LIMIT,
+    acceptances,
+    bennett_root,
+    crooks_score,
+    overlap_of,
+    scaled_pair,
+)
+from ._samples import check_samples, check_temperature, exponential_average
 
 
 class FreeEnergyWarning(UserWarning):
@@ -167,17 +173,13 @@ def _bennett(
     ahead, back = acceptances(pair, root)
     counts = forward.shape[0], reverse.shape[0]
     errors = [x.spread / float(np.sqrt(n - 1)) for n, x in zip(counts, (ahead, back), strict=True)]
-    expected = jnp.exp(jnp.minimum(logsumexp(ahead.logarithms), logsumexp(back.logarithms)))
-    score = crooks_score(pair, root)
-    enough = min(25.0, counts[0] * counts[1] / sum(counts) / 2)
-    varies = (jnp.ptp(forward) > 0) & (jnp.ptp(reverse) > 0)
-    trustworthy = (expected >= enough) & (jnp.abs(score) <= SCORE_LIMIT) & varies
+    overlap, score = overlap_of(pair, ahead, back), crooks_score(pair, root)
     kish = [n / (1 + x.spread**2) for n, x in zip(counts, (ahead, back), strict=True)]
     return FreeEnergy(
         pair.centre + temperature * pair.unit * root,
         temperature * jnp.hypot(*errors),
-        jnp.minimum(2 * expected, jnp.minimum(*kish)),
-        trustworthy & (min(counts) >= FEWEST),
+        jnp.minimum(2 * overlap.expected, jnp.minimum(*kish)),
+        overlap.sufficient & (jnp.abs(score) <= SCORE_LIMIT),
     ), score
 
 
