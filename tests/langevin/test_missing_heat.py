@@ -32,7 +32,7 @@ def test_it_is_that_of_two_moves_one_after_the_other(assert_mean, dt, allowed):
     moves = (dt * FORCE * variance @ step.T + 2 * dt * np.eye(2)) @ (dt * FORCE.T)
     expected = np.sum((FORCE.T - FORCE) * moves) / 4
     run = run_of(ROTATION, tml.NormalState(jnp.zeros(2), variance).sample, dt=dt)
-    missing, error = run.stats["missing_heat"], run.stats["missing_error"]
+    missing, error = run.stats["missing_heat"], run.stats["missing_heat_error"]
     assert expected > 4 * float(tml.Estimate.of(missing).standard_error) / 99
     assert_mean(missing / 99, expected)
     assert abs(float(jnp.sqrt(jnp.mean(error**2)) / jnp.std(missing)) - 1) < allowed
@@ -81,7 +81,7 @@ def test_simulate_warns_of_more_than_five_percent(integrator):
 
 def test_a_few_steps_cannot_say():
     run = run_of(ROTATION, jnp.zeros(2), n_trajectories=1, n_steps=10)
-    assert float(run.stats["missing_error"][0]) > 0
+    assert float(run.stats["missing_heat_error"][0]) > 0
 
 
 def test_systems_without_a_drive_or_with_momentum_have_no_such_number():

@@ -46,7 +46,7 @@ class Chords(eqx.Module):
 
     def stats(self) -> dict[str, Array]:
         """What `Solution.stats` says of it."""
-        return {"missing_heat": self.missing, "missing_error": jnp.sqrt(self.square)}
+        return {"missing_heat": self.missing, "missing_heat_error": jnp.sqrt(self.square)}
 
     @classmethod
     def begin(
@@ -85,7 +85,9 @@ def warn_of_missing_heat(
     """HeatWarning where more than 5 % of the heat is missing, and certainly so."""
     if "missing_heat" not in stats or not is_concrete((dict(stats), heat)):
         return
-    missing, error = (np.asarray(stats[name], float) for name in ("missing_heat", "missing_error"))
+    missing, error = (
+        np.asarray(stats[name], float) for name in ("missing_heat", "missing_heat_error")
+    )
     missing, exchanged = missing.mean(), float(np.mean(heat[:, -1] - heat[:, 0]))
     error = np.sqrt(np.sum(error**2)) / len(heat)
     if not abs(missing) - _SURE * error > _PART * abs(exchanged):  # nor where they are NaN

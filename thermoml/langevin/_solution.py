@@ -76,7 +76,7 @@ class Solution(AbstractResult):
         stats: `steps`, and `diverged_step` per trajectory (-1 for none). Of a driven system without
             momentum `missing_heat` per trajectory, what the straight steps leave out of a path that
             turns (to add to `heat`, the first of two errors; the other is that of the integrator's
-            states), and its `missing_error`.
+            states), and `missing_heat_error`.
         shadow: the work of the discretisation and its entropy; None for an integrator whose path
             probabilities are not known.
 

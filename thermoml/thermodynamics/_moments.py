@@ -81,7 +81,7 @@ def moment_equations(
     Cost: a few hundred evaluations of the force and its Jacobian for each break and save; with dt,
     some d³ operations and d² evaluations of the force a step.
     """
-    force = harmonic(system)
+    harmonic(system)  # else an error
     position, momentum = start, None
     if isinstance(start, PhaseState) and isinstance(system, Underdamped):
         position, momentum = start.position, start.momentum
@@ -99,6 +99,7 @@ def moment_equations(
         raise ValueError(f"t1 must be later than t0 = {t0}, got {t1}")
     dtype = position.mean.dtype
     system = cast_floats(system, dtype)
+    force = harmonic(system)
     t0, t1 = jnp.asarray(t0, dtype), jnp.asarray(t1, dtype)
     if not is_concrete(saves) or np.ndim(saves):
         saves = parameter("saves", 1)(saves)
