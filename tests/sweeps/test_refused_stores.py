@@ -114,9 +114,8 @@ def old_store(tmp_path):
     """What thermoml 0.1.0 left of `sweep_into(folder, "blocks")` after seven of its ten units."""
     with tarfile.open(Path(__file__).parent / "store_0_1_0.tar.gz") as archive:
         # Before Python 3.11.4 there is no filter.
-        archive.extractall(
-            tmp_path, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {})
-        )
+        archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
+        archive.extractall(tmp_path)
     return tmp_path / "store"
 
 
