@@ -20,10 +20,10 @@ class HeatRate(eqx.Module):
     $$q(x) = \sum_i\mu_i\big(F_i^2 + T_i\,\partial_iF_i\big), \qquad
       \text{with momentum}\quad q(x, p) = \sum_i\gamma_i\big(p_i^2/m_i - T_i\big)$$
 
-    In a driven steady state the heat of the ledger is of order dt whatever the integrator, since
-    the chord of a step cuts a path that turns. The mean of q is as good as the states: of order 2
-    with `Heun`. (The states of `LeimkuhlerMatthews` are of order 2 without a drive alone.) Average
-    it over the steps of a run,
+    In a driven steady state without momentum the heat of the ledger is off by order dt whatever the
+    integrator, since the chord of a step cuts a path that turns. The mean of q is as good as the
+    states: of order 2 with `Heun`. (The states of `LeimkuhlerMatthews` are of order 2 without a
+    drive alone.) Average it over the steps of a run,
 
         rate = tml.langevin.Mean(tml.langevin.HeatRate(system))
         run = tml.simulate(system, ..., integrator=tml.Heun(), observables={"heat_rate": rate})

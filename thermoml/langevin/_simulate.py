@@ -246,10 +246,10 @@ def simulate(
     In each step the control (and time-dependent baths) move first, to their values at the end of
     the step, then the state. Trajectory i's noise depends on `key`, i and the step number alone.
 
-    The path of a driven system turns, and the straight step of the ledger cuts each turn: its heat
-    is of order dt with every integrator. What is cut is measured along the way (`stats`), and a
-    `HeatWarning` says where it is more than 5 % of the heat and no `HeatRate` is among the
-    observables.
+    The path of a driven system turns, and the straight step of the ledger cuts each turn: without
+    momentum its heat is off by order dt with every integrator. What is cut is measured along the
+    way (`stats`), and a `HeatWarning` says where it is more than 5 % of the heat and no `HeatRate`
+    is among the observables.
 
     Args:
         system: a `Langevin` or another `AbstractSystem`. Its floats are cast to the state's dtype.

@@ -63,8 +63,8 @@ class Solution(AbstractResult):
         times: `(save,)`.
         observables: values of the observables, by name.
         work, heat: in units of energy; `work - heat` is the change of `energy`. In a driven steady
-            state the rate of heat is of order dt whatever the integrator; `Mean(HeatRate(system))`
-            among the observables is of the order of its states.
+            state without momentum the rate of heat is off by order dt whatever the integrator;
+            `Mean(HeatRate(system))` among the observables is of the order of its states.
         energy: U(x, λ, ξ).
         heat_by_leaf: a pytree like the state, each leaf `[trajectory, save]`.
         entropy_flow: Σ δQ_i/T_i over the elements of the state, in nats; NaN for T = 0.
