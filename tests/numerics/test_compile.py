@@ -101,7 +101,7 @@ def solve(b):
 
 both = jitted(lambda b: solve(b[0]) + solve(b[1]))
 b = jax.random.normal(jax.random.key(0), (2, 600, 600))
-for _ in range(600):
+for _ in range(1500):
     both(b).block_until_ready()
 """
     subprocess.run([sys.executable, "-c", code], timeout=300, check=True)

@@ -122,8 +122,8 @@ class Cycle(eqx.Module):
             )
         self.mobility = parameters("mobility")(1.0 if mobility is None else mobility)
         if mass is not None or friction is not None:
-            self.mass = 1.0 if mass is None else mass
-            self.friction = 1.0 if friction is None else friction
+            self.mass = parameters("mass")(1.0 if mass is None else mass)
+            self.friction = parameters("friction")(1.0 if friction is None else friction)
         shapes = [jax.eval_shape(stroke.control, stroke.duration) for stroke in self.strokes]
         layouts = [jax.tree.map(lambda leaf: leaf.shape, shape) for shape in shapes]
         if any(layout != layouts[0] for layout in layouts):

@@ -174,7 +174,7 @@ def _check_parameters(
     system: Langevin | Underdamped, position: Array, times: Float[Array, " save"]
 ) -> None:
     """ValueError for known baths, masses or frictions that are out of range at these times."""
-    if is_concrete((times, system)):
+    if is_concrete(times):
         acting(system).baths.check(position, lambda: times)
         if isinstance(system, Underdamped):
             system.check(position, lambda: times)
