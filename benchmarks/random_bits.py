@@ -1,4 +1,4 @@
-"""Tests of the random bits of `learn` by the batteries of TestU01 (L'Ecuyer and Simard 2007).
+"""Tests of the random bits of `learn` and `simulate` by TestU01 (L'Ecuyer and Simard 2007).
 
     python benchmarks/random_bits.py --battery crush --order kernel
 
@@ -7,10 +7,14 @@ inputs draws them, of many trajectories and steps, in one of these orders:
 
 * kernel: the order in memory: step by step, weight by weight, trajectories innermost;
 * stream: one trajectory after the other, each step by step and weight by weight;
-* input: the bits of one input of a batch: bit b of the words of all weights, 32 in a word.
+* input: the bits of one input of a batch: bit b of the words of all weights, 32 in a word;
+
+or those of the noise of `simulate`, two words for each normal, of a system of `--n-inputs` numbers:
+
+* noise: step by step, number by number, the first words of all trajectories, then their second.
 
 SmallCrush tests 2^28 words in a quarter of a minute, Crush at 2^35 in under an hour, BigCrush at
-2^38 in half a day.
+2^38 in half a day; `--tests 1-20` runs a part of it, each part on bits of its own if `--seed` is.
 """
 
 import argparse
@@ -27,10 +31,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from thermoml.ensembles import NOISE
 from thermoml.numerics.bits import GENERATORS
 from thermoml.numerics.random import row_numbers, trajectory_streams
 
 BATTERIES = {"small": "SmallCrush", "crush": "Crush", "big": "BigCrush"}
+N_TESTS = {"small": 10, "crush": 96, "big": 106}
 WORDS = 2**22  # in one array
 
 
@@ -44,21 +50,28 @@ def transposed(words: jax.Array) -> jax.Array:
 def source(generator: str, order: str, n_inputs: int, trajectories: int, seed: int):
     """An endless series of arrays of words."""
     n_steps = max(1, WORDS // (n_inputs * trajectories))
+    in_memory = order in ("kernel", "noise")
 
     @jax.jit
     def make(first_step, first_trajectory):
         indices = first_trajectory + jnp.arange(trajectories)
-        streams = trajectory_streams(jax.random.key(seed), indices, 0, generator)
-        words = jax.lax.map(
-            lambda n: streams.at(first_step + n).bits(row_numbers(n_inputs)), jnp.arange(n_steps)
-        )
-        if order == "kernel":
+        purpose = NOISE if order == "noise" else 0
+        streams = trajectory_streams(jax.random.key(seed), indices, purpose, generator)
+
+        def of_step(n):
+            draws, numbers = streams.at(first_step + n), row_numbers(n_inputs)
+            if order == "noise":
+                return jnp.stack(draws.source.blocks(numbers), axis=1)
+            return draws.bits(numbers)
+
+        words = jax.lax.map(of_step, jnp.arange(n_steps))
+        if in_memory:
             return words.reshape(-1)
         words = jnp.moveaxis(words, 2, 0).reshape(-1)
         return words if order == "stream" else transposed(words[: len(words) // 32 * 32])
 
     for part in itertools.count():
-        if order == "kernel":
+        if in_memory:
             yield make(part * n_steps, 0)
         else:
             yield make(0, part * trajectories)
@@ -79,7 +92,9 @@ def load_testu01() -> Any:
     return library
 
 
-def run_battery(library: Any, battery: str, words: Any) -> tuple[dict[str, float], int]:
+def run_battery(
+    library: Any, battery: str, tests: range, words: Any
+) -> tuple[dict[str, float], int]:
     """The p-value of each statistic, and the number of words read, through a named pipe."""
     written = 0
     first = np.asarray(next(words))
@@ -102,8 +117,12 @@ def run_battery(library: Any, battery: str, words: Any) -> tuple[dict[str, float
         read = library.unif01_StripB(generator, 0, 32)
         assert read == first[0], "the library reads other words than were written"
         ctypes.c_int.in_dll(library, "swrite_Basic").value = 0
-        getattr(library, f"bbattery_{battery}").argtypes = [ctypes.c_void_p]
-        getattr(library, f"bbattery_{battery}")(generator)
+        repetitions = (ctypes.c_int * (N_TESTS[battery] + 1))()
+        for number in tests:
+            repetitions[number] = 1
+        repeat = getattr(library, f"bbattery_Repeat{BATTERIES[battery]}")
+        repeat.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_int)]
+        repeat(generator, repetitions)
         count = ctypes.c_int.in_dll(library, "bbattery_NTests").value
         values = (ctypes.c_double * count).in_dll(library, "bbattery_pVal")
         names = (ctypes.c_char_p * count).in_dll(library, "bbattery_TestNames")
@@ -115,7 +134,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--battery", choices=BATTERIES, default="small")
     parser.add_argument("--generator", choices=GENERATORS, default="hash")
-    parser.add_argument("--order", choices=("kernel", "stream", "input"), default="kernel")
+    orders = ("kernel", "stream", "input", "noise")
+    parser.add_argument("--order", choices=orders, default="kernel")
+    parser.add_argument("--tests", metavar="FIRST-LAST", help="numbers of tests of the battery")
     parser.add_argument("--n-inputs", type=int, default=1000)
     parser.add_argument("--trajectories", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0)
@@ -126,10 +147,13 @@ def main() -> None:
         options.generator, options.order, options.n_inputs, options.trajectories, options.seed
     )
     begin = time.perf_counter()
-    p_values, written = run_battery(library, BATTERIES[options.battery], words)
+    first, last = 1, N_TESTS[options.battery]
+    if options.tests:
+        first, last = (int(number) for number in options.tests.split("-"))
+    p_values, written = run_battery(library, options.battery, range(first, last + 1), words)
     odd = {name: p for name, p in p_values.items() if 0 <= p < 1e-3 or p > 1 - 1e-3}
     print(
-        f"{BATTERIES[options.battery]}, {options.generator}, order {options.order}, "
+        f"{BATTERIES[options.battery]} {first}-{last}, {options.generator}, order {options.order}, "
         f"N = {options.n_inputs}, {options.trajectories} trajectories, seed {options.seed}: "
         f"{len(p_values)} statistics of 2^{np.log2(written):.1f} words, "
         f"{(time.perf_counter() - begin) / 60:.1f} min; outside of [0.001, 0.999]: "

@@ -22,6 +22,7 @@ _cache = Path(__file__).parent.parent / ".pytest_cache" / "jax" / _worker
 jax.config.update("jax_compilation_cache_dir", str(_cache))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+jax.config.update("jax_traceback_in_locations_limit", 0)  # an eighth of the time
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -56,16 +57,18 @@ def pytest_configure(config):
     passed = any(str(argument).startswith(option) for argument in config.invocation_params.args)
     if hasattr(config, "workerinput") and config.getoption(option) and not passed:
         jaxtyping.install_import_hook(*config.getoption(option).split(",", maxsplit=1))
-    if config.option.markexpr in ("slow", "optimised"):
+    if config.option.markexpr in ("slow", "optimised", "exhaustive"):
         jaxtyping.config.update("jaxtyping_disable", True)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark notebooks as slow, and run the longest tests first so that the workers end together."""
+    """Each test has one part; the longest run first, so that the workers end together."""
     for item in items:
         if item.path.suffix == ".ipynb":
             item.add_marker("slow")
+        if item.get_closest_marker("exhaustive"):
+            item.own_markers = [mark for mark in item.own_markers if mark.name != "slow"]
     long = ("test_readme.py", "test_transformations.py", ".ipynb")
     items.sort(key=lambda item: not item.path.name.endswith(long))
 

@@ -183,7 +183,7 @@ def test_the_order_of_coordinates_permutes_moments(x64, order):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_order_of_axes_transposes_the_fokker_planck_density(x64):
     def evolved(first):
         def potential(x, control):
@@ -225,7 +225,7 @@ def test_parts_of_an_ensemble_are_the_whole(cut):
         np.testing.assert_allclose(part, whole, rtol=rounding, atol=rounding)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("level", [tml.Microscopic(0.02), tml.Reduced(0.02)], ids=["micro", "red"])
 @pytest.mark.parametrize("rule", [tml.Hebbian(), tml.AlphaTron(0.5)], ids=["Hebbian", "α-tron"])
 def test_parts_of_learning_are_the_whole_to_the_bit(level, rule):

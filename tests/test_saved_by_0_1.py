@@ -51,6 +51,7 @@ def assert_equal(value, expected, rtol):
         np.testing.assert_allclose(flat, np.asarray(leaves, float), rtol=rtol, atol=rtol)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, entry in EXPECTED.items() if not entry["like"]])
 def test_a_file_loads_and_gives_the_numbers_of_0_1(name):
     entry, x = EXPECTED[name], load(name)

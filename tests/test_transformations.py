@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from parts import exhaustive
 
 import thermoml as tml
 
@@ -202,33 +203,31 @@ def differences():
     return of
 
 
+def function_of(name, way):
+    return lambda k: jnp.asarray(CASES[name](way, k), float)
+
+
+def close(actual, expected, value):
+    np.testing.assert_allclose(actual, expected, rtol=2e-5, atol=2e-6 * (1 + abs(value)))
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("way", [as_closure, as_module])
+@pytest.mark.parametrize("way", [as_closure, *exhaustive(as_module)])
 @pytest.mark.parametrize("name", MARKED)
-def test_every_transformation_gives_the_same_numbers(x64, differences, name, way):
+def test_gradients_are_finite_differences(x64, differences, name, way):
+    value, slope, _ = differences(name)
+    close(np.array(jax.value_and_grad(function_of(name, way))(AT)), [value, slope], value)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("name", [name for name in CASES if name not in REVERSE_ONLY])
+def test_forward_and_second_derivatives(x64, differences, name):
+    """Of a closure: the leaf of a module is traced as arguments are."""
     value, slope, curvature = differences(name)
-
-    def function(k):
-        return jnp.asarray(CASES[name](way, k), float)
-
-    close = lambda actual, expected: np.testing.assert_allclose(
-        actual, expected, rtol=2e-5, atol=2e-6 * (1 + abs(value))
-    )
-    pair = jax.value_and_grad(function)
-
-    def agrees(result, shape=()):
-        close(result[0], np.full(shape, value))
-        close(result[1], np.full(shape, slope))
-
-    agrees(pair(AT))
-    if way is as_module:  # its leaf is traced as arguments are; a closure takes the other ways too
-        return
-    if name not in REVERSE_ONLY:
-        close(jax.jvp(function, (AT,), (1.0,))[1], slope)
+    function = function_of(name, as_closure)
+    close(jax.jvp(function, (AT,), (1.0,))[1], slope, value)
     if name in LONG:
-        return
-    agrees(jax.jit(jax.vmap(pair))(jnp.array([AT, AT])), (2,))
-    if name in REVERSE_ONLY:
         return
     if name in ONCE:
         with pytest.raises(NotImplementedError, match="no second derivatives"):
@@ -239,7 +238,16 @@ def test_every_transformation_gives_the_same_numbers(x64, differences, name, way
     )
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("name", [name for name in CASES if name not in LONG])
+def test_compiled_gradients_of_many(x64, differences, name):
+    value, slope, _ = differences(name)
+    many = jax.jit(jax.vmap(jax.value_and_grad(function_of(name, as_closure))))
+    close(np.array(many(jnp.array([AT, AT]))), [[value] * 2, [slope] * 2], value)
+
+
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("way", [as_closure, as_module])
 def test_forward_mode_through_the_rounds_of_a_cycle(x64, differences, way):
     forward = tml.ensembles.ForwardMode()

@@ -55,7 +55,7 @@ def test_another_optimiser():
     np.testing.assert_allclose(found.parameters, 2, rtol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_alpha_at_fixed_rate_from_a_bad_start():
     """A scan beside the optimum is highest there, to 1e-5 in α."""
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from parts import exhaustive
 
 import thermoml as tml
 
@@ -88,7 +89,7 @@ def test_entropy_flow_and_heat_by_leaf_differentiate(x64, key, trap):
 
 
 @pytest.mark.parametrize("integrator", [tml.EulerMaruyama(), tml.Heun(), tml.ExactLinear(1.0)])
-@pytest.mark.parametrize("derivative", [jax.grad, jax.jacfwd])
+@pytest.mark.parametrize("derivative", [jax.grad, *exhaustive(jax.jacfwd)])
 def test_the_derivative_in_the_mobility_exists_at_temperature_0(x64, key, integrator, derivative):
     """A noiseless trap: every integrator's x(t) is a function of μt alone, and close to e^{-μt}."""
 

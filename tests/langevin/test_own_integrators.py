@@ -149,7 +149,7 @@ def test_an_integrator_of_ones_own_runs_in_chunks(key):
         np.testing.assert_allclose(whole.heat[i], alone.heat[0], rtol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("adjoint", ["RecursiveCheckpoint", "Direct", "ForwardMode"])
 def test_a_parameter_of_an_integrator_of_ones_own_differentiates(x64, key, adjoint):
     adjoint = getattr(tml.langevin, adjoint)()

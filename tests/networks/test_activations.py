@@ -71,7 +71,7 @@ def test_a_network_of_it_is_measured(x64):
 
 
 @pytest.mark.filterwarnings("ignore:from the second to the last quarter")  # a short run
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_network_of_it_has_transitions_and_local_temperatures(x64):
     def heat_and_temperature(activation):
         system = tml.NetworkLearning(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from jax import lax
 from jaxtyping import Array
+from parts import exhaustive
 
 import thermoml as tml
 
@@ -114,7 +115,15 @@ def states_and_slopes(system, run):
     return [{name: flat(parts) for name, parts in each.items()} for each in there]
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(
+    scope="module",
+    params=[
+        "MLP",
+        "convolution",
+        "recurrent",
+        *exhaustive("residual", "sequential", "bare arrays"),
+    ],
+)
 def kind(request):
     """A network, its layers, and its run with a bath for each layer while its data come in."""
     build, sizes = KINDS[request.param]
@@ -167,6 +176,7 @@ def test_heats_of_its_layers_miss_the_total_by_the_cube_of_a_step(x64, kind):
     assert missed[0] / missed[1] == pytest.approx(8, rel=0.05)
 
 
+@pytest.mark.slow
 def test_its_layers_are_those_of_the_module_tree(x64, kind):
     net, sizes, _, system, _ = kind
     assert list(tml.networks.layers(system).sizes.items()) == list(sizes.items())

@@ -97,6 +97,7 @@ def test_rates_and_currents_are_those_of_the_stationary_steps(x64, system, ran):
     assert lines[-1].endswith(f"{ledger.energy_current['parts_1 → parts_2']}")
 
 
+@pytest.mark.slow
 def test_sums_over_layers_are_the_whole(x64, system, ran):
     run, _ = ran
     ledger = tml.networks.layer_ledger(system, run)

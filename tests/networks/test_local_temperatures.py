@@ -133,7 +133,7 @@ def relaxed():
     return run
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("activation", [jnp.tanh, jax.nn.gelu], ids=["tanh", "gelu"])
 def test_at_equilibrium_all_temperatures_are_the_baths(x64, relaxed, activation):
     """4 comparisons to 4 errors; Heun's bias at dt = 0.05 is below 1e-3."""
@@ -147,7 +147,7 @@ def test_at_equilibrium_all_temperatures_are_the_baths(x64, relaxed, activation)
         assert abs(rate) < 4 * error
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_relu_network_in_equilibrium(x64, relaxed):
     """The virial is blind to kinks; the configurational temperature misses the readout's."""
     system, run = relaxed(jax.nn.relu)

@@ -66,7 +66,7 @@ def huber(r, delta=0.7):
     return np.where(abs(r) < delta, r**2 / 2, delta * (abs(r) - delta / 2))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_huber_loss_works_everywhere(x64):
     """3 comparisons to 4 standard errors: once in 5000."""
     energy = Huber(jnp.asarray(0.7))
@@ -95,7 +95,7 @@ def test_a_huber_loss_works_everywhere(x64):
     close(slope(jnp.asarray(0.7)), (numeric[0] - numeric[1]) / 2e-5, rtol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_loss_that_is_not_convex_needs_a_start_or_switching(x64):
     system = linear(Cauchy(), 4 * VALUES, features=FEATURES[:, :1])
     for find in (tml.networks.ground_state, functools.partial(tml.Trained, key=KEY(0))):

@@ -127,7 +127,7 @@ def test_laplace_finds_the_same_trained_state(x64, systems):
 
 
 @pytest.mark.filterwarnings("ignore:from the second to the last quarter")  # a short run
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_trajectories_find_the_same_trained_state(x64):
     route = tml.Switching(t1=1.0, relax=1.0, dt=0.1, n_trajectories=50, key=KEY(2))
     shipped, own = (tml.Trained(s, route) for s in pair("likelihood"))

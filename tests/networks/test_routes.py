@@ -117,7 +117,7 @@ def test_switching_finds_the_harmonic_state(x64):
 
 
 @pytest.mark.filterwarnings("ignore:the works contradict")
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_too_long_a_step_biases_switching_as_much_as_heun(x64):
     """In a harmonic mode h = μk dt leaves Heun the variance τ/k (1-h+h²/4)/(1-h+h²/2-h³/8)."""
     exact = tml.Trained(linear())
@@ -236,6 +236,7 @@ def test_an_energy_that_still_falls_is_warned_of(x64):
         tml.Trained(system, route)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:from the second to the last quarter")
 def test_switching_too_fast_is_warned_of(x64):
     with pytest.warns(tml.thermodynamics.FreeEnergyWarning, match="slower protocol"):

@@ -9,8 +9,6 @@ from scipy import optimize
 
 import thermoml as tml
 
-pytestmark = pytest.mark.slow
-
 
 class Swish(eqx.Module):
     """z/(1 + e^{-βz})."""
@@ -31,11 +29,13 @@ def flat(activation, **options):
     return unevenness
 
 
+@pytest.mark.slow
 def test_he_initialisation_is_found_for_relu(x64):
     tuned = tml.tune(flat(jax.nn.relu, temperature=0.7), 1.0)
     assert float(tuned.parameters) == pytest.approx(2, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_variance_of_an_activation_of_ones_own(x64):
     """A chain is isothermal at (T - σ_b²)/(η T)."""
 
@@ -47,6 +47,7 @@ def test_the_variance_of_an_activation_of_ones_own(x64):
     assert float(tuned.parameters) == pytest.approx(float(exact), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_parameter_for_a_wanted_efficiency(x64):
     tuned = tml.tune(
         lambda swish: (tml.work_efficiency(swish, 1.0) - 0.4) ** 2, Swish(jnp.asarray(1.0))
@@ -57,6 +58,7 @@ def test_a_parameter_for_a_wanted_efficiency(x64):
     assert np.isfinite(beta)
 
 
+@pytest.mark.exhaustive
 def test_the_lowest_heat_of_training_to_a_given_energy(x64):
     """The widths of both layers at the start, against all pairs that end at that energy."""
     generator = np.random.default_rng(1)

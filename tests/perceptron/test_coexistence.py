@@ -23,7 +23,10 @@ def problem(rate, **more):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("n", "overlap"), [(200, 0.826864005), (400, 0.664892)])
+@pytest.mark.parametrize(
+    ("n", "overlap"),
+    [(200, 0.826864005), pytest.param(400, 0.664892, marks=pytest.mark.exhaustive)],
+)
 def test_the_exact_state_has_both_wells(n, overlap):
     """By a trapezoidal rule on 1000 x 260 points of (R, ln P); one well alone has R = 0.38."""
     state = tml.steady_state(problem(1.1572, n_inputs=n), exact=True)
@@ -53,7 +56,7 @@ def test_spinodals():
     assert counts == [1, 2, 2, 1]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("wanted", [0.15, 6.0, 0.5, 2.0])
 def test_a_dissipation_that_is_jumped_over(wanted):
     """At ν̃ = 1.158 the lower minimum changes, and D jumps from 0.21 to 5."""
@@ -77,7 +80,7 @@ def test_exact_states_of_hebbian_in_closed_form(n):
     np.testing.assert_allclose([state.overlap, state.norm, state.transverse], expected, rtol=1e-12)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore::thermoml.perceptron.ScaleSeparationWarning")
 @pytest.mark.parametrize("alpha", [0.5, -0.4])
 def test_the_plane_of_a_steady_state_in_float32(quiet_alpha_tron, alpha):
@@ -104,7 +107,7 @@ STATES = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("name", "exact"), [(x, False) for x in STATES] + [("alpha", True)])
 def test_steady_states_in_float32(name, exact):
     """1e-4 for ν̃ from 1e-3 to 1e3; an exact state that rounding would change is refused."""

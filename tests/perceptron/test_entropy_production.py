@@ -116,7 +116,7 @@ def rest(request):
     return learned, found, exact
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_heat_at_rest_is_the_excess_of_the_exact_state(rest):
     """2 fine - coarse: what is linear in dt, or with a jump and dt/4 in √dt, drops out.
 

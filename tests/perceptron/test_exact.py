@@ -70,7 +70,7 @@ def test_hebbian_moments_are_exact(hebbian, assert_mean, quantity):
     assert_mean(getattr(curve, quantity), exact[quantity])
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_hebbian_in_the_large_n_limit(assert_mean):
     """Theory 2.2: ε∞ = arctan(√(πk/2)/ν̃)/π; allowed: O(1/N), O(k dt)."""
     n, batch, rate, dt = 400, 64, 1.0, 0.02

@@ -47,7 +47,7 @@ def test_bound_at_tiny_errors(error):
     np.testing.assert_allclose(tml.dissipation_bound(error), TINY[error], rtol=1e-7)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_bound_and_its_gradient_in_float32():
     """2e-6 from ε = 1e-6 to 1/2 and beyond, where D_min vanishes like (ε - 1/2)²."""
     errors = np.concatenate([np.geomspace(1e-6, 0.4, 40), 0.5 - np.geomspace(1e-3, 0.1, 20)])
@@ -63,7 +63,7 @@ def test_bound_and_its_gradient_in_float32():
     np.testing.assert_array_equal(jax.grad(tml.dissipation_bound)(0.5), 0)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("error", [1e-6, 1e-3, 0.2, 0.499, 0.7])
 def test_optimal_rule_in_float32(error):
     """F and Φ to 1e-5 of their largest, within five standard deviations."""
@@ -78,7 +78,7 @@ def test_optimal_rule_in_float32(error):
         np.testing.assert_allclose(value, other, rtol=0, atol=1e-5 * float(jnp.abs(other).max()))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_optimal_states_in_float32():
     """Right at 0.001; refused where decay and force cancel to rounding."""
     with jax.enable_x64(False):
@@ -124,7 +124,7 @@ def test_potential_of_the_optimal_rule_is_its_integral():
         np.testing.assert_allclose(rule.potential(jnp.asarray(s)), expected, rtol=1e-9)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_no_rule_beats_the_bound():
     """Hebbian is the α-tron with α = 0, and the Perceptron the linear one."""
     rates = jnp.asarray([0.1, 0.5, 1.0, 2.0])

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from parts import exhaustive
 from scipy import stats
 
 import thermoml as tml
@@ -64,9 +65,11 @@ def run(name, n_inputs, batch, *, plain=False, generator="hash", dtype=np.float3
     return np.stack([np.asarray(x)[:, -1] for x in shown])
 
 
-@pytest.mark.parametrize("name", RULES)
 @pytest.mark.parametrize(
-    ("n_inputs", "batch"), [(11, 3), pytest.param(60, 33, marks=pytest.mark.slow)]
+    "name", ["hebbian", "alpha-tron", *exhaustive("perceptron", "adatron", "linear", "user")]
+)
+@pytest.mark.parametrize(
+    ("n_inputs", "batch"), [(11, 3), pytest.param(60, 33, marks=pytest.mark.exhaustive)]
 )
 def test_the_packed_kernel_is_the_plain_one_to_rounding(x64, name, n_inputs, batch):
     """Fed the same bits, in float64: a sign at a jump of F could differ, but does not."""
@@ -78,7 +81,7 @@ def test_the_packed_kernel_is_the_plain_one_to_rounding(x64, name, n_inputs, bat
     )
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["hebbian", "adatron", "user"])
 def test_in_float32_too_where_the_force_does_not_jump(name):
     packed, plain = (run(name, 60, 33, plain=plain, m=32) for plain in (False, True))

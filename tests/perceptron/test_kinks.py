@@ -114,7 +114,7 @@ def test_steady_states_of_the_referee(x64, force, expected):
     np.testing.assert_allclose([found.overlap, found.error, found.dissipation], expected, atol=6e-7)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_gradient_of_a_steady_state_in_the_margin(x64):
     """By closure, by a field, and by `kinks=`; against differences."""
 
@@ -177,7 +177,7 @@ def test_jumps_are_counted_once(x64):
     assert (hinge.heights == 0).all()
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_dissipation_with_a_margin(x64):
     problem = tml.LearningProblem(margin(0.5), learning_rate=1.0)
     same = tml.perceptron.at_dissipation(problem, 0.7)
@@ -218,7 +218,7 @@ def test_the_gradient_of_a_margin_is_that_of_all_levels():
     assert abs(by_time - by_steps) < 0.01 * by_steps
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_heat_of_a_margin_agrees_at_two_levels(assert_mean):
     """N = 400; allowed: O(1/N)."""
     problem = tml.LearningProblem(margin(0.5), learning_rate=1.0, n_inputs=400, batch=30)

@@ -116,7 +116,7 @@ def final_error(mean_field_problem, run_mean_field):
     return error
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_derivatives_in_alpha_agree_in_both_modes_and_with_differences(x64, final_error):
     at, h = jnp.asarray(0.5), 1e-4
 

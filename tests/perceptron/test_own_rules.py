@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from parts import exhaustive
 
 import thermoml as tml
 from thermoml.perceptron import Power
@@ -108,7 +109,7 @@ def test_simulated_learning(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("finite_step", [False, True])
+@pytest.mark.parametrize("finite_step", [False, *exhaustive(True)])
 def test_mean_field_and_information_bound(x64, own, finite_step):
     level = tml.MeanField(0.05, finite_step=finite_step)
     options = {"t1": 0.5, "save_every": 5, "adjoint": FORWARD}
@@ -121,7 +122,7 @@ def test_mean_field_and_information_bound(x64, own, finite_step):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("exact", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("exact", [False, *exhaustive(True)])
 def test_steady_state(x64, own, exact):
     """As N → ∞, where the least dissipation bounds it, and at finite N."""
     mine, expected = (
@@ -132,7 +133,7 @@ def test_steady_state(x64, own, exact):
     assert exact or tml.dissipation_bound(mine.error) < mine.dissipation
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_learning_rate_at_a_dissipation(x64, own):
     mine, expected = (
         tml.perceptron.at_dissipation(problem_of(rule), 0.3)
@@ -149,7 +150,7 @@ METHODS = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("method", METHODS)
 def test_gradients(x64, method):
     def gradient(rule):
@@ -168,7 +169,7 @@ def test_gradients(x64, method):
     agree(mine, gradient(tml.AlphaTron), 1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_tuning(x64):
     def best(rule):
         def cost(alpha):
@@ -245,7 +246,7 @@ def test_a_potential_by_quadrature(x64):
     agree(*states, 1e-8)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_many_rules_at_once(x64):
     """By vmap, and as derivatives in the parameter."""
 

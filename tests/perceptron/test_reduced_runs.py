@@ -139,7 +139,7 @@ def derivatives(reduced_problem, run_reduced):
         return forward, reverse, (push(at + h)[0] - push(at - h)[0]) / (2 * h)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_derivatives_agree_in_both_modes_and_with_differences(derivatives):
     forward, reverse, difference = map(float, derivatives)
     assert abs(forward) > 0.01

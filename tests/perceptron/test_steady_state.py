@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
+from parts import exhaustive
 from scipy.optimize import minimize
 from steady_states import POINTS, SIZES, problem
 
@@ -244,6 +245,7 @@ def test_it_is_the_minimum_that_scipy_finds(case):
         assert np.linalg.eigvalsh(found.hess_inv).min() > 0
 
 
+@pytest.mark.slow
 def test_dissipation_of_the_mean_field(case):
     """ν̃²(E F² - |E ξσF|²/N), and the rate of all weights from batches of two."""
     for law, (rate, _, bath), state in case:
@@ -359,7 +361,7 @@ def finite(request):
     return law, tml.steady_state(problem(law.build(), POINTS[2], **more))
 
 
-@pytest.mark.parametrize("n", [4, 10, 100])
+@pytest.mark.parametrize("n", [10, *exhaustive(4, 100)])
 def test_finite_n_by_other_quadrature(finite, n):
     law, _ = finite
     state = exact_state(law.build(), n, POINTS[2])

@@ -71,7 +71,7 @@ def test_float32_without_n():
             np.testing.assert_allclose(value, getattr(expected, name), rtol=2e-6, err_msg=name)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_other_numbers_compile_nothing_new():
     """Every trace passes the rule; N is a number like the others."""
     traces = []

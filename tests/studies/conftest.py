@@ -12,14 +12,20 @@ LONG_RUNS = (
     "test_learning_rules.py",
     "test_training_engine.py",
 )
+LONGEST = (
+    "test_dissipation_budget.py",
+    "test_heat_engines.py",
+    "test_training_complexity.py",
+)
 WHOLE_STUDIES = {"finished", "finals"}  # fixtures
 
 
 def pytest_collection_modifyitems(items):
     """Mark the tests that run a whole study as slow; where steps take the time, as optimised."""
+    parts = dict.fromkeys(LONG_RUNS, "optimised") | dict.fromkeys(LONGEST, "exhaustive")
     for item in items:
         if item.path.parent.name == "studies" and WHOLE_STUDIES & {*item.fixturenames}:
-            item.add_marker("optimised" if item.path.name in LONG_RUNS else "slow")
+            item.add_marker(parts.get(item.path.name, "slow"))
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,6 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.slow
-
 # Prints what running a unit adds to the process's memory at its peak, the same for the process
 # as a whole, and the cut into units. Compiling is not counted: LLVM keeps what it likes.
 SCRIPT = """
@@ -55,10 +53,14 @@ def measure(tmp_path, n_inputs, n_trajectories, memory):
     return [int(word) for word in done.stdout.split()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n_inputs", "n_trajectories"),
-    [(1000, 8192), (8000, 1024), (200, 40000)],
-    ids=["as many weights as trajectories", "many weights", "many trajectories"],
+    [
+        pytest.param(1000, 8192, id="as many weights as trajectories"),
+        pytest.param(8000, 1024, id="many weights", marks=pytest.mark.exhaustive),
+        pytest.param(200, 40000, id="many trajectories", marks=pytest.mark.exhaustive),
+    ],
 )
 def test_budget_is_kept_within_a_fifth_and_used(tmp_path, n_inputs, n_trajectories):
     budget = 100e6
@@ -68,6 +70,7 @@ def test_budget_is_kept_within_a_fifth_and_used(tmp_path, n_inputs, n_trajectori
     assert 0.4 * budget < added < 1.2 * budget
 
 
+@pytest.mark.slow
 def test_4096_trajectories_of_1000_weights_need_less_than_a_gigabyte(tmp_path):
     _, peak, *_, trajectories = measure(tmp_path, 1000, 4096, "1GB")
     assert trajectories == 4096

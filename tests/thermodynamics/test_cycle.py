@@ -71,7 +71,7 @@ def test_strokes_at_rest_have_a_closed_form(x64):
     np.testing.assert_allclose(found.power, -work / 0.5, rtol=1e-8)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_slow_strokes_approach_the_quasi_static_engine(x64):
     """½(T_h - T_c) ln r at (T_h - T_c) ln r/[T_h ln r + T_h - T_c], but for terms like 1/τ."""
     gain = np.log(NARROW / WIDE)
@@ -139,7 +139,7 @@ class Bent(tml.langevin.AbstractControl):
         )
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_control_of_ones_own_may_have_breaks(x64):
     """As a piecewise linear one, which the adaptive integration meets as exactly."""
 
@@ -157,7 +157,7 @@ def test_a_control_of_ones_own_may_have_breaks(x64):
     assert abs(power(Bent(1.5, 1.0)) - power(knots)) > 0.01
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_gradient_of_the_power(x64):
     def power(duration):
         return stirling(duration, 0.5).moment_equations(points=1).power

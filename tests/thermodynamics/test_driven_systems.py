@@ -110,7 +110,7 @@ def test_a_simulation_heats_each_bath_and_produces_entropy_as_the_closed_form_sa
     assert abs(theorem.average - 1) < 4 * theorem.standard_error < 0.2
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_gradients_are_finite_differences(x64, driven):
     system, start = driven
     at = np.concatenate([np.ravel(system.drift), system.temperature, system.mobility, [0.6]])

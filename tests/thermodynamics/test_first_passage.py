@@ -77,7 +77,7 @@ def test_digits_of_rare_escapes():
     np.testing.assert_allclose(single[place], exact, rtol=1e-2)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("boundary", ["reflecting", "periodic"])
 def test_a_second_axis_that_does_not_matter(turned, boundary):
@@ -95,6 +95,7 @@ def test_a_second_axis_that_does_not_matter(turned, boundary):
     np.testing.assert_allclose(times, np.broadcast_to(alone[:, None], (40, 12)), rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_a_second_axis_that_does_matter():
     """Against a dense solution: an absorbing corner, a drive, a bath of its own for each axis."""
     system = tml.Langevin(
@@ -191,6 +192,7 @@ def test_the_slope_of_a_rate():
     np.testing.assert_allclose(several[1], second_rate(1.0), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_what_is_absorbed_leaves_with_its_rate_and_its_ledger():
     """The slowest mode decays alone, in a constant potential with neither work nor heat."""
     axis = tml.Axis(0.0, 1.0, 60, boundary="absorbing")

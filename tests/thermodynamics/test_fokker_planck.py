@@ -117,6 +117,7 @@ def test_a_protocol_of_trap_and_bath_has_the_ledger_of_its_moments(assert_second
         assert_second_order([getattr(s, name) for s in solutions], exact, np.ptp(exact), 0.02)
 
 
+@pytest.mark.slow
 def test_what_is_produced_is_gained_or_flows_away_and_is_never_undone(assert_second_order):
     system = trapped([1.0, 1.6, 1.2, 1.0], [0, 0.5, 0, 0.2], [0.5, 0.6, 0.7, 0.7])
     solutions = evolved(system, 0.4, 0.3)

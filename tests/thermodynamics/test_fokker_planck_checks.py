@@ -250,7 +250,7 @@ def driven(knots):
     return jnp.stack([*(x[-1] for x in ends), spread])
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("function", "here"),
     [(pushed, [1.5, 0.8]), (driven, [1.0, 1.4, 1.8])],

@@ -4,6 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from parts import exhaustive
 
 import thermoml as tml
 
@@ -73,7 +74,7 @@ def test_two_temperatures_need_room_by_their_own_axis(x64):
         tml.FokkerPlanck(tml.Langevin(gyrator, temperature=baths), [axes[0], short])
 
 
-@pytest.mark.parametrize("force", [0.5, -0.5])
+@pytest.mark.parametrize("force", [0.5, *exhaustive(-0.5)])
 def test_slow_transport_keeps_its_digits(dtype, force):
     """Over barriers of 16 T, by the integrals of Reimann et al. on a fine mesh."""
     system = tml.Langevin(lambda x, _: 8 * jnp.cos(x), drive=lambda x, _: force + 0 * x)

@@ -132,6 +132,7 @@ def test_an_engine_keeps_the_first_law_and_comes_back(engine):
     np.testing.assert_allclose(area, engine.work, rtol=0.05)
 
 
+@pytest.mark.slow
 def test_an_engine_of_great_friction_is_overdamped():
     """1/m = γ μ: corrections of order 1/γ², and what kinetic energy carries from bath to bath."""
     slow = stirling(mobility=1.0).moment_equations(points=2)
@@ -145,6 +146,7 @@ def test_an_engine_of_great_friction_is_overdamped():
         )
 
 
+@pytest.mark.exhaustive
 def test_the_gradient_in_the_friction_is_a_finite_difference():
     def power(friction):
         return stirling(friction=friction).moment_equations(points=2).power

@@ -53,7 +53,7 @@ def test_tuned_protocols_are_those_of_schmiedl_and_seifert(x64):
     assert tuned.values[0] > value + 0.05
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_derivatives_are_those_of_finite_differences(x64):
     inside, way = jnp.linspace(START, END, 3), np.array([[0.2, 1.0], [-1, 0.5], [0.3, -0.4]])
 

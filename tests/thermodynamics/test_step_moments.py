@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from parts import exhaustive
 
 import thermoml as tml
 
@@ -157,7 +158,11 @@ TURNING = tml.Langevin(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "integrator",
-    [tml.EulerMaruyama(), tml.Heun(), tml.LeimkuhlerMatthews(), tml.ExactLinear(TRAP.stiffness)],
+    [
+        tml.EulerMaruyama(),
+        tml.LeimkuhlerMatthews(),
+        *exhaustive(tml.Heun(), tml.ExactLinear(TRAP.stiffness)),
+    ],
     ids=by_name,
 )
 def test_they_are_what_overdamped_steps_sample(x64, key, assert_mean, integrator):
@@ -167,7 +172,7 @@ def test_they_are_what_overdamped_steps_sample(x64, key, assert_mean, integrator
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("word", ["BAOAB", "OBABO", "OABO"])
+@pytest.mark.parametrize("word", ["BAOAB", *exhaustive("OBABO", "OABO")])
 def test_they_are_what_splittings_sample(x64, key, assert_mean, word):
     """Masses, frictions and temperatures of their own for each coordinate, one friction in time."""
     mass, friction = jnp.array([0.5, 2.0]), lambda t: jnp.array([0.3, 2.0]) * (1 + t)
@@ -178,7 +183,7 @@ def test_they_are_what_splittings_sample(x64, key, assert_mean, word):
     sampled_as(system, start, momenta, **how)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_they_differentiate(x64):
     """The slope of ⟨W⟩ in the final stiffness, of EM and BAOAB, by central differences."""
 

@@ -1,9 +1,6 @@
 """Configs: mappings from YAML files, checked by schemas; mistakes come with their remedy."""
 
 from ..numerics.public import publish as _publish
-from ._yaml import (
-    load_yaml as load_yaml,
-)
 from .errors import (
     ConfigError as ConfigError,
     check_different as check_different,
@@ -13,6 +10,7 @@ from .read import (
     apply_override as apply_override,
     checked as checked,
     config_json as config_json,
+    load_yaml as load_yaml,
     named_objects as named_objects,
     object_named as object_named,
     read_config as read_config,

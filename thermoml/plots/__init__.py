@@ -8,7 +8,19 @@ With `axes=` a figure of your own is drawn on, such as one of `matplotlib.pyplot
 """
 
 from ..numerics.public import publish as _publish
-from ._artists import error_bars as error_bars, histogram as histogram
+from ._artists import (
+    COLOURS as COLOURS,
+    DASHES as DASHES,
+    MARKERS as MARKERS,
+    band as band,
+    caption as caption,
+    error_bars as error_bars,
+    histogram as histogram,
+    legend_beside as legend_beside,
+    line_style as line_style,
+    new_figure as new_figure,
+    plain_text as plain_text,
+)
 from ._engines import (
     efficiency as efficiency,
     engine_balance as engine_balance,
@@ -20,17 +32,6 @@ from ._learning import (
     information as information,
     learning_curve as learning_curve,
     rules as rules,
-)
-from ._style import (
-    COLOURS as COLOURS,
-    DASHES as DASHES,
-    MARKERS as MARKERS,
-    band as band,
-    caption as caption,
-    legend_beside as legend_beside,
-    line_style as line_style,
-    new_figure as new_figure,
-    plain_text as plain_text,
 )
 from ._systems import cycle as cycle, density as density
 from ._training import (

@@ -10,8 +10,18 @@ from matplotlib.ticker import MaxNLocator
 
 from ..networks import EngineBalance, EngineChain, EngineClassification, EngineReport
 from ..numerics.statistics import Estimate
-from ._artists import BARS, by_label, error_bars, legend, panels, plain_ticks, quantity_label
-from ._style import COLOURS, caption, line_style
+from ._artists import (
+    BARS,
+    COLOURS,
+    by_label,
+    caption,
+    error_bars,
+    legend,
+    line_style,
+    panels,
+    plain_ticks,
+    quantity_label,
+)
 
 _TEMPERATURE = quantity_label("temperature of pre-activations", "energy")
 

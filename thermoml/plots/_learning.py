@@ -18,8 +18,19 @@ from ..perceptron import (
     SteadyState,
     dissipation_bound,
 )
-from ._artists import BANDS, BARS, Panels, by_label, error_bars, legend, panels, quantity_label
-from ._style import band, caption, line_style
+from ._artists import (
+    BANDS,
+    BARS,
+    Panels,
+    band,
+    by_label,
+    caption,
+    error_bars,
+    legend,
+    line_style,
+    panels,
+    quantity_label,
+)
 
 _TIME = quantity_label("time", TIME_UNIT)
 

@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from ..thermodynamics import CycleResult, FokkerPlanck, FokkerPlanckSolution
-from ._artists import by_label, histogram, legend, panels, quantity_label
-from ._style import line_style
+from ._artists import by_label, histogram, legend, line_style, panels, quantity_label
 
 _MOST = 7  # saves of a solution that are drawn
 

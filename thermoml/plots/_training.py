@@ -9,8 +9,20 @@ from numpy.typing import ArrayLike
 
 from ..networks import LocalTemperatures, TrainingPath, Transition
 from ..numerics.statistics import Estimate
-from ._artists import BANDS, BARS, by_label, error_bars, legend, panels, plain_ticks, quantity_label
-from ._style import COLOURS, band, caption, line_style
+from ._artists import (
+    BANDS,
+    BARS,
+    COLOURS,
+    band,
+    by_label,
+    caption,
+    error_bars,
+    legend,
+    line_style,
+    panels,
+    plain_ticks,
+    quantity_label,
+)
 
 
 def training_path(

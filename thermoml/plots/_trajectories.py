@@ -14,8 +14,17 @@ from ..langevin import PiecewiseLinear, Ramp, Solution
 from ..numerics.labels import leaf_names
 from ..numerics.statistics import Estimate
 from ..thermodynamics import FreeEnergy
-from ._artists import by_label, histogram, legend, panels, quantity_label
-from ._style import COLOURS, band, caption, line_style
+from ._artists import (
+    COLOURS,
+    band,
+    by_label,
+    caption,
+    histogram,
+    legend,
+    line_style,
+    panels,
+    quantity_label,
+)
 
 _FEWEST = 10  # counts in a bin that is reweighted
 
