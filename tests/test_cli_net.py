@@ -176,6 +176,7 @@ def test_a_title_is_words(title, finished, results):
         assert plain_text(title).replace(r"\$", "$") == title
 
 
+@pytest.mark.slow
 def test_a_figure_that_fails_costs_nothing_else(finished, tmp_path, monkeypatch):
     path, _ = finished
     figures = ParameterSweepStudy.figures
@@ -219,6 +220,7 @@ def attributes(folder, **changes):
         path.write_text(json.dumps(content))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

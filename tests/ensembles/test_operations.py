@@ -92,6 +92,7 @@ def test_only_programs_that_nobody_transforms_are_one_function():
     assert seen == [False] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("integrator", [tml.EulerMaruyama(), tml.LeimkuhlerMatthews()])
 def test_simulations_are_the_same_as_one_function(integrator):
     """The layout of another platform leaves the loop as it is."""

@@ -33,6 +33,7 @@ def measure(key):
     return run
 
 
+@pytest.mark.slow
 def test_gradients_of_work_and_spread_are_finite_differences_by_every_adjoint(x64, measure):
     at, step = jnp.array([1.3, 2.0]), 1e-5
     run = jax.jit(lambda p: measure(*p, tml.langevin.Direct()))

@@ -20,7 +20,10 @@ def rotation(**baths):
 
 @pytest.mark.parametrize(
     ("integrator", "dt", "published"),
-    [(tml.Heun(), 0.05, 0.64690), (tml.Heun(), 0.025, 0.65175)],
+    [
+        (tml.Heun(), 0.05, 0.64690),
+        pytest.param(tml.Heun(), 0.025, 0.65175, marks=pytest.mark.exhaustive),
+    ],
 )
 def test_the_rotation_by_its_moments(x64, integrator, dt, published):
     """The mean of q over the stationary normal distribution of the steps."""

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from parts import exhaustive
 
 import thermoml as tml
 from thermoml.ensembles import NOISE
@@ -16,7 +17,7 @@ def flat(x, control):
     return 0.0 * jax.tree.reduce(jnp.add, jax.tree.map(jnp.sum, x))
 
 
-@pytest.mark.parametrize("generator", ["hash", "threefry"])
+@pytest.mark.parametrize("generator", ["hash", *exhaustive("threefry")])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_elements_of_all_leaves_are_numbered_one_after_the_other(generator, dtype):
     """A free particle's moves over √(2 dt) are the normals of its stream."""

@@ -97,6 +97,7 @@ def test_each_device_holds_its_half_of_the_trajectories(x64, ensemble):
     assert {shard.data.shape for shard in shards} == {(20, 2)}
 
 
+@pytest.mark.slow
 def test_no_cpu_device_is_left_to_wait_for_another(whole, ensemble):
     """Two sums over arrays that CPU devices share, in flight at once, can wait forever."""
     solution = whole(40)

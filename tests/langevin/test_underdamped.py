@@ -123,6 +123,7 @@ def test_free_diffusion(x64):
     np.testing.assert_allclose(rate, 2 * 1.5 / 2 * 0.25 / np.tanh(0.25), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_continued_runs_are_one_run_bit_by_bit(key):
     system = tml.Underdamped(two_leaves(), friction=0.5)
     how = {"dt": 0.125, "key": key}

@@ -381,6 +381,7 @@ def test_working_temperatures_with_named_kinks(x64):
     close(clipped.slope, 0.4146, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_chains_cool_down_to_zero_without_losing_their_numbers(dtype):
     """tanh at σ_w² = 0.1: T falls tenfold a layer, beyond what floats hold."""
     chain = tml.engine_chain(jnp.tanh, depth=1000, weight_variance=jnp.asarray(0.1, dtype))

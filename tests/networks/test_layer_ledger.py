@@ -163,6 +163,7 @@ def test_a_control_scales_the_energy_of_a_thermometer(x64):
     close(early.virial["parts_1"][0], late.virial["parts_1"][0] / 2)
 
 
+@pytest.mark.slow
 def test_heats_that_do_not_add_up_are_reported(x64):
     network = eqx.nn.MLP(4, "scalar", 3, 1, activation=jnp.tanh, key=jax.random.key(0))
     system = tml.NetworkLearning(

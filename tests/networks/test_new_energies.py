@@ -117,6 +117,7 @@ def test_a_loss_that_is_not_convex_needs_a_start_or_switching(x64):
 # The spread of an entropy over data
 
 
+@pytest.mark.exhaustive
 def test_the_spread_of_a_softmax_leaves_out_one_example_at_a_time(x64):
     """Against determinants without each example, at the minimum of all."""
     system = linear(tml.CrossEntropy(), CLASSES)

@@ -116,6 +116,7 @@ def test_the_noise_of_minibatches_is_the_virial_less_the_mean_gradient(x64, rest
         assert abs(virial - value - jnp.mean(mean)) < 4 * spread < 0.5 * virial
 
 
+@pytest.mark.slow
 def test_trajectories_do_not_depend_on_their_number(x64):
     few, many = (
         tml.networks.optimise(

@@ -104,6 +104,7 @@ def test_expected_energies_are_means_of_samples_of_the_exact_one(x64, systems):
     assert abs(mean - exact.mean) < 4 * error < 0.1 * exact.mean  # once in 16 000
 
 
+@pytest.mark.slow
 def test_importance_sampling_finds_the_same_trained_state(x64, systems, sampled):
     """6 comparisons to 4 standard errors: a false alarm in 2600 keys."""
     shipped, own = sampled

@@ -164,6 +164,7 @@ def test_importance_sampling_finds_what_quadrature_does(x64, sampled, form):
     close(found.energy - TEMPERATURE * found.entropy, found.free_energy, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_importance_sampling_agrees_with_closed_forms(x64, sampled):
     exact = tml.Trained(problem("squared"))
     found = sampled["squared"]

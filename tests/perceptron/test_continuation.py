@@ -85,6 +85,7 @@ def test_a_saved_curve_goes_on_as_if_it_had_never_stopped(tmp_path, first):
     same(go_on(again, problem_of()), go_on(first, problem_of()))
 
 
+@pytest.mark.slow
 def test_a_curve_may_be_given_its_own_number_of_trajectories(first):
     same(go_on(first, problem_of()), go_on(first, problem_of(), n_trajectories=M))
 

@@ -163,6 +163,7 @@ def test_one_trajectory_has_no_error(ensembles):
         assert jnp.isnan(getattr(bound, name)).all()
 
 
+@pytest.mark.exhaustive
 def test_without_a_bath_there_is_no_bound(ensembles):
     with pytest.raises(ValueError, match="^temperature must be > 0: .* got 0"):
         tml.information_bound(problem_of(tml.Hebbian(), temperature=0.0), ensembles[0][0])

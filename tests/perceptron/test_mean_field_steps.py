@@ -47,6 +47,7 @@ RULES = {
 }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("name", "inputs"), [("perceptron", None), ("perceptron", "binary"), ("adatron", "gaussian")]
 )

@@ -70,6 +70,7 @@ def assert_same(a, b, rows=slice(None)):
     np.testing.assert_array_equal(a.checkpoint.plane, b.checkpoint.plane[rows])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [5, 1])
 def test_a_trajectory_is_the_same_in_any_company(whole, count, run_reduced):
     """In other parts of the ensemble, and whichever chunk of the whole it is in: bit for bit."""
@@ -88,6 +89,7 @@ def halves(tmp_path_factory, run_reduced):
     return first, run_reduced(weights=first, save_every=None)
 
 
+@pytest.mark.slow
 def test_a_continued_run_is_one_long_run_bit_for_bit(whole, halves):
     """Whatever was saved on the way."""
     first, second = halves

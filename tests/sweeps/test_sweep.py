@@ -72,6 +72,7 @@ def normal(ensemble, drift, scale):
     return {"place": drift + noise, "square": (noise * jnp.exp(scale)) ** 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("function", "per_units"), [("walk", (2, 3, 14)), ("normal", (2, 14))])
 def test_the_same_results_whatever_per_unit(function, per_units, go, tmp_path, walk):
     function = {"walk": walk, "normal": normal}[function]

@@ -102,6 +102,7 @@ def test_a_round_closes(fast):
     np.testing.assert_allclose(fast.heat_by_stroke.sum(), sum(fast.heat.values()), rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_the_diagram_encloses_the_work(fast):
     area = np.trapezoid(fast.conjugate, fast.control)
     np.testing.assert_allclose(area, fast.work, rtol=1e-3)

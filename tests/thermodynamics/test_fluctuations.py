@@ -102,8 +102,9 @@ def test_crooks_of_data_that_are_not_numbers_is_not_a_number_inside_jit(x64):
 
 
 def test_crooks_trusts_works_that_overlap(gaussian_work):
-    """By expected acceptances, as bennett does; a slope that is not 1 does not matter here."""
-    for spread, count, trusted in ((1.2, 100, True), (3.0, 100, False), (1.2, 15, False)):
+    """By expected acceptances; a slope that is not 1 does not matter here."""
+    cases = ((1.2, 100, True), (3.0, 100, False), (1.2, 15, False), (0.1, 99, False))
+    for spread, count, trusted in cases:
         works = gaussian_work(T, DF, spread, (count, count), seed=5)
         assert bool(tml.crooks(*works, T).trustworthy) is trusted
     wrong = gaussian_work(T, DF, 1.2, (3000, 5000), seed=5)

@@ -33,12 +33,14 @@ def test_a_trap_that_leaves_the_grid_between_the_quarters_is_seen(x64):
         run(2.8, 56)
 
 
+@pytest.mark.exhaustive
 def test_cells_too_coarse_between_the_quarters_are_seen(x64):
     """The push over a cell is largest where the trap is fastest, at no quarter's phase."""
     with pytest.raises(ValueError, match="^axis 0 is too coarse .* use at least .* instead of 24"):
         run(5.0, 24)
 
 
+@pytest.mark.exhaustive
 def test_a_bath_that_freezes_between_the_quarters_is_seen(x64):
     with pytest.raises(ValueError, match="^temperature and mobility must be finite and > 0"):
         run(5.0, 80, 0.1, temperature=lambda t: 1 - 1.2 * jnp.sin(2 * jnp.pi * t / 4))
@@ -55,6 +57,7 @@ def test_the_work_of_such_a_trap_on_a_grid_that_holds_it(x64):
     np.testing.assert_allclose(solution.work[-1], work, rtol=0.03)
 
 
+@pytest.mark.exhaustive
 def test_two_temperatures_need_room_by_their_own_axis(x64):
     """At x = 6.5 the density is e^-31.7; with the hottest bath it seemed 1.4e-6."""
 

@@ -63,6 +63,7 @@ def test_rest_takes_the_heat_that_its_drive_gives():
     np.testing.assert_allclose(flow, np.sum(expected / HEAT_BATHS), rtol=1e-5)
 
 
+@pytest.mark.exhaustive
 def test_short_steps_of_baoab_come_near_as_the_square():
     exact = tml.moment_equations(oscillators(), start(), t1=1.0)
     misses = []
@@ -123,6 +124,7 @@ def engine():
         return stirling(duration=8.0, friction=2.0).moment_equations(points=12)
 
 
+@pytest.mark.slow
 def test_an_engine_keeps_the_first_law_and_comes_back(engine):
     total = engine.work - sum(engine.heat.values())
     assert abs(total) < 1e-8

@@ -97,6 +97,7 @@ def test_its_intervals_cover(key):
     assert inside >= 51
 
 
+@pytest.mark.slow
 def test_what_has_no_equilibrium_or_no_error_is_refused(key):
     trap = HarmonicPotential(tml.langevin.FromControl())
     still = tml.Langevin(HarmonicPotential(1.0))
