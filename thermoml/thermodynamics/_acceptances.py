@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float
 from ..numerics.roots import newton_root
 from ._samples import FEWEST, relative_spread
 
+ACCEPTED = 25.0  # expected acceptances of an ensemble that overlaps with the other
 SCORE_LIMIT = 2.576  # standard errors: 99 % of works that obey Crooks' relation lie within
 
 
@@ -100,7 +101,7 @@ def overlap_of(pair: ScaledPair, ahead: Acceptances, back: Acceptances) -> Overl
     """The overlap of both ensembles, by their weights at Bennett's root."""
     counts = pair.forward.shape[0], pair.reverse.shape[0]
     expected = jnp.exp(jnp.minimum(logsumexp(ahead.logarithms), logsumexp(back.logarithms)))
-    enough = min(25.0, counts[0] * counts[1] / sum(counts) / 2)
+    enough = min(ACCEPTED, counts[0] * counts[1] / sum(counts) / 2)
     varies = (jnp.ptp(pair.forward) > 0) & (jnp.ptp(pair.reverse) > 0)
     return Overlap(expected, (expected >= enough) & varies & (min(counts) >= FEWEST))
 

@@ -63,8 +63,8 @@ def jarzynski(work: Numbers, temperature: Numbers) -> FreeEnergy:
     error. With R = ⟨w²⟩/⟨w⟩² of the weights w = e^{-W/T} the estimate is trustworthy if n >= 15 R²;
     for normal works R = e^{2D/T} with D = Var(W)/2T, so the condition reads D <= (T/4) ln(n/15). R
     is that of the sample or, if larger, of a gamma law with the variance and skewness of the works;
-    works skewed towards low values need a standard deviation of at most 0.4 T (n/50 of that below
-    50) over their skewness as well. Near these limits the error is widened, up to √5 times, since
+    works skewed towards low values need a standard deviation of at most 0.4 T (n/100 of that below
+    100) over their skewness as well. Near these limits the error is widened, up to √5 times, since
     luck decides there which samples pass. `effective_sample_size` is n/R.
 
     **No sample in one direction can show what it lacks**: if all trajectories stay behind a

@@ -78,7 +78,7 @@ def exponential_average(exponents: Float[Array, " sample"]) -> ExponentialAverag
     of its own, so that of the Pearson law of type III (a gamma law of scale θ, shifted; the normal
     is θ = 0) with the samples' variance and skewness counts if it is larger. Skewness, and
     kurtosis, which bounds it, are taken one standard error up. The mean is nearly normal, and R
-    nearly right, if q, the larger of 15 R²/n and of θ over the smaller of 1/5 and n/250, is at most
+    nearly right, if q, the larger of 15 R²/n and of θ over the smaller of 1/5 and n/500, is at most
     1; for normal x of variance s², n >= 15 exp(2s²). As q nears 1 luck decides which samples pass,
     and the error is widened. Fewer than 20 samples, or samples that are all equal, are never
     sufficient.
@@ -90,7 +90,7 @@ def exponential_average(exponents: Float[Array, " sample"]) -> ExponentialAverag
     spread = relative_spread(relative)
     log_ratio, scale = _pearson(lax.stop_gradient(exponents - jnp.mean(exponents)))
     ratio = jnp.maximum(1 + lax.stop_gradient(spread) ** 2, jnp.exp(log_ratio))
-    strain = jnp.maximum(_REQUIRED * ratio**2 / count, scale / min(0.2, count / 250))
+    strain = jnp.maximum(_REQUIRED * ratio**2 / count, scale / min(0.2, count / 500))
     widening = jnp.sqrt((1 + 4 * jnp.minimum(strain, 1) ** 2) / (count - 1))
     varies = jnp.max(exponents) > jnp.min(exponents)
     return ExponentialAverage(
