@@ -203,6 +203,12 @@ def differences():
     return of
 
 
+def by_night(excepted):
+    """All cases but the excepted: the quick one always, the others in the exhaustive part."""
+    others = (name for name in CASES if name not in QUICK | excepted)
+    return [*QUICK, *exhaustive(*others)]
+
+
 def function_of(name, way):
     return lambda k: jnp.asarray(CASES[name](way, k), float)
 
@@ -219,9 +225,8 @@ def test_gradients_are_finite_differences(x64, differences, name, way):
     close(np.array(jax.value_and_grad(function_of(name, way))(AT)), [value, slope], value)
 
 
-@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("name", [name for name in CASES if name not in REVERSE_ONLY])
+@pytest.mark.parametrize("name", by_night(REVERSE_ONLY))
 def test_forward_and_second_derivatives(x64, differences, name):
     """Of a closure: the leaf of a module is traced as arguments are."""
     value, slope, curvature = differences(name)
@@ -238,9 +243,8 @@ def test_forward_and_second_derivatives(x64, differences, name):
     )
 
 
-@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("name", [name for name in CASES if name not in LONG])
+@pytest.mark.parametrize("name", by_night(LONG))
 def test_compiled_gradients_of_many(x64, differences, name):
     value, slope, _ = differences(name)
     many = jax.jit(jax.vmap(jax.value_and_grad(function_of(name, as_closure))))

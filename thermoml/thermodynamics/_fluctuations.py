@@ -137,7 +137,6 @@ def _crooks_fit(
     total = counts[0] + counts[1]
     fit = newton_root(lambda x: jax.grad(log_likelihood)(x) / total, start)
     fit = jnp.where(_overlap(forward, reverse), fit, jnp.nan)
-    overlap = overlap_of(pair, *acceptances(pair, root))
     covariance = jnp.linalg.inv(-jax.hessian(log_likelihood)(fit))
     covariance = covariance - jnp.diag(jnp.asarray([0, 1 / counts[0] + 1 / counts[1]], fit.dtype))
     crossing = fit[1] / fit[0]
@@ -148,7 +147,8 @@ def _crooks_fit(
         jnp.sqrt(covariance[0, 0]) / pair.unit,
         pair.centre + scale * crossing,
         scale * jnp.sqrt(lever @ covariance @ lever),
-        overlap.sufficient & (counts[0] * counts[1] >= 2 * ACCEPTED * total),
+        overlap_of(pair, *acceptances(pair, root)).sufficient
+        & (counts[0] * counts[1] >= 2 * ACCEPTED * total),
     )
 
 
